@@ -1,0 +1,229 @@
+//! The flags of `carafe`, with the help that they print.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use carafe_openvino::Profile;
+use clap::{Args, Parser, Subcommand};
+
+use crate::environment;
+
+/// OpenVINO models from inside a WebAssembly sandbox.
+#[derive(Parser)]
+#[command(name = "carafe", version, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// Log what is loaded and how (to standard error); twice for every call.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  carafe generate --prompt 'Once upon a time'
+  echo 'The fox' | carafe generate --temperature 0 --max-tokens 20
+  carafe classify picture.jpg --top 3
+  carafe tokenize 'Hello, world'
+  carafe models list
+
+Environment:
+  CARAFE_MODELS    folders of model folders, separated like PATH
+  CARAFE_OPENVINO  OpenVINO's C library, or the folder of an installation";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Continue a text, streaming.
+    Generate(Generate),
+    /// Say what images show.
+    Classify(Classify),
+    /// Turn text into token ids, or token ids into text.
+    Tokenize(Tokenize),
+    /// List, show and verify models.
+    Models(Models),
+}
+
+/// Where models are.
+#[derive(Args)]
+pub(crate) struct Places {
+    /// Folder of model folders, searched first [then: CARAFE_MODELS, the user's data folder, the bundled models].
+    #[arg(long = "models", value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+}
+
+/// How a model is run.
+#[derive(Args)]
+pub(crate) struct Running {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// `fast` (the plugin's own choice of precision) or `exact` (32-bit floats throughout).
+    #[arg(long, default_value_t = Profile::Fast)]
+    pub(crate) profile: Profile,
+    /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroU32>,
+    /// Most memory that the guest may have, in MiB; below 4096.
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..4096))]
+    pub(crate) guest_memory: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Generate {
+    /// Model to use; `carafe models list` shows what there is.
+    #[arg(long, value_name = "NAME", default_value = "tales")]
+    pub(crate) model: String,
+    /// Text to continue [default: standard input, as it is].
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// Most tokens to generate.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) max_tokens: u32,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingOptions,
+    /// Text that ends the output; may be given up to 4 times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// Go on past an end-of-text token.
+    #[arg(long)]
+    pub(crate) ignore_end_of_text: bool,
+    /// No end of text before so many tokens.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) min_tokens: u32,
+    /// With --json: the log-probability of each token and of so many alternatives, 0 to 20.
+    #[arg(long, value_name = "N", requires = "json")]
+    pub(crate) logprobs: Option<u32>,
+    /// Print one JSON object at the end instead of text as it comes.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Run the same core without WebAssembly, to compare.
+    #[arg(long)]
+    pub(crate) native: bool,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+/// How tokens are chosen.
+#[derive(Args)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct SamplingOptions {
+    /// 0 (always the most probable token) to 2.
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    pub(crate) temperature: f32,
+    /// Choose among the K most probable tokens only.
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<u32>,
+    /// Choose among the most probable tokens that together reach this probability; above 0, at most 1.
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Choose among tokens at least this share as probable as the best; 0 to below 1.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub(crate) min_p: f32,
+    /// Above 1 makes tokens of prompt and output less likely, below 1 more.
+    #[arg(long, value_name = "R", default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+    /// Subtracted from a token's logit for each time the output holds it; -2 to 2.
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    pub(crate) frequency_penalty: f32,
+    /// Subtracted from a token's logit once the output holds it; -2 to 2.
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    pub(crate) presence_penalty: f32,
+    /// Added to one token's logit, -100 to 100; may be given several times.
+    #[arg(long, value_name = "ID=BIAS", value_parser = parse_bias)]
+    pub(crate) logit_bias: Vec<(u32, f32)>,
+    /// The same seed gives the same text [default: a new one, shown in the summary].
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+fn parse_bias(text: &str) -> Result<(u32, f32), String> {
+    let parts = text.split_once('=').and_then(|(id, bias)| Some((id.trim().parse().ok()?, bias.trim().parse().ok()?)));
+    parts.ok_or_else(|| "expected a token id and a number, like `42=-1.5`".to_owned())
+}
+
+#[derive(Args)]
+pub(crate) struct Classify {
+    /// JPEG, PNG or BMP files.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+    /// Model to use.
+    #[arg(long, value_name = "NAME", default_value = "mobilenet-v2")]
+    pub(crate) model: String,
+    /// Labels to print for each image.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) top: u32,
+    /// Print a JSON array, one object for each image.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Args)]
+pub(crate) struct Tokenize {
+    /// The text, or with --decode the token ids [default: standard input, as it is].
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Model whose tokenizer to use.
+    #[arg(long, value_name = "NAME", default_value = "tales", conflicts_with = "tokenizer")]
+    pub(crate) model: String,
+    /// A `tokenizer.json` to use instead of a model's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Turn token ids (separated by spaces or commas) into text.
+    #[arg(long)]
+    pub(crate) decode: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+#[derive(Args)]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    pub(crate) command: ModelsCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List the models that can be found.
+    List {
+        /// Print a JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        places: Places,
+    },
+    /// Show a model's manifest and certificate.
+    Show {
+        /// The model.
+        name: String,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        places: Places,
+    },
+    /// Check a model's files, and with --run what it computes.
+    Verify {
+        /// The model.
+        name: String,
+        /// Also run the model in `exact` and compare with its certificate.
+        #[arg(long)]
+        run: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        places: Places,
+    },
+}
+
+impl Places {
+    /// All places, first to last.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
+        let own = self.models.iter().cloned().chain(environment::model_places());
+        own.chain(crate::machine::installed_model_places()).collect()
+    }
+}

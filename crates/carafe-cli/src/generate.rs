@@ -1,0 +1,119 @@
+//! `carafe generate`: continues a text, streaming, in the sandbox or natively.
+//!
+//! Both ways are a [`Source`] of the same events, so everything after it is the same: printing, timing, the summary.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use carafe_host::text::{EventKind, Prompt, Request, Sampling};
+use carafe_models::Task;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
+
+use crate::arguments::Generate;
+use crate::machine::{self, Loaded};
+use crate::output;
+use outcome::Outcome;
+
+mod native;
+mod outcome;
+mod sandboxed;
+mod summary;
+
+pub(crate) use native::Native;
+pub(crate) use sandboxed::Sandboxed;
+
+/// What the shell expects of a program that Ctrl-C stopped.
+const INTERRUPTED: u8 = 130;
+
+/// A request that runs, wherever it runs.
+pub(crate) trait Source {
+    /// The next event; none after the last.
+    fn next(&mut self) -> Result<Option<EventKind>>;
+    /// The most memory that the guest has had, in bytes; none without a guest.
+    fn guest_memory(&self) -> Option<u64>;
+}
+
+/// Runs the command.
+pub(crate) fn run(options: &Generate) -> Result<ExitCode> {
+    let prompt = match &options.prompt {
+        Some(prompt) => prompt.clone(),
+        None => output::standard_input("`--prompt TEXT`")?,
+    };
+    let request = request(options, prompt);
+    let seed = request.sampling.seed;
+    let loaded = machine::load(&options.running, &options.model, Task::TextGeneration)?;
+    let interrupted = watch_interrupts()?;
+    let mut outcome = Outcome::new(Instant::now());
+    let mut source = start(options, &loaded, request)?;
+    let print = !options.json;
+    while !interrupted.load(Ordering::Relaxed) {
+        let Some(event) = source.next()? else { break };
+        let text = outcome.take(event)?;
+        if print {
+            output::data(&text)?;
+        }
+    }
+    if print && io::stdout().is_terminal() && !outcome.text().ends_with('\n') {
+        output::line("")?;
+    }
+    summary::print(options, &loaded, &outcome, seed, source.guest_memory())?;
+    Ok(if outcome.is_finished() { ExitCode::SUCCESS } else { ExitCode::from(INTERRUPTED) })
+}
+
+fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dyn Source>> {
+    Ok(if options.native {
+        Box::new(Native::start(&loaded.model, request)?)
+    } else {
+        Box::new(Sandboxed::start(&loaded.model, options.running.limits(), request)?)
+    })
+}
+
+fn request(options: &Generate, prompt: String) -> Request {
+    let sampling = &options.sampling;
+    Request {
+        prompt: Prompt::Text(prompt),
+        max_tokens: options.max_tokens,
+        sampling: Sampling {
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repetition_penalty: sampling.repetition_penalty,
+            frequency_penalty: sampling.frequency_penalty,
+            presence_penalty: sampling.presence_penalty,
+            logit_bias: sampling.logit_bias.clone(),
+            seed: sampling.seed.unwrap_or_else(new_seed),
+        },
+        stop: options.stop.clone(),
+        ignore_end_of_text: options.ignore_end_of_text,
+        min_tokens: options.min_tokens,
+        logprobs: options.logprobs,
+        resume: Vec::new(),
+    }
+}
+
+/// A seed that differs from run to run: the keys that std draws for its hash tables. 32 bits, to be typed again.
+fn new_seed() -> u64 {
+    RandomState::new().hash_one(0) >> 32
+}
+
+/// A flag that the first Ctrl-C sets; a second one ends the process at once.
+fn watch_interrupts() -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // In this order: the first interrupt finds the flag still down.
+    flag::register_conditional_shutdown(SIGINT, INTERRUPTED.into(), interrupted.clone())
+        .and_then(|_| flag::register(SIGINT, interrupted.clone()))
+        .context("failed to watch for Ctrl-C")?;
+    Ok(interrupted)
+}
+
+/// An event that ends a request in failure becomes an error.
+fn failed<T>(message: &str) -> Result<T> {
+    bail!("the request failed: {message}")
+}

@@ -1,0 +1,149 @@
+//! A request that runs without WebAssembly: the same core, its forward pass straight over `carafe-openvino`.
+
+use std::collections::VecDeque;
+
+use anyhow::Result;
+use carafe_core::text::{self, Forward, ForwardError, Generator, Step, TextModel, Tokenizer};
+use carafe_host::LoadedGraph;
+use carafe_host::text as host;
+use carafe_models::manifest::Role;
+use carafe_openvino::{Context, ElementType, Graph, TensorView};
+
+use super::Source;
+
+/// A generator and its one request.
+pub(crate) struct Native {
+    generator: Generator<OpenVino>,
+    events: VecDeque<host::EventKind>,
+}
+
+impl Native {
+    /// Makes a generator and submits the request.
+    pub(crate) fn start(model: &LoadedGraph, request: host::Request) -> Result<Self> {
+        let (text, bounds) = model.text()?;
+        let sizes = TextModel {
+            context_length: text.context_length,
+            vocabulary_size: text.vocabulary_size,
+            end_of_text: text.end_of_text.clone(),
+            max_batch: bounds.batch,
+            max_step: bounds.step,
+        };
+        let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
+        let mut generator = Generator::new(OpenVino::new(model), tokenizer, sizes)?;
+        generator.submit(core_request(request))?;
+        Ok(Self { generator, events: VecDeque::new() })
+    }
+}
+
+impl Source for Native {
+    fn next(&mut self) -> Result<Option<host::EventKind>> {
+        while self.events.is_empty() && !self.generator.is_idle() {
+            self.events.extend(self.generator.step().into_iter().map(|event| host_event(event.kind)));
+        }
+        Ok(self.events.pop_front())
+    }
+
+    fn guest_memory(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// The forward pass over OpenVINO, with the same checks as under wasi:nn.
+struct OpenVino {
+    graph: Graph,
+    /// Names of the inputs, in the order of a step's fields.
+    names: [String; 5],
+}
+
+impl OpenVino {
+    fn new(model: &LoadedGraph) -> Self {
+        let roles = [Role::InputIds, Role::PositionIds, Role::AttentionMask, Role::BeamIdx, Role::LogitIdx];
+        Self { graph: model.graph().clone(), names: roles.map(|role| model.tensor_name(role)) }
+    }
+}
+
+impl Forward for OpenVino {
+    type Context = Context;
+
+    fn open_context(&mut self) -> Result<Context, ForwardError> {
+        self.graph.context().map_err(forward_error)
+    }
+
+    fn forward(&mut self, context: &mut Context, step: &Step<'_>, logits: &mut Vec<f32>) -> Result<(), ForwardError> {
+        let (rows, total) = (step.rows, step.attention_mask.len() / step.rows.max(1));
+        let inputs = [
+            (vec![rows, step.length], step.input_ids),
+            (vec![rows, step.length], step.position_ids),
+            (vec![rows, total], step.attention_mask),
+            (vec![rows], step.beam_idx),
+            (vec![step.logit_idx.len()], step.logit_idx),
+        ];
+        let tensors = inputs.map(|(dims, values)| carafe_openvino::Tensor::from_i32(&sizes(&dims), values));
+        let views: Vec<(&str, TensorView<'_>)> =
+            self.names.iter().zip(&tensors).map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
+        logits.clear();
+        let read = |_: &str, output: TensorView<'_>| {
+            debug_assert_eq!(output.element, ElementType::F32);
+            logits.extend(output.f32_values());
+        };
+        context.compute_with(&views, read).map_err(forward_error)
+    }
+}
+
+/// A step is bounded far below 2^32; what would not fit is refused, since its bytes would not match.
+fn sizes(dims: &[usize]) -> Vec<u32> {
+    dims.iter().map(|size| u32::try_from(*size).unwrap_or(u32::MAX)).collect()
+}
+
+fn forward_error(error: carafe_openvino::Error) -> ForwardError {
+    ForwardError::new(format!("{:#}", anyhow::Error::new(error)))
+}
+
+fn core_request(request: host::Request) -> text::Request {
+    let sampling = request.sampling;
+    text::Request {
+        prompt: match request.prompt {
+            host::Prompt::Text(prompt) => text::Prompt::Text(prompt),
+            host::Prompt::Tokens(tokens) => text::Prompt::Tokens(tokens),
+        },
+        max_tokens: request.max_tokens,
+        sampling: text::Sampling {
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repetition_penalty: sampling.repetition_penalty,
+            frequency_penalty: sampling.frequency_penalty,
+            presence_penalty: sampling.presence_penalty,
+            logit_bias: sampling.logit_bias,
+            seed: sampling.seed,
+        },
+        stop: request.stop,
+        ignore_end_of_text: request.ignore_end_of_text,
+        min_tokens: request.min_tokens,
+        logprobs: request.logprobs,
+        resume: request.resume,
+    }
+}
+
+fn host_event(kind: text::EventKind) -> host::EventKind {
+    match kind {
+        text::EventKind::Started { prompt_tokens } => host::EventKind::Started(host::Started { prompt_tokens }),
+        text::EventKind::Token { id, text, logprobs } => {
+            let logprobs = logprobs.map(|logprobs| host::TokenLogprobs {
+                chosen: logprobs.logprob,
+                top: logprobs.top.iter().map(|token| (token.id, token.logprob)).collect(),
+            });
+            host::EventKind::Token(host::GeneratedToken { id, text, logprobs })
+        }
+        text::EventKind::Finished { reason, text, prompt_tokens, generated_tokens } => {
+            let reason = match reason {
+                text::FinishReason::EndOfText => host::FinishReason::EndOfText,
+                text::FinishReason::Stop => host::FinishReason::Stop,
+                text::FinishReason::Length => host::FinishReason::Length,
+            };
+            host::EventKind::Finished(host::Finished { reason, text, prompt_tokens, generated_tokens })
+        }
+        text::EventKind::Failed { message } => host::EventKind::Failed(message),
+    }
+}

@@ -1,0 +1,99 @@
+//! Finding models and OpenVINO on this machine, and loading them; what the process has used of it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use carafe_host::{Limits, LoadedGraph};
+use carafe_models::{Catalogue, ModelFolder, Task};
+use carafe_openvino::{Options, Runtime, Search};
+
+use crate::arguments::{Places, Running};
+use crate::environment;
+
+/// The source tree that this binary was built from; its models and `.venv` serve a binary that is not installed.
+const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Places of models that are not named by the user: the user's data folder, an installation's, the source tree's.
+pub(crate) fn installed_model_places() -> Vec<PathBuf> {
+    let data = environment::data_folder().map(|folder| folder.join("carafe/models"));
+    let installed = beside_binary("../share/carafe/models");
+    data.into_iter().chain(installed).chain([source_tree().join("models")]).collect()
+}
+
+/// Loads the native library from where it is.
+pub(crate) fn runtime() -> Result<Runtime> {
+    let folders = beside_binary("../lib/carafe").into_iter().chain([source_tree().join(".venv")]).collect();
+    Ok(Runtime::load(&Search { explicit: environment::openvino(), folders })?)
+}
+
+/// The catalogue of all places.
+pub(crate) fn catalogue(places: &Places) -> Catalogue {
+    Catalogue::new(places.all())
+}
+
+/// A model's folder, if the model does this task.
+pub(crate) fn find(places: &Places, name: &str, task: Task) -> Result<ModelFolder> {
+    let folder = catalogue(places).find(name)?;
+    folder.expect_task(task)?;
+    Ok(folder)
+}
+
+/// A model, compiled and warm, and the OpenVINO that runs it.
+pub(crate) struct Loaded {
+    pub(crate) runtime: Runtime,
+    pub(crate) model: LoadedGraph,
+}
+
+/// Loads a model as the flags say.
+pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> {
+    let folder = find(&running.places, name, task)?;
+    let runtime = runtime()?;
+    let options = Options { profile: running.profile, threads: running.threads };
+    let model =
+        LoadedGraph::load(&runtime, folder, &options).with_context(|| format!("failed to load model `{name}`"))?;
+    Ok(Loaded { runtime, model })
+}
+
+impl Running {
+    /// The guest's limits as the flags say.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { guest_memory: self.guest_memory << 20, ..Limits::default() }
+    }
+}
+
+/// The most memory that this process has had, in bytes; nothing where the system does not tell.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+fn beside_binary(path: &str) -> Option<PathBuf> {
+    let binary = env::current_exe().ok()?.canonicalize().ok()?;
+    Some(binary.parent()?.join(path))
+}
+
+/// Without `..`, where it is there.
+fn source_tree() -> PathBuf {
+    let path = Path::new(SOURCE_TREE);
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+impl Loaded {
+    /// The profile and what it means on this processor.
+    pub(crate) fn profile_words(&self) -> String {
+        let graph = self.model.graph();
+        let property = |name: &str| graph.properties().get(name).map_or("unknown", String::as_str);
+        format!(
+            "profile {} ({} activations, dynamic quantisation groups of {}, {} cache, {} threads)",
+            graph.options().profile,
+            property("INFERENCE_PRECISION_HINT"),
+            property("DYNAMIC_QUANTIZATION_GROUP_SIZE"),
+            property("KV_CACHE_PRECISION"),
+            property("INFERENCE_NUM_THREADS"),
+        )
+    }
+}

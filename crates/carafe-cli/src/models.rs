@@ -1,0 +1,85 @@
+//! `carafe models`: what models there are, what they are, and whether their files and computations are the certified ones.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use carafe_models::{Manifest, ModelFolder};
+use serde_json::{Value, json};
+
+use crate::arguments::{Models, ModelsCommand, Places};
+use crate::machine;
+use crate::output::{self, mebibytes};
+
+mod rerun;
+mod show;
+
+/// Runs the command.
+pub(crate) fn run(options: &Models) -> Result<ExitCode> {
+    match &options.command {
+        ModelsCommand::List { json, places } => list(places, *json),
+        ModelsCommand::Show { name, json, places } => {
+            show::run(&machine::catalogue(places).find(name)?, *json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ModelsCommand::Verify { name, run, json, places } => {
+            verify(&machine::catalogue(places).find(name)?, *run, *json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Every model that can be found; one that cannot be read is shown with its error, and the exit code tells.
+fn list(places: &Places, json: bool) -> Result<ExitCode> {
+    let catalogue = machine::catalogue(places);
+    let models = catalogue.list();
+    if json {
+        let entry = |(path, folder): &(std::path::PathBuf, Result<ModelFolder, carafe_models::Error>)| match folder {
+            Ok(folder) => list_entry(folder),
+            Err(error) => json!({ "path": path, "error": error.to_string() }),
+        };
+        output::json(&models.iter().map(entry).collect::<Vec<_>>())?;
+    } else {
+        for (_, folder) in &models {
+            match folder {
+                Ok(folder) => output::line(&list_line(folder))?,
+                Err(error) => output::note(&format!("carafe: {error}")),
+            }
+        }
+        let places: Vec<_> = catalogue.places().iter().map(|place| place.display().to_string()).collect();
+        output::note(&format!("looked in {}", places.join(", ")));
+    }
+    let sound = models.iter().all(|(_, folder)| folder.is_ok());
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn list_line(folder: &ModelFolder) -> String {
+    let Manifest { name, task, description, .. } = folder.manifest();
+    format!("{name:<16} {:<21} {:>11}  {description}", task.name(), mebibytes(size(folder)))
+}
+
+fn list_entry(folder: &ModelFolder) -> Value {
+    let Manifest { name, task, description, .. } = folder.manifest();
+    json!({ "name": name, "task": task.name(), "description": description, "size": size(folder), "path": folder.path() })
+}
+
+/// Bytes of all files of a model.
+fn size(folder: &ModelFolder) -> u64 {
+    folder.manifest().files.all().map(|file| file.size).sum()
+}
+
+/// Checks every file, then, if asked, repeats what the certificate records.
+fn verify(folder: &ModelFolder, run: bool, json: bool) -> Result<()> {
+    let files = folder.verify()?;
+    if !json {
+        for file in &files {
+            output::line(&format!("{}: {} bytes, SHA-256 as in the manifest", file.name, file.size))?;
+        }
+    }
+    let checks = if run { rerun::run(folder)? } else { Vec::new() };
+    if json {
+        let file = |file: &carafe_models::folder::VerifiedFile| json!({ "name": file.name, "size": file.size, "sha256": file.sha256 });
+        let files: Vec<_> = files.iter().map(file).collect();
+        return output::json(&json!({ "model": folder.manifest().name, "files": files, "repeated": checks }));
+    }
+    checks.iter().try_for_each(|check| output::line(&format!("{check}: as in the certificate")))
+}

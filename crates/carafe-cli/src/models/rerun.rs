@@ -1,0 +1,108 @@
+//! `carafe models verify --run`: repeats in `exact` what the certificate records, through the sandbox where there is a guest for it.
+
+use anyhow::{Context, Result, bail, ensure};
+use carafe_host::text::{EventKind, Prompt, Request, Sampling};
+use carafe_host::{Limits, LoadedGraph};
+use carafe_models::certificate::{Greedy, Pattern};
+use carafe_models::manifest::Role;
+use carafe_models::{ModelFolder, Task};
+use carafe_openvino::{Dim, ElementType, Options, Profile, Tensor};
+
+use crate::generate::{Sandboxed, Source};
+use crate::machine;
+
+/// How far a quantised score may be off on another processor: its kernels round differently.
+const SCORE_TOLERANCE: f64 = 1.0;
+
+/// Repeats everything; a line for each thing that agreed.
+pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
+    let certificate = folder.certificate()?;
+    let options = Options { profile: Profile::Exact, threads: None };
+    let model = LoadedGraph::load(&machine::runtime()?, folder.clone(), &options)?;
+    match folder.manifest().task {
+        Task::TextGeneration => {
+            ensure!(!certificate.greedy.is_empty(), "the certificate records no greedy tokens to compare with");
+            certificate.greedy.iter().map(|greedy| repeat_greedy(&model, greedy)).collect()
+        }
+        Task::ImageClassification => {
+            let pattern = certificate.pattern.as_ref().context("the certificate records no scores to compare with")?;
+            Ok(vec![repeat_pattern(&model, pattern)?])
+        }
+    }
+}
+
+fn repeat_greedy(model: &LoadedGraph, greedy: &Greedy) -> Result<String> {
+    let request = Request {
+        prompt: Prompt::Tokens(greedy.prompt_tokens.clone()),
+        max_tokens: u32::try_from(greedy.tokens.len())?,
+        sampling: Sampling {
+            temperature: 0.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: 0,
+        },
+        stop: Vec::new(),
+        ignore_end_of_text: true,
+        min_tokens: 0,
+        logprobs: None,
+        resume: Vec::new(),
+    };
+    let mut source = Sandboxed::start(model, Limits::default(), request)?;
+    let mut tokens = Vec::new();
+    while let Some(event) = source.next()? {
+        match event {
+            EventKind::Token(token) => tokens.push(token.id),
+            EventKind::Failed(message) => bail!("the request failed: {message}"),
+            EventKind::Started(_) | EventKind::Finished(_) => {}
+        }
+    }
+    let prompt = &greedy.prompt;
+    let same = tokens.iter().zip(&greedy.tokens).take_while(|(got, expected)| got == expected).count();
+    ensure!(
+        tokens == greedy.tokens,
+        "greedy tokens after {prompt:?} differ from the certificate's at token {same}: expected {:?}, got {:?}",
+        greedy.tokens.get(same),
+        tokens.get(same)
+    );
+    Ok(format!("{} greedy tokens after {prompt:?}", tokens.len()))
+}
+
+fn repeat_pattern(model: &LoadedGraph, pattern: &Pattern) -> Result<String> {
+    let spec = model.graph().spec();
+    let [pixels] = spec.inputs() else { bail!("an image graph has one input") };
+    let dims: Vec<u32> =
+        pixels.shape.iter().filter_map(|dim| if let Dim::Fixed(size) = dim { Some(*size) } else { None }).collect();
+    let count = dims.iter().map(|size| *size as usize).product();
+    let values = (0..count).map(Pattern::pixel);
+    let data = match pixels.element {
+        ElementType::U8 => values.collect(),
+        ElementType::F32 => values.flat_map(|value| f32::from(value).to_le_bytes()).collect(),
+        ElementType::I32 => bail!("an image graph reads u8 or f32"),
+    };
+    let input = Tensor { dims, element: pixels.element, data };
+    let outputs = model.graph().context()?.compute(&[(&model.tensor_name(Role::Pixels), input.view())])?;
+    let scores = outputs.first().map(|(_, tensor)| scores(tensor)).unwrap_or_default();
+    for (index, expected) in &pattern.top {
+        let got = scores
+            .get(*index as usize)
+            .copied()
+            .context("the certificate names a score that the graph does not have")?;
+        ensure!(
+            (got - expected).abs() <= SCORE_TOLERANCE,
+            "score {index} of the pattern is {got}; the certificate says {expected}"
+        );
+    }
+    Ok(format!("{} scores of the pattern", pattern.top.len()))
+}
+
+fn scores(tensor: &Tensor) -> Vec<f64> {
+    match tensor.element {
+        ElementType::U8 => tensor.data.iter().map(|value| f64::from(*value)).collect(),
+        _ => tensor.view().f32_values().map(f64::from).collect(),
+    }
+}

@@ -1,0 +1,60 @@
+//! What a generator tells about its requests.
+
+use super::logprobs::TokenLogprobs;
+
+/// Something happened to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The request's id, as `submit` gave it.
+    pub request: u64,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What can happen to a request: it is `Started`, gets `Token`s, and ends with either `Finished` or `Failed`. A request that is
+/// cancelled has no further event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventKind {
+    /// It has left the queue, and its prompt is about to be processed. A resumed request is started anew.
+    Started {
+        /// Tokens of its prompt.
+        prompt_tokens: u32,
+    },
+    /// A token was chosen.
+    Token {
+        /// The token.
+        id: u32,
+        /// The text that can be delivered now: whole characters, nothing that may still become a stop string; often that of earlier
+        /// tokens, and often empty. An end-of-text token has no text.
+        text: String,
+        /// Its log-probabilities, if the request asked for them.
+        logprobs: Option<TokenLogprobs>,
+    },
+    /// It is complete.
+    Finished {
+        /// Why.
+        reason: FinishReason,
+        /// Text that had been held back.
+        text: String,
+        /// Tokens of its prompt.
+        prompt_tokens: u32,
+        /// Tokens that were chosen, those it resumed from and an end-of-text token included.
+        generated_tokens: u32,
+    },
+    /// It could not be completed; other requests are not concerned.
+    Failed {
+        /// Why, for people.
+        message: String,
+    },
+}
+
+/// Why a request is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model chose an end-of-text token.
+    EndOfText,
+    /// A stop string was found.
+    Stop,
+    /// `max_tokens` tokens were chosen.
+    Length,
+}

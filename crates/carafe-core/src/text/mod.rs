@@ -1,0 +1,43 @@
+//! Text generation: from a request to events, token by token.
+//!
+//! Data flows through the modules in this order: [`Tokenizer`] (text to tokens), [`Request`] (checked once), [`Generator`] (the
+//! loop: sequences in, steps of the model, events out) over [`Forward`] (the model itself), [`Sampler`] with [`Penalties`] (logits to
+//! a token), then whole characters and stop strings on the way to the [`Event`].
+//!
+//! Limits: [`MAX_TEXT_BYTES`] of text to encode, [`MAX_STEP`] positions a step, [`MAX_WAITING`] requests in the queue, [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`]
+//! bytes, [`MAX_LOGIT_BIASES`] biased tokens, [`MAX_LOGPROBS`] alternatives a token.
+
+mod batch;
+mod byte_level;
+mod event;
+mod extremes;
+mod forward;
+mod generator;
+mod logprobs;
+mod math;
+mod model;
+mod penalties;
+mod ranking;
+mod request;
+mod request_error;
+pub mod rng;
+mod sampler;
+mod sampling;
+mod sequence;
+mod stop;
+mod tokenizer;
+mod utf8;
+
+pub use event::{Event, EventKind, FinishReason};
+pub use extremes::LogitError;
+pub use forward::{Forward, ForwardError, Step};
+pub use generator::{Generator, MAX_WAITING, Stats};
+pub use logprobs::{MAX_LOGPROBS, TokenLogprob, TokenLogprobs};
+pub use model::{MAX_STEP, ModelError, TextModel};
+pub use penalties::Penalties;
+pub use request::{Prompt, Request, ValidRequest};
+pub use request_error::RequestError;
+pub use sampler::Sampler;
+pub use sampling::{MAX_LOGIT_BIASES, Sampling};
+pub use stop::{MAX_STOP_BYTES, MAX_STOPS};
+pub use tokenizer::{MAX_TEXT_BYTES, Tokenizer, TokenizerError};

@@ -1,0 +1,168 @@
+//! One request on its way: its tokens, how far the model has read them, and what was made of them.
+//!
+//! A sequence knows nothing of batches, contexts or other sequences. The only thing that it needs to go on is its tokens: draws are
+//! addressed by their number, and penalties, characters and stop strings follow from replaying the tokens. So a request that resumes is
+//! one whose first tokens were chosen elsewhere.
+
+use std::mem;
+
+use super::{
+    event::FinishReason,
+    extremes::LogitError,
+    logprobs::TokenLogprobs,
+    model::TextModel,
+    penalties::Penalties,
+    request::ValidRequest,
+    request_error::RequestError,
+    rng,
+    sampler::Sampler,
+    stop::{Matched, StopMatcher},
+    tokenizer::Tokenizer,
+    utf8::Utf8Stream,
+};
+
+/// The state of a request that has been accepted.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    pub(super) id: u64,
+    request: ValidRequest,
+    /// The prompt, then what was chosen.
+    tokens: Vec<u32>,
+    /// Tokens of the prompt.
+    pub(super) prompt_tokens: usize,
+    /// How many of the tokens the model has read.
+    read: usize,
+    penalties: Penalties,
+    utf8: Utf8Stream,
+    stops: StopMatcher,
+}
+
+/// A token that was chosen.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) token: u32,
+    pub(super) logprobs: Option<TokenLogprobs>,
+}
+
+/// What a token led to.
+#[derive(Debug, PartialEq)]
+pub(super) struct Accepted {
+    /// Text that can be delivered now.
+    pub(super) text: String,
+    /// Set with the last token: why, and the text that had been held back.
+    pub(super) finished: Option<(FinishReason, String)>,
+}
+
+impl Sequence {
+    /// Starts with the prompt, and replays the tokens that the request resumes from.
+    pub(super) fn new(
+        id: u64,
+        mut request: ValidRequest,
+        model: &TextModel,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, RequestError> {
+        let tokens = mem::take(&mut request.prompt);
+        let resume = mem::take(&mut request.resume);
+        let mut sequence = Self {
+            id,
+            prompt_tokens: tokens.len(),
+            penalties: Penalties::new(&tokens),
+            tokens,
+            read: 0,
+            utf8: Utf8Stream::default(),
+            stops: StopMatcher::new(mem::take(&mut request.stop)),
+            request,
+        };
+        for (index, &token) in resume.iter().enumerate() {
+            if sequence.accept(token, model, tokenizer).finished.is_some() {
+                return Err(RequestError::ResumeFinished { tokens: resume.len(), last: index + 1 });
+            }
+        }
+        Ok(sequence)
+    }
+
+    /// Tokens that were chosen so far.
+    pub(super) fn generated_tokens(&self) -> usize {
+        self.tokens.len() - self.prompt_tokens
+    }
+
+    /// The position of the next token to read.
+    pub(super) fn position(&self) -> usize {
+        self.read
+    }
+
+    /// The next tokens for the model to read, at most `limit`.
+    pub(super) fn unread(&self, limit: usize) -> &[u32] {
+        let end = self.tokens.len().min(self.read.saturating_add(limit));
+        &self.tokens[self.read..end]
+    }
+
+    /// Notes that the model has read `count` more tokens.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.read += count;
+    }
+
+    /// Whether the model has read everything, so that its logits choose the next token.
+    pub(super) fn is_read(&self) -> bool {
+        self.read == self.tokens.len()
+    }
+
+    /// Chooses the next token by the model's logits. `raw` keeps a copy of them where log-probabilities are wanted.
+    pub(super) fn choose(
+        &self,
+        logits: &mut [f32],
+        raw: &mut Vec<f32>,
+        model: &TextModel,
+        sampler: &mut Sampler,
+    ) -> Result<Choice, LogitError> {
+        if self.request.logprobs.is_some() {
+            raw.clear();
+            raw.extend_from_slice(logits);
+        }
+        let sampling = &self.request.sampling;
+        self.penalties.apply(sampling, logits);
+        if self.generated_tokens() < self.request.min_tokens as usize {
+            exclude(&model.end_of_text, logits);
+        }
+        let draw = rng::draw(sampling.seed, self.generated_tokens() as u64);
+        let token = sampler.sample(logits, sampling, draw)?;
+        let logprobs = self.request.logprobs.map(|count| sampler.logprobs(raw, token, count)).transpose()?;
+        Ok(Choice { token, logprobs })
+    }
+
+    /// Appends a token that was chosen, and works out its text and whether it is the last.
+    pub(super) fn accept(&mut self, token: u32, model: &TextModel, tokenizer: &Tokenizer) -> Accepted {
+        self.tokens.push(token);
+        self.penalties.count(token);
+        let ends_text = model.end_of_text.contains(&token);
+        let bytes = if ends_text { None } else { tokenizer.token_bytes(token) };
+        let piece = self.utf8.push(bytes.unwrap_or_default());
+        let Matched { text, stopped } = self.stops.push(&piece);
+        let finished = if stopped {
+            Some((FinishReason::Stop, String::new()))
+        } else if ends_text && !self.request.ignore_end_of_text {
+            Some(self.finish(FinishReason::EndOfText))
+        } else if self.generated_tokens() >= self.request.max_tokens as usize {
+            Some(self.finish(FinishReason::Length))
+        } else {
+            None
+        };
+        Accepted { text, finished }
+    }
+
+    /// Lets go of what was held back. Even then a stop string may be completed, by the replacement of an unfinished character.
+    fn finish(&mut self, reason: FinishReason) -> (FinishReason, String) {
+        let unfinished = self.utf8.finish();
+        let Matched { text, stopped } = self.stops.push(&unfinished);
+        if stopped { (FinishReason::Stop, text) } else { (reason, text + &self.stops.finish()) }
+    }
+}
+
+/// Makes tokens less likely than any other. A logit that is not finite stays, to be reported.
+fn exclude(tokens: &[u32], logits: &mut [f32]) {
+    for &token in tokens {
+        if let Some(logit) = logits.get_mut(token as usize).filter(|logit| logit.is_finite()) {
+            *logit = f32::MIN;
+        }
+    }
+}

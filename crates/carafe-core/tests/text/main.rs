@@ -1,0 +1,13 @@
+//! Behaviour of `carafe_core::text` as its users see it.
+
+#![cfg(feature = "text")]
+
+mod fake;
+mod generator;
+mod golden;
+mod properties;
+mod requests;
+mod resume;
+mod sampling;
+mod streaming;
+mod tokenizer;

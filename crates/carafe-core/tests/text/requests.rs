@@ -1,0 +1,190 @@
+//! What a request may ask for: every limit holds at its edge, and its error names parameter, limit and value.
+
+use std::rc::Rc;
+
+use carafe_core::text::{Generator, MAX_WAITING, ModelError, Prompt, Request, TextModel};
+
+use crate::fake::{self, Fake, greedy, model, noise, tokenizer};
+
+/// The error and the parameter that are named when `change` was made to a request that is in order.
+fn refusal(change: impl FnOnce(&mut Request)) -> (String, Option<&'static str>) {
+    let mut request = greedy(4);
+    change(&mut request);
+    let error = request.validate(&model(), &tokenizer()).unwrap_err();
+    (error.to_string(), error.parameter())
+}
+
+/// Asserts that a request is in order after `change`.
+fn assert_valid(change: impl FnOnce(&mut Request)) {
+    let mut request = greedy(4);
+    change(&mut request);
+    let valid = request.validate(&model(), &tokenizer());
+    assert!(valid.is_ok(), "{valid:?}");
+}
+
+#[test]
+fn an_empty_prompt_is_refused() {
+    for prompt in [Prompt::Text(String::new()), Prompt::Tokens(Vec::new())] {
+        let (message, parameter) = refusal(|request| request.prompt = prompt);
+        assert_eq!((message.as_str(), parameter), ("`prompt` is empty; it must hold at least 1 token", Some("prompt")));
+    }
+}
+
+#[test]
+fn a_prompt_and_output_beyond_the_context_are_refused() {
+    let prompt = || Prompt::Tokens(vec![1; 60]);
+    assert_valid(|request| request.prompt = prompt());
+    let (message, parameter) = refusal(|request| {
+        request.prompt = prompt();
+        request.max_tokens = 5;
+    });
+    let expected = "`prompt` has 60 tokens and `max_tokens` is 5, 65 together; the model's context holds 64";
+    assert_eq!((message.as_str(), parameter), (expected, Some("max_tokens")));
+    let (message, _) = refusal(|request| request.max_tokens = u32::MAX);
+    assert!(message.contains("`max_tokens` is 4294967295"), "{message}");
+}
+
+#[test]
+fn a_text_that_cannot_fit_is_refused_before_it_is_encoded() {
+    let limit = 64 * "<|endoftext|>".len();
+    let (message, parameter) = refusal(|request| request.prompt = Prompt::Text("a".repeat(limit + 1)));
+    let expected = "`prompt` has 833 bytes, more than the 832 that fit into the model's 64 tokens";
+    assert_eq!((message.as_str(), parameter), (expected, Some("prompt")));
+}
+
+#[test]
+fn zero_max_tokens_are_refused() {
+    let (message, parameter) = refusal(|request| request.max_tokens = 0);
+    assert_eq!((message.as_str(), parameter), ("`max_tokens` is 0; it must be at least 1", Some("max_tokens")));
+}
+
+#[test]
+fn more_min_tokens_than_max_tokens_are_refused() {
+    assert_valid(|request| request.min_tokens = 4);
+    let (message, parameter) = refusal(|request| request.min_tokens = 5);
+    assert_eq!(message, "`min_tokens` is 5; it must be at most `max_tokens`, 4");
+    assert_eq!(parameter, Some("min_tokens"));
+}
+
+#[test]
+fn tokens_outside_the_vocabulary_are_refused_wherever_they_are_named() {
+    let (message, parameter) = refusal(|request| request.prompt = Prompt::Tokens(vec![262, 263]));
+    assert_eq!(message, "`prompt` names token 263; the model's tokens are below 263");
+    assert_eq!(parameter, Some("prompt"));
+    let (message, _) = refusal(|request| request.resume = vec![u32::MAX]);
+    assert_eq!(message, "`resume` names token 4294967295; the model's tokens are below 263");
+    let (message, _) = refusal(|request| request.sampling.logit_bias = vec![(263, 0.0)]);
+    assert_eq!(message, "`logit_bias` names token 263; the model's tokens are below 263");
+}
+
+#[test]
+fn every_number_is_held_to_its_range() {
+    /// Name, range, how to set it, values inside and values outside.
+    type Case = (&'static str, &'static str, fn(&mut Request, f32), &'static [f32], &'static [f32]);
+    const BEYOND_1: f32 = 1.0 + f32::EPSILON;
+    let cases: [Case; 7] = [
+        ("temperature", "0 to 2", |r, v| r.sampling.temperature = v, &[0.0, 1e-45, 2.0], &[-0.1, 2.1]),
+        ("top_p", "above 0 and at most 1", |r, v| r.sampling.top_p = v, &[1e-45, 1.0], &[0.0, -1.0, BEYOND_1]),
+        ("min_p", "at least 0 and below 1", |r, v| r.sampling.min_p = v, &[0.0, 0.999], &[-0.1, 1.0]),
+        (
+            "repetition_penalty",
+            "above 0 and finite",
+            |r, v| r.sampling.repetition_penalty = v,
+            &[1e-3, 9.0],
+            &[0.0, -1.0],
+        ),
+        ("frequency_penalty", "-2 to 2", |r, v| r.sampling.frequency_penalty = v, &[-2.0, 2.0], &[-2.1, 2.1]),
+        ("presence_penalty", "-2 to 2", |r, v| r.sampling.presence_penalty = v, &[-2.0, 2.0], &[-2.1, 2.1]),
+        ("logit_bias", "-100 to 100", |r, v| r.sampling.logit_bias = vec![(7, v)], &[-100.0, 100.0], &[-100.1, 100.1]),
+    ];
+    for (parameter, range, set, good, bad) in cases {
+        for &value in good {
+            assert_valid(|request| set(request, value));
+        }
+        for &value in bad.iter().chain(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]) {
+            let refused = refusal(|request| set(request, value));
+            assert_eq!(refused, (format!("`{parameter}` must be {range}, got {value}"), Some(parameter)));
+        }
+    }
+}
+
+#[test]
+fn a_top_k_of_zero_is_refused_and_one_beyond_the_vocabulary_keeps_all() {
+    assert_valid(|request| request.sampling.top_k = Some(u32::MAX));
+    let (message, parameter) = refusal(|request| request.sampling.top_k = Some(0));
+    assert_eq!(message, "`top_k` is 0; it must be at least 1, or absent to keep every token");
+    assert_eq!(parameter, Some("top_k"));
+}
+
+#[test]
+fn a_bias_twice_is_refused() {
+    let (message, _) = refusal(|request| request.sampling.logit_bias = vec![(7, 1.0), (8, 1.0), (7, 2.0)]);
+    assert_eq!(message, "`logit_bias` names token 7 twice");
+}
+
+#[test]
+fn more_biases_than_allowed_are_refused() {
+    let (message, _) = refusal(|request| request.sampling.logit_bias = (0..1025).map(|id| (id, 1.0)).collect());
+    assert_eq!(message, "`logit_bias` names 1025 tokens; at most 1024 are allowed");
+}
+
+#[test]
+fn stop_strings_are_held_to_their_number_and_length() {
+    assert_valid(|request| request.stop = vec!["a".repeat(256); 4]);
+    let (message, parameter) = refusal(|request| request.stop = vec!["a".to_owned(); 5]);
+    assert_eq!((message.as_str(), parameter), ("`stop` has 5 strings; at most 4 are allowed", Some("stop")));
+    let (message, _) = refusal(|request| request.stop = vec!["a".to_owned(), String::new()]);
+    assert_eq!(message, "`stop` string 1 is empty");
+    let (message, _) = refusal(|request| request.stop = vec!["é".repeat(129)]);
+    assert_eq!(message, "`stop` string 0 has 258 bytes; at most 256 are allowed");
+}
+
+#[test]
+fn more_logprobs_than_allowed_are_refused() {
+    assert_valid(|request| request.logprobs = Some(20));
+    let (message, parameter) = refusal(|request| request.logprobs = Some(21));
+    assert_eq!((message.as_str(), parameter), ("`logprobs` is 21; it must be at most 20", Some("logprobs")));
+}
+
+#[test]
+fn a_full_queue_refuses_until_a_request_leaves_it() {
+    let mut generator = fake::generator(Fake::new(noise(1)));
+    for _ in 0..MAX_WAITING {
+        generator.submit(greedy(1)).unwrap();
+    }
+    let error = generator.submit(greedy(1)).unwrap_err();
+    assert_eq!(error.to_string(), "1024 requests are waiting already; no more are taken until one is done");
+    assert_eq!(error.parameter(), None);
+    generator.step();
+    assert!(generator.submit(greedy(1)).is_ok());
+}
+
+#[test]
+fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
+    let error = |model| Generator::new(Fake::new(noise(1)), tokenizer(), model).map(|_| ()).unwrap_err();
+    let larger = TextModel { vocabulary_size: 264, ..model() };
+    assert_eq!(error(larger), ModelError::Vocabulary { model: 264, tokenizer: 263 });
+    let smaller = TextModel { vocabulary_size: 262, ..model() };
+    assert_eq!(error(smaller), ModelError::Vocabulary { model: 262, tokenizer: 263 });
+    let outside = TextModel { end_of_text: vec![0, 263], ..model() };
+    assert_eq!(error(outside), ModelError::EndOfText { id: 263, vocabulary_size: 263 });
+    let long = TextModel { max_step: 129, ..model() };
+    assert_eq!(error(long).to_string(), "the model's `max_step` must be 1 to 128, got 129");
+    for broken in [
+        TextModel { max_step: 0, ..model() },
+        TextModel { max_batch: 0, ..model() },
+        TextModel { context_length: 0, ..model() },
+        TextModel { vocabulary_size: 0, ..model() },
+    ] {
+        assert!(matches!(error(broken), ModelError::Size { value: 0, .. }));
+    }
+}
+
+#[test]
+fn a_refused_request_leaves_no_trace() {
+    let logits = noise(1);
+    let mut generator = fake::generator(Fake::new(Rc::clone(&logits)));
+    assert!(generator.submit(greedy(0)).is_err());
+    assert!(generator.is_idle());
+    assert_eq!(generator.submit(greedy(1)).ok(), Some(1));
+}

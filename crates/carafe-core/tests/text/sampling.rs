@@ -1,0 +1,194 @@
+//! The sampler against exact distributions.
+//!
+//! The exact distribution is worked out the plain way, in f64 with a full sort; thousands of draws with a fixed seed must agree with
+//! it by the chi-square test, and the sampler's own weights must be its probabilities.
+
+use carafe_core::text::{Sampler, Sampling, rng};
+use proptest::prelude::*;
+
+const DRAWS: u64 = 20_000;
+
+/// The probability of every token: temperature, top-k, top-p, min-p, in this order, each on what the one before has left.
+fn exact(logits: &[f32], sampling: &Sampling) -> Vec<f64> {
+    let logits: Vec<f64> = logits.iter().copied().map(f64::from).collect();
+    let largest = logits.iter().copied().fold(f64::MIN, f64::max);
+    let mut weights: Vec<f64> =
+        logits.iter().map(|logit| ((logit - largest) / f64::from(sampling.temperature)).exp()).collect();
+    let mut ranking: Vec<usize> = (0..logits.len()).collect();
+    ranking.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    ranking.truncate(sampling.top_k.map_or(logits.len(), |count| count as usize));
+    let total: f64 = ranking.iter().map(|&token| weights[token]).sum();
+    let mut reached = 0.0;
+    let kept = ranking.iter().take_while(|&&token| {
+        let wanted = reached < f64::from(sampling.top_p) * total;
+        reached += weights[token];
+        wanted
+    });
+    let kept: Vec<usize> = kept.copied().filter(|&token| weights[token] >= f64::from(sampling.min_p)).collect();
+    let total: f64 = kept.iter().map(|&token| weights[token]).sum();
+    for (token, weight) in weights.iter_mut().enumerate() {
+        *weight = if kept.contains(&token) { *weight / total } else { 0.0 };
+    }
+    weights
+}
+
+/// How often each token is drawn.
+fn count(logits: &[f32], sampling: &Sampling) -> Vec<u64> {
+    let mut sampler = Sampler::default();
+    let mut counts = vec![0; logits.len()];
+    for index in 0..DRAWS {
+        let token = sampler.sample(logits, sampling, rng::draw(sampling.seed, index)).unwrap();
+        counts[token as usize] += 1;
+    }
+    counts
+}
+
+/// Asserts by the chi-square test that the draws follow the exact distribution.
+fn assert_follows(logits: &[f32], sampling: &Sampling) {
+    let probabilities = exact(logits, sampling);
+    let counts = count(logits, sampling);
+    let mut chi_square = 0.0;
+    let mut freedom = -1.0;
+    for (&probability, &count) in probabilities.iter().zip(&counts) {
+        let expected = probability * DRAWS as f64;
+        if probability == 0.0 {
+            assert_eq!(count, 0, "an excluded token was drawn with {sampling:?}");
+        } else {
+            chi_square += (count as f64 - expected).powi(2) / expected;
+            freedom += 1.0;
+        }
+    }
+    // Wilson and Hilferty: (chi-square / freedom)^(1/3) is nearly normal. 4 deviations: once in 30,000 by chance.
+    if freedom > 0.0 {
+        let spread = 2.0 / (9.0 * freedom);
+        let deviations = ((chi_square / freedom).cbrt() - (1.0 - spread)) / spread.sqrt();
+        assert!(deviations < 4.0, "{deviations} deviations with {sampling:?}: {counts:?}");
+    }
+}
+
+/// Twelve logits with two ties, all likely enough to be counted.
+const LOGITS: [f32; 12] = [0.3, 1.0, -0.5, 2.0, 1.0, 0.0, 1.7, -1.0, 2.0, 0.9, 0.1, 1.2];
+
+#[test]
+fn draws_follow_the_distribution_at_every_temperature() {
+    for temperature in [0.3, 0.7, 1.0, 1.5, 2.0] {
+        assert_follows(&LOGITS, &Sampling { temperature, seed: 1, ..Sampling::default() });
+    }
+}
+
+#[test]
+fn draws_follow_the_distribution_with_top_k() {
+    for top_k in [1, 2, 3, 5, 6, 11, 12, 1000] {
+        assert_follows(&LOGITS, &Sampling { top_k: Some(top_k), seed: 2, ..Sampling::default() });
+    }
+}
+
+#[test]
+fn draws_follow_the_distribution_with_top_p() {
+    for top_p in [1e-6, 0.2, 0.35, 0.5, 0.8, 0.95, 0.999] {
+        assert_follows(&LOGITS, &Sampling { top_p, seed: 3, ..Sampling::default() });
+    }
+}
+
+#[test]
+fn draws_follow_the_distribution_with_min_p() {
+    for min_p in [0.05, 0.2, 0.5, 0.9, 0.999] {
+        assert_follows(&LOGITS, &Sampling { min_p, seed: 4, ..Sampling::default() });
+    }
+}
+
+#[test]
+fn draws_follow_the_distribution_with_everything_at_once() {
+    for (temperature, top_k, top_p, min_p) in
+        [(0.8, 8, 0.9, 0.05), (1.5, 10, 0.7, 0.3), (2.0, 4, 0.99, 0.6), (0.5, 11, 0.5, 0.1)]
+    {
+        let top_k = Some(top_k);
+        assert_follows(&LOGITS, &Sampling { temperature, top_k, top_p, min_p, seed: 5, ..Sampling::default() });
+    }
+}
+
+#[test]
+fn at_temperature_zero_the_best_token_is_taken_and_ties_go_to_the_lower_id() {
+    let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
+    let mut sampler = Sampler::default();
+    for draw in [0.0, 0.5, 0.999] {
+        assert_eq!(sampler.sample(&LOGITS, &sampling, draw), Ok(3));
+    }
+}
+
+#[test]
+fn a_tie_at_the_border_keeps_the_lower_id() {
+    let sampling = Sampling { top_k: Some(1), ..Sampling::default() };
+    assert_eq!(count(&LOGITS, &sampling)[3], DRAWS);
+}
+
+#[test]
+fn minus_zero_and_zero_are_a_tie() {
+    let sampling = Sampling { top_k: Some(1), ..Sampling::default() };
+    assert_eq!(count(&[-1.0, -0.0, 0.0], &sampling), [0, DRAWS, 0]);
+    let result = Sampler::default().logprobs(&[-1.0, -0.0, 0.0], 0, 2).unwrap();
+    assert_eq!(result.top.iter().map(|top| top.id).collect::<Vec<u32>>(), [1, 2]);
+}
+
+#[test]
+fn the_smallest_temperature_takes_the_best_token() {
+    let sampling = Sampling { temperature: f32::from_bits(1), ..Sampling::default() };
+    assert_eq!(count(&[0.0, 1.0, -3.0], &sampling), [0, DRAWS, 0]);
+}
+
+#[test]
+fn the_first_and_the_last_draw_take_the_first_and_the_last_token_left() {
+    let mut sampler = Sampler::default();
+    let sampling = Sampling { top_k: Some(3), ..Sampling::default() };
+    let last = 1.0 - f64::EPSILON / 2.0;
+    assert_eq!(sampler.sample(&LOGITS, &sampling, 0.0), Ok(3));
+    assert_eq!(sampler.sample(&LOGITS, &sampling, last), Ok(8));
+}
+
+#[test]
+fn a_single_token_is_always_drawn() {
+    let mut sampler = Sampler::default();
+    assert_eq!(sampler.sample(&[-7.0], &Sampling { top_p: 0.5, ..Sampling::default() }, 0.7), Ok(0));
+}
+
+#[test]
+fn log_probabilities_of_a_large_vocabulary_are_exact_and_ranked() {
+    let logits: Vec<f32> = (0..50_257).map(|token| (rng::draw(8, token) * 16.0 - 30.0) as f32).collect();
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+    let mut ranking: Vec<u32> = (0..50_257).collect();
+    ranking.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
+    let result = Sampler::default().logprobs(&logits, 4321, 20).unwrap();
+    assert!((f64::from(result.logprob) - (f64::from(logits[4321]) - sum.ln())).abs() < 1e-5);
+    assert_eq!(result.top.iter().map(|top| top.id).collect::<Vec<u32>>(), ranking[..20]);
+    for top in result.top {
+        assert!((f64::from(top.logprob) - (f64::from(logits[top.id as usize]) - sum.ln())).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn a_vocabulary_smaller_than_the_alternatives_lists_all_of_it() {
+    let result = Sampler::default().logprobs(&[0.0, 1.0, 1.0], 0, 20).unwrap();
+    assert_eq!(result.top.iter().map(|top| top.id).collect::<Vec<u32>>(), [1, 2, 0]);
+}
+
+proptest! {
+    #[test]
+    fn weights_are_the_exact_probabilities_of_any_logits(
+        logits in prop::collection::vec(prop_oneof![-40.0f32..40.0, Just(1.0f32), -0.01f32..0.01], 1..300),
+        temperature in 0.05f32..2.0,
+        top_k in prop::option::of(1u32..300),
+        top_p in prop_oneof![Just(1.0f32), 0.01f32..1.0],
+        min_p in prop_oneof![Just(0.0f32), 0.0f32..0.99],
+        draw in 0.0f64..1.0,
+    ) {
+        let sampling = Sampling { temperature, top_k, top_p, min_p, ..Sampling::default() };
+        let mut sampler = Sampler::default();
+        let token = sampler.sample(&logits, &sampling, draw).unwrap();
+        let total: f64 = sampler.weights().iter().copied().map(f64::from).sum();
+        let probabilities = exact(&logits, &sampling);
+        for (token, (&weight, probability)) in sampler.weights().iter().zip(probabilities).enumerate() {
+            prop_assert!((f64::from(weight) / total - probability).abs() < 2e-5, "token {}", token);
+        }
+        prop_assert!(sampler.weights()[token as usize] > 0.0);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the end-to-end tests share: the real binary, the real OpenVINO, the models of the tree.
+//!
+//! A machine without OpenVINO fails these tests with the words of `carafe-openvino`; `cargo xtask test` sets it up first.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use carafe_host::text::{EventKind, Generation, Prompt, Request, Sampling};
+use carafe_host::{LoadedGraph, Sandbox};
+use carafe_models::ModelFolder;
+use carafe_openvino::{Options, Profile, Runtime, Search};
+use serde_json::Value;
+
+/// The project's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// The `carafe` binary, with the test models in its search path and nothing of the user's.
+///
+/// # Errors
+/// If it has not been built.
+pub fn carafe(arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
+    let test = env::current_exe()?;
+    let folder = test.ancestors().nth(2).context("a test binary lies in target/PROFILE/deps")?;
+    let binary = folder.join("carafe");
+    ensure!(binary.exists(), "`{}` is missing; run `cargo build --release --package carafe-cli`", binary.display());
+    let mut command = Command::new(binary);
+    command.args(arguments).current_dir(root()).stdin(Stdio::null());
+    command.env("CARAFE_MODELS", root().join("fixtures/models")).env("XDG_DATA_HOME", "/nonexistent");
+    Ok(command)
+}
+
+/// Runs `carafe` to its end.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn run(arguments: &[impl AsRef<OsStr>]) -> Result<Ran> {
+    Ok(Ran::new(&carafe(arguments)?.output()?))
+}
+
+/// What a run of `carafe` left.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// Reads a finished process.
+    #[must_use]
+    pub fn new(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// Standard output as JSON, of a run that went well.
+    ///
+    /// # Errors
+    /// If the run failed or printed no JSON.
+    pub fn json(&self) -> Result<Value> {
+        ensure!(self.code == Some(0), "carafe failed: {}", self.err);
+        Ok(serde_json::from_str(&self.out)?)
+    }
+}
+
+/// OpenVINO, from the project's `.venv` or where `CARAFE_OPENVINO` says.
+///
+/// # Errors
+/// If it is not there.
+pub fn runtime() -> Result<Runtime> {
+    let explicit = env::var_os("CARAFE_OPENVINO").filter(|value| !value.is_empty()).map(PathBuf::from);
+    Ok(Runtime::load(&Search { explicit, folders: vec![root().join(".venv")] })?)
+}
+
+/// A model of the tree (`models/tales`, `fixtures/models/tiny`), loaded.
+///
+/// # Errors
+/// If it cannot be.
+pub fn load(folder: &str, profile: Profile) -> Result<LoadedGraph> {
+    let folder = ModelFolder::open(&root().join(folder))?;
+    Ok(LoadedGraph::load(&runtime()?, folder, &Options { profile, threads: None })?)
+}
+
+/// The hostile guest, compiled.
+///
+/// # Errors
+/// If `cargo xtask guests` has not made it.
+pub fn hostile(sandbox: &Sandbox) -> Result<carafe_host::Component> {
+    let path = root().join("guests/built/hostile.wasm");
+    let bytes = std::fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
+    Ok(sandbox.compile(&bytes)?)
+}
+
+/// A greedy request for so many tokens.
+#[must_use]
+pub fn greedy(prompt: &str, max_tokens: u32) -> Request {
+    Request {
+        prompt: Prompt::Text(prompt.to_owned()),
+        max_tokens,
+        sampling: Sampling {
+            temperature: 0.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: 0,
+        },
+        stop: Vec::new(),
+        ignore_end_of_text: true,
+        min_tokens: 0,
+        logprobs: None,
+        resume: Vec::new(),
+    }
+}
+
+/// All token texts of a generation, and the message if it failed.
+pub fn collect(mut generation: Generation) -> (Vec<String>, Option<String>) {
+    let mut texts = Vec::new();
+    while let Some(event) = generation.next_blocking() {
+        match event {
+            EventKind::Token(token) => texts.push(token.text),
+            EventKind::Failed(message) => return (texts, Some(message)),
+            EventKind::Started(_) | EventKind::Finished(_) => {}
+        }
+    }
+    (texts, None)
+}

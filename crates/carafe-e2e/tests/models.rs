@@ -1,0 +1,116 @@
+//! `carafe models`: sound folders, and every way in which one can be broken.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use carafe_e2e::{carafe, root, run};
+use tempfile::TempDir;
+
+#[test]
+fn bundled_models_are_listed_shown_and_verified_with_a_run() -> Result<()> {
+    let list = run(&["models", "list", "--json"])?.json()?;
+    let names: Vec<_> = list.as_array().context("no list")?.iter().filter_map(|entry| entry["name"].as_str()).collect();
+    assert_eq!(names, ["mobilenet-v2", "tales", "tiny"]);
+    for name in names {
+        let shown = run(&["models", "show", name])?;
+        assert!(shown.out.contains("every gate passed"), "{}", shown.out);
+        let verified = run(&["models", "verify", name, "--run"])?;
+        assert_eq!(verified.code, Some(0), "{}", verified.err);
+        assert!(verified.out.contains("as in the certificate"), "{}", verified.out);
+    }
+    Ok(())
+}
+
+#[test]
+fn models_are_found_from_any_folder() -> Result<()> {
+    let elsewhere = TempDir::new()?;
+    let output = carafe(&["models", "verify", "tales"])?.current_dir(elsewhere.path()).output()?;
+    assert!(output.status.success(), "{output:?}");
+    Ok(())
+}
+
+/// A copy of the tiny model that may be broken.
+fn copy() -> Result<TempDir> {
+    let place = TempDir::new()?;
+    let (from, to) = (root().join("fixtures/models/tiny"), place.path().join("tiny"));
+    fs::create_dir(&to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(place)
+}
+
+/// Breaks a copy, and returns what `models verify` says of it.
+fn verify_broken(break_it: impl FnOnce(&Path) -> Result<()>) -> Result<String> {
+    let place = copy()?;
+    break_it(&place.path().join("tiny"))?;
+    let place = place.path().to_str().context("a path in UTF-8")?;
+    let ran = run(&["models", "verify", "tiny", "--models", place])?;
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    Ok(ran.err)
+}
+
+fn edit_manifest(folder: &Path, edit: impl FnOnce(String) -> String) -> Result<()> {
+    let path = folder.join("model.toml");
+    Ok(fs::write(&path, edit(fs::read_to_string(&path)?))?)
+}
+
+#[test]
+fn a_changed_byte_is_found() -> Result<()> {
+    let error = verify_broken(|folder| {
+        let path = folder.join("model.bin");
+        let mut bytes = fs::read(&path)?;
+        bytes[1000] ^= 1;
+        Ok(fs::write(path, bytes)?)
+    })?;
+    assert!(error.contains("model.bin") && error.contains("SHA-256"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_missing_file_and_a_cut_one_are_found() -> Result<()> {
+    let missing = verify_broken(|folder| Ok(fs::remove_file(folder.join("tokenizer.json"))?))?;
+    assert!(missing.contains("tokenizer.json") && missing.contains("missing"), "{missing}");
+    let cut = verify_broken(|folder| Ok(fs::write(folder.join("model.bin"), [0; 100])?))?;
+    assert!(cut.contains("model.bin") && cut.contains("100 bytes"), "{cut}");
+    Ok(())
+}
+
+#[test]
+fn an_unknown_key_is_refused() -> Result<()> {
+    let error = verify_broken(|folder| edit_manifest(folder, |text| format!("colour = \"red\"\n{text}")))?;
+    assert!(error.contains("colour"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_newer_format_is_refused_by_its_number() -> Result<()> {
+    let error = verify_broken(|folder| edit_manifest(folder, |text| text.replace("format = 1", "format = 2")))?;
+    assert!(error.contains("format version 2") && error.contains("update Carafe"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_path_out_of_the_folder_is_refused() -> Result<()> {
+    let error =
+        verify_broken(|folder| edit_manifest(folder, |text| text.replace("\"model.bin\"", "\"../model.bin\"")))?;
+    assert!(error.contains("../model.bin") && error.contains("plain file name"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_users_own_guest_is_refused_for_now() -> Result<()> {
+    let error = verify_broken(|folder| edit_manifest(folder, |text| format!("guest = \"mine.wasm\"\n{text}")))?;
+    assert!(error.contains("guest"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_model_of_another_task_is_refused() -> Result<()> {
+    let ran = run(&["generate", "--model", "mobilenet-v2", "--prompt", "x"])?;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("image-classification") && ran.err.contains("text-generation"), "{}", ran.err);
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! What the built-in guests can reach, and what they need.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use carafe_e2e::{collect, greedy, load, root};
+use carafe_host::text::TextModel;
+use carafe_host::tokenizer::Tokenizer;
+use carafe_host::{Limits, Sandbox};
+use carafe_openvino::Profile;
+
+#[test]
+fn guests_import_wasi_nn_and_nothing_else() -> Result<()> {
+    let engine = wasmtime::Engine::default();
+    for guest in ["text", "image", "hostile"] {
+        let file = root().join(format!("guests/built/{guest}.wasm"));
+        let component =
+            wasmtime::component::Component::from_file(&engine, &file).context("run `cargo xtask guests`")?;
+        let imports: Vec<String> =
+            component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
+        assert!(!imports.is_empty(), "`{guest}` imports nothing");
+        assert!(imports.iter().all(|name| name.starts_with("wasi:nn/")), "`{guest}` imports {imports:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn gpt2s_own_tokenizer_needs_less_than_64_mib_of_guest_memory() -> Result<()> {
+    let file = fs::read(root().join("fixtures/gpt2-tokenizer/tokenizer.json"))?;
+    let limits = Limits { guest_memory: 64 << 20, ..Limits::default() };
+    let mut tokenizer = Tokenizer::open(&Sandbox::new()?, "gpt2", &file, limits)?;
+    assert_eq!(tokenizer.encode("hello world")?.iter().map(|token| token.id).collect::<Vec<_>>(), [31373, 995]);
+    Ok(())
+}
+
+#[test]
+fn the_high_water_mark_is_within_the_cap_and_reported() -> Result<()> {
+    let model = load("models/tales", Profile::Fast)?;
+    let limits = Limits { guest_memory: 32 << 20, ..Limits::default() };
+    let text = TextModel::start(&Sandbox::new()?, &model, limits)?;
+    let (texts, failure) = collect(text.submit_blocking(greedy("Once upon a time", 8))?);
+    assert_eq!((texts.len(), failure), (8, None));
+    let memory = text.stats().guest_memory;
+    assert!((1 << 20..=32 << 20).contains(&memory), "{memory}");
+    Ok(())
+}
+
+#[test]
+fn requests_that_wait_together_are_all_served() -> Result<()> {
+    let model = TextModel::start(&Sandbox::new()?, &load("fixtures/models/tiny", Profile::Exact)?, Limits::default())?;
+    let prompts = ["The fox", "A crow", "The lion", "An ant"];
+    let alone: Vec<_> =
+        prompts.iter().map(|prompt| Ok(collect(model.submit_blocking(greedy(prompt, 6))?))).collect::<Result<_>>()?;
+    let generations: Vec<_> =
+        prompts.iter().map(|prompt| Ok(model.submit_blocking(greedy(prompt, 6))?)).collect::<Result<_>>()?;
+    let together: Vec<_> = generations.into_iter().map(collect).collect();
+    assert_eq!(alone, together);
+    Ok(())
+}

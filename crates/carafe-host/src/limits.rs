@@ -1,0 +1,238 @@
+//! What a guest may take from the host, and the counting of it.
+//!
+//! Every store has its own [`Limits`]. Guest memory is counted by wasmtime's limiter, host memory kept for a guest by [`Ledger`], guest
+//! time by [`GuestClock`].
+
+use std::time::{Duration, Instant};
+
+use wasmtime::ResourceLimiter;
+
+use crate::engine::EPOCH;
+
+/// Bounds of one guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of linear memory.
+    pub guest_memory: u64,
+    /// Bytes of tensors that the host keeps at one time.
+    pub tensor_bytes: u64,
+    /// Tensors, graphs, contexts and errors that the guest holds at one time.
+    pub handles: u32,
+    /// Execution contexts that the guest holds at one time.
+    pub contexts: u32,
+    /// Time of one call into the guest, less the time that OpenVINO takes.
+    pub call_time: Duration,
+}
+
+impl Limits {
+    /// The largest guest memory that may be asked for: 4 GiB is the end of a 32-bit address space, and no guest gets all of it.
+    pub const MAX_GUEST_MEMORY: u64 = (4 << 30) - (64 << 10);
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            guest_memory: 256 << 20,
+            tensor_bytes: 256 << 20,
+            handles: 1024,
+            contexts: 8,
+            call_time: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Counts a guest's linear memory and refuses what is over the cap.
+#[derive(Debug)]
+pub(crate) struct MemoryMeter {
+    cap: usize,
+    high_water: usize,
+    refused: Option<usize>,
+}
+
+impl MemoryMeter {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { cap: usize::try_from(limits.guest_memory).unwrap_or(usize::MAX), high_water: 0, refused: None }
+    }
+
+    /// The most bytes that linear memory has had.
+    pub(crate) fn high_water(&self) -> u64 {
+        self.high_water as u64
+    }
+
+    /// The most bytes that linear memory may have.
+    pub(crate) fn cap(&self) -> usize {
+        self.cap
+    }
+
+    /// The size in bytes that was asked for and refused last, if any: a guest that runs out of memory traps soon after.
+    pub(crate) fn refused(&self) -> Option<usize> {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > self.cap {
+            self.refused = Some(desired);
+            return Ok(false);
+        }
+        self.high_water = self.high_water.max(desired);
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // Tables hold functions of the guest's own code; no guest of ours has as many.
+        Ok(desired <= 1 << 20)
+    }
+
+    // A component is several core instances (the module and the adapters between it and the host) with one memory.
+    fn instances(&self) -> usize {
+        16
+    }
+
+    fn tables(&self) -> usize {
+        16
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+}
+
+/// Counts what the host keeps for a guest.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    tensor_cap: u64,
+    tensor_bytes: u64,
+    context_cap: u32,
+    contexts: u32,
+}
+
+/// A cap that would be passed: the amount there would be, and the cap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exceeded {
+    pub(crate) wanted: u64,
+    pub(crate) cap: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { tensor_cap: limits.tensor_bytes, tensor_bytes: 0, context_cap: limits.contexts, contexts: 0 }
+    }
+
+    pub(crate) fn add_tensor(&mut self, bytes: u64) -> Result<(), Exceeded> {
+        let wanted = self.tensor_bytes.saturating_add(bytes);
+        if wanted > self.tensor_cap {
+            return Err(Exceeded { wanted, cap: self.tensor_cap });
+        }
+        self.tensor_bytes = wanted;
+        Ok(())
+    }
+
+    pub(crate) fn remove_tensor(&mut self, bytes: u64) {
+        self.tensor_bytes = self.tensor_bytes.saturating_sub(bytes);
+    }
+
+    pub(crate) fn add_context(&mut self) -> Result<(), Exceeded> {
+        if self.contexts >= self.context_cap {
+            return Err(Exceeded { wanted: u64::from(self.contexts) + 1, cap: u64::from(self.context_cap) });
+        }
+        self.contexts += 1;
+        Ok(())
+    }
+
+    pub(crate) fn remove_context(&mut self) {
+        self.contexts = self.contexts.saturating_sub(1);
+    }
+}
+
+/// Measures a call into the guest: its time on the wall, and the part of it that OpenVINO took.
+#[derive(Debug)]
+pub(crate) struct GuestClock {
+    limit: Duration,
+    started: Instant,
+    native: Duration,
+    total_native: Duration,
+}
+
+impl GuestClock {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { limit: limits.call_time, started: Instant::now(), native: Duration::ZERO, total_native: Duration::ZERO }
+    }
+
+    /// Starts to measure a call.
+    pub(crate) fn start_call(&mut self) {
+        self.started = Instant::now();
+        self.native = Duration::ZERO;
+    }
+
+    /// Takes time off that the guest spent waiting for OpenVINO.
+    pub(crate) fn add_native(&mut self, time: Duration) {
+        self.native += time;
+        self.total_native += time;
+    }
+
+    /// Time that OpenVINO has taken since the store was made.
+    pub(crate) fn total_native(&self) -> Duration {
+        self.total_native
+    }
+
+    /// The whole limit of a call in epochs.
+    pub(crate) fn limit_in_epochs(&self) -> u64 {
+        epochs(self.limit)
+    }
+
+    /// What is left to the guest of this call, in epochs; nothing if its time is up.
+    pub(crate) fn epochs_left(&self) -> Option<u64> {
+        let spent = self.started.elapsed().saturating_sub(self.native);
+        self.limit.checked_sub(spent).filter(|left| !left.is_zero()).map(epochs)
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+/// Epochs that cover a time, at least one.
+fn epochs(time: Duration) -> u64 {
+    u64::try_from(time.as_millis().div_ceil(EPOCH.as_millis())).unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledger_refuses_what_passes_a_cap_and_forgets_what_is_given_back() {
+        let mut ledger = Ledger::new(&Limits { tensor_bytes: 100, contexts: 1, ..Limits::default() });
+        assert!(ledger.add_tensor(60).is_ok());
+        let exceeded = ledger.add_tensor(41).expect_err("101 bytes");
+        assert_eq!((exceeded.wanted, exceeded.cap), (101, 100));
+        assert!(ledger.add_tensor(u64::MAX).is_err());
+        ledger.remove_tensor(60);
+        assert!(ledger.add_tensor(100).is_ok());
+        assert!(ledger.add_context().is_ok());
+        assert!(ledger.add_context().is_err());
+        ledger.remove_context();
+        assert!(ledger.add_context().is_ok());
+    }
+
+    #[test]
+    fn time_inside_openvino_is_not_the_guests() {
+        let mut clock = GuestClock::new(&Limits { call_time: Duration::ZERO, ..Limits::default() });
+        clock.start_call();
+        assert_eq!(clock.epochs_left(), None);
+        clock.limit = Duration::from_secs(3600);
+        clock.add_native(Duration::from_secs(7000));
+        assert_eq!(clock.epochs_left(), Some(clock.limit_in_epochs()));
+        assert_eq!(clock.total_native(), Duration::from_secs(7000));
+    }
+
+    #[test]
+    fn memory_over_the_cap_is_refused_and_remembered() {
+        let mut meter = MemoryMeter::new(&Limits { guest_memory: 1 << 20, ..Limits::default() });
+        assert!(meter.memory_growing(0, 1 << 20, None).expect("no trap"));
+        assert!(!meter.memory_growing(1 << 20, (1 << 20) + 1, None).expect("no trap"));
+        assert_eq!((meter.high_water(), meter.refused()), (1 << 20, Some((1 << 20) + 1)));
+    }
+}

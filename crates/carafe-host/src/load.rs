@@ -1,0 +1,169 @@
+//! From a model folder to a graph that a guest may name.
+//!
+//! The manifest's words are translated to those of `carafe-openvino` here and nowhere else, for native callers as well.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use carafe_models::manifest::{Bounds, Dimension, Element, File, Image, Role, Symbol, Tensor, Text};
+use carafe_models::{ModelFolder, Task};
+use carafe_openvino::{Graph, GraphFiles, GraphSpec, Options, Runtime};
+
+use crate::Error;
+use crate::store::Graphs;
+
+/// A model whose graph is compiled and has computed once.
+#[derive(Clone)]
+pub struct LoadedGraph {
+    folder: ModelFolder,
+    graph: Graph,
+}
+
+impl LoadedGraph {
+    /// Checks the folder's files for presence and size, compiles the graph and warms it up.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph.
+    pub fn load(runtime: &Runtime, folder: ModelFolder, options: &Options) -> Result<Self, Error> {
+        folder.check_sizes()?;
+        let files = &folder.manifest().files;
+        let files = GraphFiles { xml: folder.file(&files.graph), bin: folder.file(&files.weights) };
+        let graph = Graph::load(runtime, &files, graph_spec(&folder)?, options)?;
+        graph.warm_up()?;
+        Ok(Self { folder, graph })
+    }
+
+    /// The model's name, which is also the graph's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.folder.manifest().name
+    }
+
+    /// The folder that the model was loaded from.
+    #[must_use]
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
+    }
+
+    /// The compiled graph.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// This graph alone, for a guest to name.
+    pub(crate) fn graphs(&self) -> Graphs {
+        Arc::new(BTreeMap::from([(self.name().to_owned(), self.graph.clone())]))
+    }
+
+    /// What the manifest says of a text model.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the model does another task.
+    pub fn text(&self) -> Result<(&Text, &Bounds), Error> {
+        let manifest = self.folder.manifest();
+        match (&manifest.text, &manifest.bounds) {
+            (Some(text), Some(bounds)) => Ok((text, bounds)),
+            _ => Err(self.wrong_task(Task::TextGeneration)),
+        }
+    }
+
+    /// What the manifest says of an image model.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the model does another task.
+    pub fn image(&self) -> Result<&Image, Error> {
+        self.folder.manifest().image.as_ref().ok_or_else(|| self.wrong_task(Task::ImageClassification))
+    }
+
+    /// The content of `tokenizer.json`, checked against the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if there is none, or another one.
+    pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
+        self.read(self.folder.manifest().files.tokenizer.as_ref(), Task::TextGeneration)
+    }
+
+    /// The content of `labels.txt`, checked against the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if there is none, or another one.
+    pub fn labels(&self) -> Result<Vec<u8>, Error> {
+        self.read(self.folder.manifest().files.labels.as_ref(), Task::ImageClassification)
+    }
+
+    /// Name of the tensor of a role; the manifest's rules make sure that the task's roles are there.
+    #[must_use]
+    pub fn tensor_name(&self, role: Role) -> String {
+        let manifest = self.folder.manifest();
+        manifest.input(role).or_else(|| manifest.output(role)).map(|tensor| tensor.name.clone()).unwrap_or_default()
+    }
+
+    fn read(&self, file: Option<&File>, task: Task) -> Result<Vec<u8>, Error> {
+        let file = file.ok_or_else(|| self.wrong_task(task))?;
+        Ok(self.folder.read(file)?)
+    }
+
+    fn wrong_task(&self, expected: Task) -> Error {
+        let got = self.folder.manifest().task.name();
+        let name = self.name().to_owned();
+        carafe_models::Error::WrongTask { name, expected: expected.name(), got }.into()
+    }
+}
+
+/// What a graph must look like by its manifest.
+///
+/// # Errors
+/// [`Error::OpenVino`] if the description contradicts itself.
+fn graph_spec(folder: &ModelFolder) -> Result<GraphSpec, Error> {
+    let manifest = folder.manifest();
+    let bounds = manifest.text.as_ref().zip(manifest.bounds.as_ref()).map(|(text, bounds)| carafe_openvino::Bounds {
+        batch: bounds.batch,
+        step: bounds.step,
+        logits: bounds.logits,
+        positions: bounds.positions,
+        vocabulary_size: text.vocabulary_size,
+        context_length: text.context_length,
+    });
+    let translate = |tensors: &[Tensor]| tensors.iter().map(tensor_spec).collect();
+    Ok(GraphSpec::new(translate(&manifest.inputs), translate(&manifest.outputs), bounds)?)
+}
+
+fn tensor_spec(tensor: &Tensor) -> carafe_openvino::TensorSpec {
+    use carafe_openvino::ElementType;
+    carafe_openvino::TensorSpec {
+        name: tensor.name.clone(),
+        role: role(tensor.role),
+        element: match tensor.element {
+            Element::U8 => ElementType::U8,
+            Element::I32 => ElementType::I32,
+            Element::F32 => ElementType::F32,
+        },
+        shape: tensor.shape.iter().map(|dimension| dim(*dimension)).collect(),
+    }
+}
+
+fn role(role: Role) -> carafe_openvino::Role {
+    use carafe_openvino::Role as Of;
+    match role {
+        Role::InputIds => Of::InputIds,
+        Role::PositionIds => Of::PositionIds,
+        Role::AttentionMask => Of::AttentionMask,
+        Role::BeamIdx => Of::BeamIdx,
+        Role::LogitIdx => Of::LogitIdx,
+        Role::Pixels => Of::Pixels,
+        Role::Logits => Of::Logits,
+        Role::Scores => Of::Scores,
+    }
+}
+
+fn dim(dimension: Dimension) -> carafe_openvino::Dim {
+    use carafe_openvino::Dim;
+    match dimension {
+        Dimension::Fixed(size) => Dim::Fixed(size),
+        Dimension::Symbol(Symbol::Batch) => Dim::Batch,
+        Dimension::Symbol(Symbol::Step) => Dim::Step,
+        Dimension::Symbol(Symbol::Total) => Dim::Total,
+        Dimension::Symbol(Symbol::Logits) => Dim::Logits,
+    }
+}

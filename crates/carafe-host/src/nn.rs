@@ -1,0 +1,326 @@
+//! The host side of wasi:nn: what a guest can do with graphs, contexts and tensors.
+//!
+//! A guest names graphs that the host has loaded and computes with them; nothing else. Whatever it sends is checked before OpenVINO
+//! sees it, by `carafe-openvino`, which owns the rules for native callers too; here stand the rules that only a guest needs: what it
+//! may keep, how long its names may be, and that `load` is refused. Errors carry the specification's codes and OpenVINO's own words.
+#![expect(unreachable_pub, reason = "the generated bindings re-export these types as the resources of wasi:nn")]
+
+use std::time::Instant;
+
+use carafe_openvino::{ElementType, ErrorKind, TensorView};
+use wasmtime::component::{Resource, ResourceTableError};
+
+use crate::bindings::ml::wasi::nn::errors::ErrorCode;
+use crate::bindings::ml::wasi::nn::graph::{ExecutionTarget, GraphEncoding};
+use crate::bindings::ml::wasi::nn::tensor::TensorType;
+use crate::bindings::ml::wasi::nn::{errors, graph, inference, tensor};
+use crate::limits::Exceeded;
+use crate::store::State;
+
+/// Longest name, in bytes, that a guest may send: longer ones are no name of anything and would only fill the error's text.
+const MAX_NAME: usize = 256;
+/// Most dimensions of a tensor; OpenVINO's graphs have at most 5 here.
+const MAX_RANK: usize = 8;
+/// Most tensors of one compute.
+const MAX_INPUTS: usize = 64;
+
+/// A graph that a guest has named.
+pub struct Graph(carafe_openvino::Graph);
+
+/// A graph's execution context: its state between computes.
+pub struct ExecutionContext(carafe_openvino::Context);
+
+/// A tensor that a guest made or a compute answered.
+pub struct Tensor {
+    dimensions: Vec<u32>,
+    ty: TensorType,
+    data: Vec<u8>,
+    /// wasi:nn's constructor cannot fail; a tensor that may not be kept is kept without its data, and its use is refused.
+    refused: Option<Failure>,
+}
+
+/// Why a call failed: a code of the specification, and words.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    code: Code,
+    message: String,
+}
+
+/// The codes of wasi:nn that this host uses, and a trap for what has no code.
+#[derive(Clone, Copy, Debug)]
+enum Code {
+    Nn(ErrorCode),
+    Trap,
+}
+
+impl Failure {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code: Code::Nn(code), message: message.into() }
+    }
+
+    fn too_large(what: &str, unit: &str, exceeded: Exceeded) -> Self {
+        let Exceeded { wanted, cap } = exceeded;
+        Self::new(ErrorCode::TooLarge, format!("{what} would come to {wanted} {unit}; a guest may keep {cap}"))
+    }
+}
+
+impl From<carafe_openvino::Error> for Failure {
+    fn from(error: carafe_openvino::Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::InvalidArgument => ErrorCode::InvalidArgument,
+            ErrorKind::NotFound => ErrorCode::NotFound,
+            ErrorKind::TooLarge => ErrorCode::TooLarge,
+            ErrorKind::Runtime => ErrorCode::RuntimeError,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+/// An error with its causes: OpenVINO's own words are the last.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// A handle that does not exist, or one too many: the guest is broken, and stops.
+impl From<ResourceTableError> for Failure {
+    fn from(error: ResourceTableError) -> Self {
+        Self { code: Code::Trap, message: error.to_string() }
+    }
+}
+
+impl errors::Host for State {}
+
+impl errors::HostError for State {
+    fn code(&mut self, error: Resource<Failure>) -> wasmtime::Result<ErrorCode> {
+        Ok(match self.table.get(&error)?.code {
+            Code::Nn(code) => code,
+            Code::Trap => ErrorCode::Unknown,
+        })
+    }
+
+    fn data(&mut self, error: Resource<Failure>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&error)?.message.clone())
+    }
+
+    fn drop(&mut self, error: Resource<Failure>) -> wasmtime::Result<()> {
+        self.table.delete(error)?;
+        Ok(())
+    }
+}
+
+impl tensor::Host for State {}
+
+impl tensor::HostTensor for State {
+    fn new(&mut self, dimensions: Vec<u32>, ty: TensorType, data: Vec<u8>) -> wasmtime::Result<Resource<Tensor>> {
+        let tensor = match self.admit(&dimensions, &data) {
+            Ok(()) => Tensor { dimensions, ty, data, refused: None },
+            Err(failure) => Tensor { dimensions: Vec::new(), ty, data: Vec::new(), refused: Some(failure) },
+        };
+        Ok(self.table.push(tensor)?)
+    }
+
+    fn dimensions(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<Vec<u32>> {
+        Ok(self.table.get(&tensor)?.dimensions.clone())
+    }
+
+    fn ty(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<TensorType> {
+        Ok(self.table.get(&tensor)?.ty)
+    }
+
+    fn data(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.table.get(&tensor)?.data.clone())
+    }
+
+    fn drop(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<()> {
+        self.take(tensor)?;
+        Ok(())
+    }
+}
+
+impl graph::Host for State {
+    fn load(
+        &mut self,
+        _builder: Vec<Vec<u8>>,
+        _encoding: GraphEncoding,
+        target: ExecutionTarget,
+    ) -> wasmtime::Result<Result<Resource<Graph>, Resource<Failure>>> {
+        let message = format!(
+            "`load` from bytes (target {target:?}) is refused: a guest names graphs that the host loaded; use `load-by-name`"
+        );
+        self.answer(Err(Failure::new(ErrorCode::Security, message)))
+    }
+
+    fn load_by_name(&mut self, name: String) -> wasmtime::Result<Result<Resource<Graph>, Resource<Failure>>> {
+        let graph = self.find_graph(&name);
+        self.answer(graph)
+    }
+}
+
+impl graph::HostGraph for State {
+    fn init_execution_context(
+        &mut self,
+        graph: Resource<Graph>,
+    ) -> wasmtime::Result<Result<Resource<ExecutionContext>, Resource<Failure>>> {
+        let context = self.open_context(&graph);
+        self.answer(context)
+    }
+
+    fn drop(&mut self, graph: Resource<Graph>) -> wasmtime::Result<()> {
+        self.table.delete(graph)?;
+        Ok(())
+    }
+}
+
+impl inference::Host for State {}
+
+impl inference::HostGraphExecutionContext for State {
+    fn compute(
+        &mut self,
+        context: Resource<ExecutionContext>,
+        inputs: Vec<(String, Resource<Tensor>)>,
+    ) -> wasmtime::Result<Result<Vec<(String, Resource<Tensor>)>, Resource<Failure>>> {
+        let outputs = self.compute_owned(&context, inputs);
+        self.answer(outputs)
+    }
+
+    fn drop(&mut self, context: Resource<ExecutionContext>) -> wasmtime::Result<()> {
+        self.table.delete(context)?;
+        self.ledger.remove_context();
+        Ok(())
+    }
+}
+
+impl State {
+    /// A call's answer in the guest's terms: a failure becomes an error that the guest holds, or a trap.
+    fn answer<T>(&mut self, result: Result<T, Failure>) -> wasmtime::Result<Result<T, Resource<Failure>>> {
+        let failure = match result {
+            Ok(value) => return Ok(Ok(value)),
+            Err(failure) => failure,
+        };
+        tracing::debug!("wasi:nn refuses a guest's call: {:?}, {}", failure.code, failure.message);
+        match failure.code {
+            Code::Trap => Err(wasmtime::Error::msg(failure.message)),
+            Code::Nn(_) => Ok(Err(self.table.push(failure)?)),
+        }
+    }
+
+    fn find_graph(&mut self, name: &str) -> Result<Resource<Graph>, Failure> {
+        check_name(name)?;
+        let graph = self.graphs.get(name).cloned().ok_or_else(|| {
+            let known: Vec<_> = self.graphs.keys().map(|known| format!("`{known}`")).collect();
+            let message = format!("no graph `{}`; this guest may use {}", name.escape_debug(), known.join(", "));
+            Failure::new(ErrorCode::NotFound, message)
+        })?;
+        Ok(self.table.push(Graph(graph))?)
+    }
+
+    fn open_context(&mut self, graph: &Resource<Graph>) -> Result<Resource<ExecutionContext>, Failure> {
+        let graph = self.table.get(graph)?.0.clone();
+        self.ledger.add_context().map_err(|exceeded| Failure::too_large("execution contexts", "contexts", exceeded))?;
+        let context = graph.context().inspect_err(|_| self.ledger.remove_context())?;
+        Ok(self.table.push(ExecutionContext(context)).inspect_err(|_| self.ledger.remove_context())?)
+    }
+
+    /// Computes with tensors that are the host's from here on, whatever becomes of the call.
+    fn compute_owned(
+        &mut self,
+        context: &Resource<ExecutionContext>,
+        inputs: Vec<(String, Resource<Tensor>)>,
+    ) -> Result<Vec<(String, Resource<Tensor>)>, Failure> {
+        let inputs = inputs.into_iter().map(|(name, tensor)| Ok((name, self.take(tensor)?)));
+        let inputs = inputs.collect::<Result<Vec<_>, ResourceTableError>>()?;
+        let outputs = self.infer(context, &inputs)?;
+        outputs.into_iter().map(|(name, tensor)| Ok((name, self.keep(tensor)?))).collect()
+    }
+
+    /// Whether a guest may keep a tensor; what is kept is counted.
+    fn admit(&mut self, dimensions: &[u32], data: &[u8]) -> Result<(), Failure> {
+        if dimensions.len() > MAX_RANK {
+            let message = format!("a tensor has {} dimensions; at most {MAX_RANK} are allowed", dimensions.len());
+            return Err(Failure::new(ErrorCode::InvalidArgument, message));
+        }
+        self.ledger.add_tensor(data.len() as u64).map_err(|exceeded| Failure::too_large("tensors", "bytes", exceeded))
+    }
+
+    /// Takes a tensor from the guest, and off its account.
+    fn take(&mut self, tensor: Resource<Tensor>) -> Result<Tensor, ResourceTableError> {
+        let tensor = self.table.delete(tensor)?;
+        self.ledger.remove_tensor(tensor.data.len() as u64);
+        Ok(tensor)
+    }
+
+    /// Gives an output to the guest, on its account.
+    fn keep(&mut self, tensor: Tensor) -> Result<Resource<Tensor>, Failure> {
+        self.admit(&tensor.dimensions, &tensor.data)?;
+        Ok(self.table.push(tensor)?)
+    }
+
+    fn infer(
+        &mut self,
+        context: &Resource<ExecutionContext>,
+        inputs: &[(String, Tensor)],
+    ) -> Result<Vec<(String, Tensor)>, Failure> {
+        let views = views(inputs)?;
+        let context = &mut self.table.get_mut(context)?.0;
+        let started = Instant::now();
+        let outputs = context.compute(&views);
+        self.clock.add_native(started.elapsed());
+        let outputs = outputs?.into_iter();
+        Ok(outputs.map(|(name, output)| (name, Tensor::from(output))).collect())
+    }
+}
+
+impl From<carafe_openvino::Tensor> for Tensor {
+    fn from(output: carafe_openvino::Tensor) -> Self {
+        let ty = match output.element {
+            ElementType::U8 => TensorType::U8,
+            ElementType::I32 => TensorType::I32,
+            ElementType::F32 => TensorType::Fp32,
+        };
+        Self { dimensions: output.dims, ty, data: output.data, refused: None }
+    }
+}
+
+/// What the checks see of a guest's tensors.
+fn views(inputs: &[(String, Tensor)]) -> Result<Vec<(&str, TensorView<'_>)>, Failure> {
+    if inputs.len() > MAX_INPUTS {
+        let message = format!("a compute has {} inputs; at most {MAX_INPUTS} are allowed", inputs.len());
+        return Err(Failure::new(ErrorCode::InvalidArgument, message));
+    }
+    inputs.iter().map(|(name, tensor)| Ok((name.as_str(), view(name, tensor)?))).collect()
+}
+
+fn view<'a>(name: &str, tensor: &'a Tensor) -> Result<TensorView<'a>, Failure> {
+    check_name(name)?;
+    if let Some(failure) = &tensor.refused {
+        return Err(Failure {
+            code: failure.code,
+            message: format!("tensor `{}`: {}", name.escape_debug(), failure.message),
+        });
+    }
+    let element = match tensor.ty {
+        TensorType::U8 => ElementType::U8,
+        TensorType::I32 => ElementType::I32,
+        TensorType::Fp32 => ElementType::F32,
+        TensorType::Fp16 | TensorType::Bf16 | TensorType::Fp64 | TensorType::I64 => {
+            let message =
+                format!("tensor `{}` has type {:?}; tensors here are u8, i32 or f32", name.escape_debug(), tensor.ty);
+            return Err(Failure::new(ErrorCode::InvalidArgument, message));
+        }
+    };
+    Ok(TensorView { dims: &tensor.dimensions, element, data: &tensor.data })
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    if name.len() <= MAX_NAME {
+        return Ok(());
+    }
+    let message = format!("a name has {} bytes; names have at most {MAX_NAME}", name.len());
+    Err(Failure::new(ErrorCode::InvalidArgument, message))
+}

@@ -1,0 +1,180 @@
+//! A text model in the sandbox: requests in, events out.
+//!
+//! [`TextModel`] is the handle; a thread of its own (`worker`) owns the guest's instance (`instance`) and steps it while there is work.
+//! The types of requests and events are those of `wit/text.wit`.
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use crate::bindings::text::exports::carafe::guests::generation::{
+    Event, EventKind, FinishReason, Finished, GeneratedToken, Prompt, Request, RequestError, Sampling, Started,
+    TokenLogprobs,
+};
+use crate::bindings::text::exports::carafe::guests::generation::{Model, TensorNames};
+use crate::guest::Surroundings;
+use crate::load::LoadedGraph;
+use crate::{Component, Error, Limits, Sandbox};
+use instance::Blueprint;
+use worker::{Command, Submission, Worker};
+
+mod instance;
+mod worker;
+
+/// Counters of a text model since it was started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TextStats {
+    /// Most bytes of linear memory that the guest has had.
+    pub guest_memory: u64,
+    /// Calls of the guest's `step`.
+    pub steps: u64,
+    /// Time of those calls.
+    pub step_time: std::time::Duration,
+    /// The part of it that OpenVINO took.
+    pub model_time: std::time::Duration,
+    /// Guests that were replaced after a trap.
+    pub replaced: u64,
+}
+
+/// A text model that runs. Dropping it ends its thread and the requests that run.
+pub struct TextModel {
+    commands: Sender<Command>,
+    stats: Arc<Mutex<TextStats>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl TextModel {
+    /// Opens a guest for a loaded text model and starts the thread that runs it.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if it is no text model or its tokenizer is not the manifest's, [`Error::Open`] if the guest refuses it.
+    pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits) -> Result<Self, Error> {
+        let component = sandbox.text_guest()?;
+        let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
+        Self::start_component(&component, surroundings, model)
+    }
+
+    /// As [`TextModel::start`], with another component of the same world; for tests of the sandbox itself.
+    ///
+    /// # Errors
+    /// As [`TextModel::start`].
+    pub fn start_with(
+        sandbox: &Sandbox,
+        component: &Component,
+        model: &LoadedGraph,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
+        Self::start_component(component, surroundings, model)
+    }
+
+    fn start_component(component: &Component, surroundings: Surroundings, model: &LoadedGraph) -> Result<Self, Error> {
+        let blueprint = Blueprint::new(component, surroundings, description(model)?, model.tokenizer()?)?;
+        let (commands, receiver) = channel();
+        let stats = Arc::new(Mutex::new(TextStats::default()));
+        let worker = Worker::new(blueprint, receiver, stats.clone())?;
+        let name = format!("carafe-{}", model.name());
+        let thread = thread::Builder::new().name(name).spawn(move || worker.run()).map_err(Error::Thread)?;
+        Ok(Self { commands, stats, thread: Some(thread) })
+    }
+
+    /// Hands a request to the guest; resolves when the guest has accepted or refused it.
+    ///
+    /// # Errors
+    /// [`Error::Request`] with the guest's refusal, [`Error::Trap`] if the guest failed over this request, [`Error::Stopped`].
+    pub async fn submit(&self, request: Request) -> Result<Generation, Error> {
+        let (generation, answer) = self.send(request)?;
+        generation.accepted(answer.await)
+    }
+
+    /// As [`TextModel::submit`], for callers outside an async runtime.
+    ///
+    /// # Errors
+    /// As [`TextModel::submit`].
+    pub fn submit_blocking(&self, request: Request) -> Result<Generation, Error> {
+        let (generation, answer) = self.send(request)?;
+        generation.accepted(answer.blocking_recv())
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn stats(&self) -> TextStats {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, request: Request) -> Result<(Generation, oneshot::Receiver<Result<u64, Error>>), Error> {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let (answer, answered) = oneshot::channel();
+        let submission = Box::new(Submission { request, events, answer });
+        self.commands.send(Command::Submit(submission)).map_err(|_| Error::Stopped)?;
+        Ok((Generation { ticket: None, events: receiver, commands: self.commands.clone() }, answered))
+    }
+}
+
+impl Drop for TextModel {
+    fn drop(&mut self) {
+        // The worker may be gone already; then there is nothing to stop.
+        let _ = self.commands.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A request that runs. Dropping it cancels the request by the end of the current step.
+pub struct Generation {
+    ticket: Option<u64>,
+    events: mpsc::UnboundedReceiver<EventKind>,
+    commands: Sender<Command>,
+}
+
+impl Generation {
+    /// The next event; none after `Finished` or `Failed`.
+    pub async fn next(&mut self) -> Option<EventKind> {
+        self.events.recv().await
+    }
+
+    /// As [`Generation::next`], for callers outside an async runtime.
+    pub fn next_blocking(&mut self) -> Option<EventKind> {
+        self.events.blocking_recv()
+    }
+
+    fn accepted(mut self, answer: Result<Result<u64, Error>, oneshot::error::RecvError>) -> Result<Self, Error> {
+        self.ticket = Some(answer.map_err(|_| Error::Stopped)??);
+        Ok(self)
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            // A worker that is gone runs nothing that could be cancelled.
+            let _ = self.commands.send(Command::Cancel(ticket));
+        }
+    }
+}
+
+/// The manifest's facts in the guest's words.
+fn description(model: &LoadedGraph) -> Result<Model, Error> {
+    use carafe_models::manifest::Role;
+    let (text, bounds) = model.text()?;
+    let input = |role| model.tensor_name(role);
+    Ok(Model {
+        graph: model.name().to_owned(),
+        tensors: TensorNames {
+            input_ids: input(Role::InputIds),
+            position_ids: input(Role::PositionIds),
+            attention_mask: input(Role::AttentionMask),
+            beam_idx: input(Role::BeamIdx),
+            logit_idx: input(Role::LogitIdx),
+            logits: input(Role::Logits),
+        },
+        context_length: text.context_length,
+        vocabulary_size: text.vocabulary_size,
+        end_of_text: text.end_of_text.clone(),
+        max_batch: bounds.batch,
+        max_step: bounds.step,
+    })
+}

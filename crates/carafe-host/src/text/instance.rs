@@ -1,0 +1,94 @@
+//! One instance of the text guest: the calls of its `generator`, each timed and bounded.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+use wasmtime::component::{Component, ResourceAny};
+
+use super::{Event, Model, Request, RequestError};
+use crate::Error;
+use crate::bindings::text::{Text, TextPre};
+use crate::guest::{Surroundings, trap};
+use crate::store::{State, linker, start_call};
+
+/// What an instance is made from, as often as one is needed.
+pub(super) struct Blueprint {
+    guest: TextPre<State>,
+    surroundings: Surroundings,
+    model: Model,
+    tokenizer: Vec<u8>,
+}
+
+impl Blueprint {
+    pub(super) fn new(
+        component: &Component,
+        surroundings: Surroundings,
+        model: Model,
+        tokenizer: Vec<u8>,
+    ) -> Result<Self, Error> {
+        let linker = linker(surroundings.sandbox.engine())?;
+        let guest = linker.instantiate_pre(component).and_then(TextPre::new).map_err(Error::engine)?;
+        Ok(Self { guest, surroundings, model, tokenizer })
+    }
+}
+
+/// A running guest with its generator. After a trap it must be dropped: wasmtime lets nobody enter it again.
+pub(super) struct Instance {
+    store: Store<State>,
+    guest: Text,
+    generator: ResourceAny,
+}
+
+impl Instance {
+    pub(super) fn open(blueprint: &Blueprint) -> Result<Self, Error> {
+        let mut store = blueprint.surroundings.new_store();
+        let guest = blueprint.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
+        start_call(&mut store);
+        let generator = guest
+            .carafe_guests_generation()
+            .generator()
+            .call_open(&mut store, &blueprint.model, &blueprint.tokenizer)
+            .map_err(|error| trap(&store, &error))?
+            .map_err(|message| Error::Open { model: blueprint.model.graph.clone(), message })?;
+        Ok(Self { store, guest, generator })
+    }
+
+    /// The outer error is a trap, the inner one the guest's refusal.
+    pub(super) fn submit(&mut self, request: &Request) -> Result<Result<u64, RequestError>, Error> {
+        start_call(&mut self.store);
+        let interface = self.guest.carafe_guests_generation();
+        let answer = interface.generator().call_submit(&mut self.store, self.generator, request);
+        answer.map_err(|error| trap(&self.store, &error))
+    }
+
+    /// Events of one step, and the time that it took: all of it, and OpenVINO's part.
+    pub(super) fn step(&mut self) -> Result<(Vec<Event>, StepTime), Error> {
+        start_call(&mut self.store);
+        let native = self.store.data().clock.total_native();
+        let started = Instant::now();
+        let interface = self.guest.carafe_guests_generation();
+        let events = interface.generator().call_step(&mut self.store, self.generator);
+        let events = events.map_err(|error| trap(&self.store, &error))?;
+        let time = StepTime { all: started.elapsed(), model: self.store.data().clock.total_native() - native };
+        Ok((events, time))
+    }
+
+    pub(super) fn cancel(&mut self, request: u64) -> Result<bool, Error> {
+        start_call(&mut self.store);
+        let interface = self.guest.carafe_guests_generation();
+        let answer = interface.generator().call_cancel(&mut self.store, self.generator, request);
+        answer.map_err(|error| trap(&self.store, &error))
+    }
+
+    /// The most bytes that linear memory has had.
+    pub(super) fn memory_high_water(&self) -> u64 {
+        self.store.data().memory.high_water()
+    }
+}
+
+/// How long a step took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepTime {
+    pub(super) all: Duration,
+    pub(super) model: Duration,
+}

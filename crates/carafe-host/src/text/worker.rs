@@ -1,0 +1,234 @@
+//! The thread that runs one text model's guest, and what it does when the guest traps.
+//!
+//! A guest that traps is dropped and a new one opened. Nothing of a request is lost with it: the generator's state follows from the
+//! request, its seed and the tokens it has, so the worker keeps those tokens in `request.resume` as they are delivered and submits the
+//! request again with them. A trap in `submit` is that request's own. After a trap in `step` any request in the guest may be the one
+//! at fault: from then on each runs alone, so that the one that traps alone fails alone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::instance::{Blueprint, Instance, StepTime};
+use super::{Event, EventKind, Request, TextStats};
+use crate::Error;
+
+/// What a handle asks of the worker.
+pub(super) enum Command {
+    /// Run a request.
+    Submit(Box<Submission>),
+    /// End the request of this ticket.
+    Cancel(u64),
+    /// End the thread.
+    Stop,
+}
+
+/// A request on its way to the guest.
+pub(super) struct Submission {
+    pub(super) request: Request,
+    pub(super) events: mpsc::UnboundedSender<EventKind>,
+    /// Told the request's ticket, or why it was refused.
+    pub(super) answer: oneshot::Sender<Result<u64, Error>>,
+}
+
+/// A request between its arrival and its end.
+struct Running {
+    /// `resume` holds the tokens that were delivered.
+    request: Request,
+    events: mpsc::UnboundedSender<EventKind>,
+    answer: Option<oneshot::Sender<Result<u64, Error>>>,
+    /// The guest's own number for it; none while it is in the queue.
+    guest_id: Option<u64>,
+    started: bool,
+}
+
+/// The worker's state.
+pub(super) struct Worker {
+    blueprint: Blueprint,
+    instance: Option<Instance>,
+    commands: Receiver<Command>,
+    stats: Arc<Mutex<TextStats>>,
+    running: BTreeMap<u64, Running>,
+    /// Tickets that are to be submitted to the guest, in order.
+    queue: VecDeque<u64>,
+    /// Whether requests run one at a time because one of them has made a guest trap.
+    isolating: bool,
+    next_ticket: u64,
+}
+
+impl Worker {
+    /// Opens the guest at once, so that a model that it refuses is refused before anything runs.
+    pub(super) fn new(
+        blueprint: Blueprint,
+        commands: Receiver<Command>,
+        stats: Arc<Mutex<TextStats>>,
+    ) -> Result<Self, Error> {
+        let instance = Some(Instance::open(&blueprint)?);
+        let (running, queue) = (BTreeMap::new(), VecDeque::new());
+        Ok(Self { blueprint, instance, commands, stats, running, queue, isolating: false, next_ticket: 0 })
+    }
+
+    /// Serves commands and steps the guest until the handle is dropped.
+    pub(super) fn run(mut self) {
+        while self.serve_commands() {
+            self.admit();
+            self.step();
+        }
+    }
+
+    /// Takes all commands that wait, and waits for one if there is nothing to do. False when it is time to end.
+    fn serve_commands(&mut self) -> bool {
+        loop {
+            let command = if self.running.is_empty() {
+                self.commands.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                self.commands.try_recv()
+            };
+            match command {
+                Ok(Command::Submit(submission)) => self.enqueue(*submission),
+                Ok(Command::Cancel(ticket)) => self.cancel(ticket),
+                Err(TryRecvError::Empty) => return true,
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn enqueue(&mut self, Submission { request, events, answer }: Submission) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let running = Running { request, events, answer: Some(answer), guest_id: None, started: false };
+        self.running.insert(ticket, running);
+        self.queue.push_back(ticket);
+    }
+
+    /// Submits what the queue holds: all of it, or one request at a time while a trap is being traced.
+    fn admit(&mut self) {
+        while !(self.isolating && self.running.values().any(|running| running.guest_id.is_some())) {
+            let Some(ticket) = self.queue.pop_front() else {
+                self.isolating = false;
+                return;
+            };
+            match self.submit(ticket) {
+                Ok(Ok(guest_id)) => self.accept(ticket, guest_id),
+                Ok(Err(refusal)) => self.fail(ticket, Error::Request(refusal)),
+                Err(trap) => {
+                    self.fail(ticket, trap);
+                    self.drop_guest();
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, ticket: u64) -> Result<Result<u64, super::RequestError>, Error> {
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => Instance::open(&self.blueprint)?,
+        };
+        let instance = self.instance.insert(instance);
+        // A ticket is in the queue only while its request runs.
+        self.running.get(&ticket).map_or(Err(Error::Stopped), |running| instance.submit(&running.request))
+    }
+
+    fn accept(&mut self, ticket: u64, guest_id: u64) {
+        let Some(running) = self.running.get_mut(&ticket) else { return };
+        running.guest_id = Some(guest_id);
+        if let Some(answer) = running.answer.take() {
+            // Whoever does not wait any more has dropped the generation's handle with its events.
+            if answer.send(Ok(ticket)).is_err() {
+                self.cancel(ticket);
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let Some(instance) = &mut self.instance else { return };
+        match instance.step() {
+            Ok((events, time)) => {
+                self.count(time);
+                events.into_iter().for_each(|event| self.deliver(event));
+            }
+            Err(trap) => self.trace(trap),
+        }
+    }
+
+    /// After a trap that may be any request's: alone in the guest, it is that one's; else each of them runs alone from now on.
+    fn trace(&mut self, trap: Error) {
+        let suspects: Vec<u64> = self.tickets_in_guest();
+        match suspects[..] {
+            [alone] => self.fail(alone, trap),
+            _ => self.isolating = true,
+        }
+        self.drop_guest();
+    }
+
+    /// Gives the guest up; its requests go back to the head of the queue.
+    fn drop_guest(&mut self) {
+        self.instance = None;
+        for ticket in self.tickets_in_guest().into_iter().rev() {
+            if let Some(running) = self.running.get_mut(&ticket) {
+                running.guest_id = None;
+            }
+            self.queue.push_front(ticket);
+        }
+        self.update_stats(|stats| stats.replaced += 1);
+    }
+
+    fn tickets_in_guest(&self) -> Vec<u64> {
+        let in_guest = self.running.iter().filter(|(_, running)| running.guest_id.is_some());
+        in_guest.map(|(ticket, _)| *ticket).collect()
+    }
+
+    fn deliver(&mut self, event: Event) {
+        let by_guest_id = |running: &Running| running.guest_id == Some(event.request);
+        let Some((&ticket, running)) = self.running.iter_mut().find(|(_, running)| by_guest_id(running)) else {
+            return;
+        };
+        let ends = matches!(event.kind, EventKind::Finished(_) | EventKind::Failed(_));
+        match &event.kind {
+            // A request that was submitted again has started already.
+            EventKind::Started(_) if std::mem::replace(&mut running.started, true) => return,
+            EventKind::Token(token) => running.request.resume.push(token.id),
+            _ => {}
+        }
+        // A receiver that is gone has sent a cancel, which is served before the next step.
+        let _ = running.events.send(event.kind);
+        if ends {
+            self.running.remove(&ticket);
+        }
+    }
+
+    fn fail(&mut self, ticket: u64, error: Error) {
+        let Some(running) = self.running.remove(&ticket) else { return };
+        // In both cases a receiver that is gone does not want to know.
+        match running.answer {
+            Some(answer) => drop(answer.send(Err(error))),
+            None => drop(running.events.send(EventKind::Failed(error.to_string()))),
+        }
+    }
+
+    fn cancel(&mut self, ticket: u64) {
+        self.queue.retain(|queued| *queued != ticket);
+        let guest_id = self.running.remove(&ticket).and_then(|running| running.guest_id);
+        if let (Some(guest_id), Some(instance)) = (guest_id, &mut self.instance)
+            && let Err(trap) = instance.cancel(guest_id)
+        {
+            self.trace(trap);
+        }
+    }
+
+    fn count(&mut self, time: StepTime) {
+        let memory = self.instance.as_ref().map_or(0, Instance::memory_high_water);
+        self.update_stats(|stats| {
+            stats.guest_memory = stats.guest_memory.max(memory);
+            stats.steps += 1;
+            stats.step_time += time.all;
+            stats.model_time += time.model;
+        });
+    }
+
+    fn update_stats(&self, update: impl FnOnce(&mut TextStats)) {
+        update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,194 @@
+//! The rules of a manifest that its types cannot say: what goes with what, and within which limits.
+
+use super::{Dimension, Element, File, Image, Manifest, Pixels, Resize, Role, Symbol, Task, Tensor, Text};
+
+/// Most positions that a row may have in one step, so that nothing native runs long.
+const MAX_STEP: u32 = 128;
+/// Longest name of a model.
+const MAX_NAME: usize = 64;
+
+type Check = Result<(), String>;
+
+/// Checks everything; the error says what is wrong.
+pub(super) fn check(manifest: &Manifest) -> Check {
+    name(&manifest.name)?;
+    ensure(manifest.guest.is_none(), || "`guest` is reserved and not supported yet; remove it".to_owned())?;
+    manifest.files.all().try_for_each(file)?;
+    roles(manifest)?;
+    match manifest.task {
+        Task::TextGeneration => text_model(manifest),
+        Task::ImageClassification => image_model(manifest),
+    }
+}
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Check {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+/// Refuses names that could mean something to a file system or a shell.
+fn name(name: &str) -> Check {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let valid = (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().next().is_some_and(plain)
+        && name.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'.');
+    ensure(valid, || {
+        format!("`name` is `{name}`; expected 1 to {MAX_NAME} of a-z, 0-9, `-` and `.`, the first a letter or digit")
+    })
+}
+
+fn file(file: &File) -> Check {
+    let plain = !file.path.is_empty() && !file.path.starts_with('.') && !file.path.contains(['/', '\\', '\0', ':']);
+    ensure(plain, || format!("file path `{}` must be a plain file name inside the model's folder", file.path))?;
+    let digest = file.sha256.len() == 64 && file.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    ensure(digest, || format!("`sha256` of `{}` must be 64 lower-case hexadecimal digits", file.path))
+}
+
+/// Every role at most once, every name at most once, and the roles of the task there.
+fn roles(manifest: &Manifest) -> Check {
+    for (kind, tensors) in [("input", &manifest.inputs), ("output", &manifest.outputs)] {
+        for (index, tensor) in tensors.iter().enumerate() {
+            let earlier = &tensors[..index];
+            ensure(earlier.iter().all(|other| other.role != tensor.role), || {
+                format!("two {kind}s have the role {:?}", tensor.role)
+            })?;
+            ensure(earlier.iter().all(|other| other.name != tensor.name), || {
+                format!("two {kind}s are named `{}`", tensor.name)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// What a tensor of a role must look like.
+struct Expected<'a> {
+    role: Role,
+    element: Element,
+    shape: &'a [Dimension],
+}
+
+fn tensor(kind: &str, tensors: &[Tensor], expected: &Expected<'_>) -> Check {
+    let found = tensors.iter().find(|tensor| tensor.role == expected.role);
+    let tensor = found.ok_or_else(|| format!("no {kind} has the role {:?}", expected.role))?;
+    ensure(tensor.element == expected.element && tensor.shape == expected.shape, || {
+        format!(
+            "{kind} `{}` has type {:?} and shape {:?}; its role needs {:?} and {:?}",
+            tensor.name, tensor.element, tensor.shape, expected.element, expected.shape
+        )
+    })
+}
+
+fn count(kind: &str, tensors: &[Tensor], expected: usize) -> Check {
+    ensure(tensors.len() == expected, || format!("the graph has {} {kind}s; the task needs {expected}", tensors.len()))
+}
+
+fn text_model(manifest: &Manifest) -> Check {
+    let text = manifest.text.as_ref().ok_or("a text model needs `[text]`")?;
+    ensure(manifest.image.is_none() && manifest.files.labels.is_none(), || {
+        "a text model has no `[image]` and no labels".to_owned()
+    })?;
+    ensure(manifest.files.tokenizer.is_some(), || "a text model needs `files.tokenizer`".to_owned())?;
+    text_values(text)?;
+    text_tensors(manifest, text.vocabulary_size)?;
+    text_bounds(manifest, text)
+}
+
+fn text_values(text: &Text) -> Check {
+    let limit = i32::MAX.cast_unsigned();
+    ensure((1..=limit).contains(&text.context_length), || {
+        format!("`context_length` is {}; expected 1 to {limit}", text.context_length)
+    })?;
+    ensure((1..=limit).contains(&text.vocabulary_size), || {
+        format!("`vocabulary_size` is {}; expected 1 to {limit}", text.vocabulary_size)
+    })?;
+    let outside = text.end_of_text.iter().find(|id| **id >= text.vocabulary_size);
+    outside
+        .map_or(Ok(()), |id| Err(format!("`end_of_text` holds {id}; the vocabulary has {} ids", text.vocabulary_size)))
+}
+
+fn text_tensors(manifest: &Manifest, vocabulary_size: u32) -> Check {
+    use Dimension::{Fixed, Symbol as Of};
+    use Symbol::{Batch, Logits, Step, Total};
+    let inputs: [(Role, &[Dimension]); 5] = [
+        (Role::InputIds, &[Of(Batch), Of(Step)]),
+        (Role::PositionIds, &[Of(Batch), Of(Step)]),
+        (Role::AttentionMask, &[Of(Batch), Of(Total)]),
+        (Role::BeamIdx, &[Of(Batch)]),
+        (Role::LogitIdx, &[Of(Logits)]),
+    ];
+    count("input", &manifest.inputs, inputs.len())?;
+    for (role, shape) in inputs {
+        tensor("input", &manifest.inputs, &Expected { role, element: Element::I32, shape })?;
+    }
+    count("output", &manifest.outputs, 1)?;
+    let shape = [Of(Logits), Fixed(vocabulary_size)];
+    tensor("output", &manifest.outputs, &Expected { role: Role::Logits, element: Element::F32, shape: &shape })
+}
+
+fn text_bounds(manifest: &Manifest, text: &Text) -> Check {
+    let bounds = manifest.bounds.as_ref().ok_or("a text model needs `[bounds]`")?;
+    ensure((1..=MAX_STEP).contains(&bounds.step), || {
+        format!("`bounds.step` is {}; expected 1 to {MAX_STEP}", bounds.step)
+    })?;
+    ensure(bounds.batch >= 1 && bounds.logits >= 1, || {
+        "`bounds.batch` and `bounds.logits` must be at least 1".to_owned()
+    })?;
+    // One sequence as long as the context, after the masked position that every context starts with.
+    let least = u64::from(text.context_length) + 1;
+    ensure(u64::from(bounds.positions) >= least, || {
+        format!("`bounds.positions` is {}; one full context needs {least}", bounds.positions)
+    })
+}
+
+fn image_model(manifest: &Manifest) -> Check {
+    let image = manifest.image.as_ref().ok_or("an image model needs `[image]`")?;
+    let text_parts = manifest.text.is_some() || manifest.bounds.is_some() || manifest.files.tokenizer.is_some();
+    ensure(!text_parts, || "an image model has no `[text]`, no `[bounds]` and no tokenizer".to_owned())?;
+    ensure(manifest.files.labels.is_some(), || "an image model needs `files.labels`".to_owned())?;
+    image_values(image)?;
+    image_tensors(manifest, image)
+}
+
+fn image_values(image: &Image) -> Check {
+    let side = 1..=4096;
+    ensure(side.contains(&image.width) && side.contains(&image.height), || {
+        format!("the image is {} x {}; expected sides of 1 to 4096 pixels", image.width, image.height)
+    })?;
+    let crops = image.resize == Resize::Crop;
+    ensure(crops == image.resize_side.is_some(), || {
+        "`resize_side` goes with `resize = \"crop\"`, and only with it".to_owned()
+    })?;
+    let longest = image.width.max(image.height);
+    ensure(image.resize_side.is_none_or(|side| (longest..=8192).contains(&side)), || {
+        format!("`resize_side` must be {longest} (the longer side of the image) to 8192")
+    })?;
+    let normalised = image.pixels == Pixels::Normalised;
+    ensure(normalised == image.mean.is_some() && normalised == image.scale.is_some(), || {
+        "`mean` and `scale` go with `pixels = \"normalised\"`, and only with it".to_owned()
+    })?;
+    let usable = |values: &[f32; 3]| values.iter().all(|value| value.is_finite() && *value != 0.0);
+    ensure(image.scale.as_ref().is_none_or(usable), || "`scale` must be finite and not 0".to_owned())?;
+    let quantised = image.scores.is_quantised();
+    ensure(quantised == image.score_scale.is_some() && quantised == image.score_zero_point.is_some(), || {
+        "`score_scale` and `score_zero_point` go with quantised scores, and only with them".to_owned()
+    })?;
+    ensure(image.score_scale.is_none_or(|scale| scale.is_finite() && scale > 0.0), || {
+        "`score_scale` must be above 0".to_owned()
+    })
+}
+
+fn image_tensors(manifest: &Manifest, image: &Image) -> Check {
+    use Dimension::Fixed;
+    let (height, width) = (Fixed(image.height), Fixed(image.width));
+    let shape = match image.layout {
+        super::Layout::Nhwc => [Fixed(1), height, width, Fixed(3)],
+        super::Layout::Nchw => [Fixed(1), Fixed(3), height, width],
+    };
+    let element = if image.pixels == Pixels::Raw { Element::U8 } else { Element::F32 };
+    count("input", &manifest.inputs, 1)?;
+    tensor("input", &manifest.inputs, &Expected { role: Role::Pixels, element, shape: &shape })?;
+    count("output", &manifest.outputs, 1)?;
+    let scores = manifest.output(Role::Scores).ok_or("no output has the role Scores")?;
+    let element = if image.scores.is_quantised() { Element::U8 } else { Element::F32 };
+    let valid = matches!(scores.shape[..], [Fixed(1), Fixed(1..)]) && scores.element == element;
+    ensure(valid, || format!("output `{}` must have type {element:?} and shape [1, number of scores]", scores.name))
+}

@@ -1,0 +1,93 @@
+//! The two precisions that a graph can run in, by name.
+//!
+//! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on machines that have the
+//! instructions, and says nothing. `fast` is that choice, named; `exact` is f32 throughout. What the plugin resolved
+//! each to is read back after compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set
+//! but did not stick is an error.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// A named precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// The plugin's defaults for this processor.
+    #[default]
+    Fast,
+    /// f32 activations and KV cache, no dynamic quantisation.
+    Exact,
+}
+
+impl FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "fast" => Ok(Self::Fast),
+            "exact" => Ok(Self::Exact),
+            _ => Err(Error::UnknownProfile { name: name.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Fast => "fast",
+            Self::Exact => "exact",
+        })
+    }
+}
+
+/// How a graph is compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// The precision.
+    pub profile: Profile,
+    /// Threads of one compute; the plugin's choice where absent.
+    pub threads: Option<NonZeroU32>,
+}
+
+const FAST: &[(&str, &str)] = &[("NUM_STREAMS", "1"), ("PERFORMANCE_HINT", "LATENCY")];
+
+const EXACT: &[(&str, &str)] = &[
+    ("INFERENCE_PRECISION_HINT", "f32"),
+    ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0"),
+    ("KV_CACHE_PRECISION", "f32"),
+    ("NUM_STREAMS", "1"),
+];
+
+/// Kernels that the plugin keeps for shapes it has seen, under every profile. Each new B*S costs about a megabyte of host
+/// memory, and whoever chooses the shapes is not trusted: with the plugin's own limit of 5000 they could claim gigabytes.
+/// The plugin does not tell this property back.
+pub(crate) const KEPT_KERNELS: (&str, &str) = ("CPU_RUNTIME_CACHE_CAPACITY", "512");
+
+/// What is read back and reported after compiling.
+pub(crate) const REPORTED: &[&str] = &[
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE",
+    "ENABLE_CPU_PINNING",
+    "ENABLE_HYPER_THREADING",
+    "EXECUTION_DEVICES",
+    "EXECUTION_MODE_HINT",
+    "INFERENCE_NUM_THREADS",
+    "INFERENCE_PRECISION_HINT",
+    "KV_CACHE_PRECISION",
+    "NUM_STREAMS",
+    "PERFORMANCE_HINT",
+    "SCHEDULING_CORE_TYPE",
+];
+
+impl Options {
+    /// The plugin properties to set, in order.
+    pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
+        let named = match self.profile {
+            Profile::Fast => FAST,
+            Profile::Exact => EXACT,
+        };
+        let threads = self.threads.map(|threads| ("INFERENCE_NUM_THREADS", threads.to_string()));
+        named.iter().map(|&(key, value)| (key, value.to_owned())).chain(threads).collect()
+    }
+}

@@ -1,0 +1,211 @@
+//! Loading: what is compiled, what is refused, and what the plugin makes of a profile.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Step, VOCABULARY, count, files_in, ints, root, runtime, text_spec, tiny};
+use carafe_openvino::{
+    Dim, ElementType, Error, ErrorKind, Graph, GraphFiles, GraphSpec, Options, Profile, Role, Runtime, Search, Tensor,
+    TensorSpec,
+};
+
+fn fixture(name: &str) -> GraphFiles {
+    files_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"), name)
+}
+
+fn tensor(name: &str, role: Role, element: ElementType, sizes: &[u32]) -> TensorSpec {
+    let shape = sizes.iter().map(|&size| Dim::Fixed(size)).collect();
+    TensorSpec { name: name.to_owned(), role, element, shape }
+}
+
+fn classifier(input: &str, pixels: ElementType, channels: u32, output: &str) -> GraphSpec {
+    let inputs = vec![tensor(input, Role::Pixels, pixels, &[1, 2, 2, channels])];
+    let outputs = vec![tensor(output, Role::Scores, ElementType::F32, &[1, 4])];
+    GraphSpec::new(inputs, outputs, None).expect("the description is right")
+}
+
+fn load(runtime: &Runtime, files: &GraphFiles, spec: GraphSpec) -> Result<Graph, Error> {
+    Graph::load(runtime, files, spec, &Options::default())
+}
+
+#[test]
+fn a_model_wider_than_32_bits_is_refused_by_the_name_of_its_tensor() {
+    let Some(runtime) = runtime() else { return };
+    for (name, expected) in
+        [("wide_input", "input `pixels` of the model is i64"), ("wide_output", "output `scores` of the model is i64")]
+    {
+        let refused =
+            load(&runtime, &fixture(name), classifier("pixels", ElementType::U8, 3, "scores")).err().expect("refused");
+        assert!(matches!(refused, Error::TooWide { .. }), "{refused}");
+        assert!(refused.to_string().starts_with(expected), "{refused}");
+    }
+}
+
+#[test]
+fn a_model_that_differs_from_its_description_is_refused() {
+    let Some(runtime) = runtime() else { return };
+    let cases = [
+        (classifier("image", ElementType::U8, 3, "scores"), "the model has no input `image`; it has `pixels`"),
+        (classifier("pixels", ElementType::U8, 3, "labels"), "the model has no output `labels`; it has `scores`"),
+        (
+            classifier("pixels", ElementType::F32, 3, "scores"),
+            "input `pixels` of the model is u8 [1,2,2,3], its description says f32 [1,2,2,3]",
+        ),
+        (
+            classifier("pixels", ElementType::U8, 4, "scores"),
+            "input `pixels` of the model is u8 [1,2,2,3], its description says u8 [1,2,2,4]",
+        ),
+    ];
+    for (spec, expected) in cases {
+        let refused = load(&runtime, &fixture("pixels"), spec).err().expect("refused");
+        assert_eq!(refused.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_text_model_with_another_vocabulary_is_refused() {
+    let Some(runtime) = runtime() else { return };
+    let files = files_in(&root().join("fixtures/models/tiny"), "model");
+    let refused = load(&runtime, &files, text_spec(VOCABULARY + 1)).err().expect("refused");
+    let expected = "output `logits` of the model is f32 [?,512], its description says f32 [N,513]";
+    assert_eq!(refused.to_string(), expected);
+}
+
+#[test]
+fn an_image_graph_computes() {
+    let Some(runtime) = runtime() else { return };
+    let graph = load(&runtime, &fixture("pixels"), classifier("pixels", ElementType::U8, 3, "scores")).expect("loads");
+    graph.warm_up().expect("warms up");
+    let mut context = graph.context().expect("a context");
+    // The weights count from 0 to 47 over (12, 4), so that a single 1 picks a row of four.
+    for (hot, expected) in [(0, [0.0, 1.0, 2.0, 3.0]), (11, [44.0, 45.0, 46.0, 47.0])] {
+        let mut data = vec![0; 12];
+        data[hot] = 1;
+        let pixels = Tensor { dims: vec![1, 2, 2, 3], element: ElementType::U8, data };
+        let outputs = context.compute(&[("pixels", pixels.view())]).expect("computes");
+        let [(name, scores)] = &outputs[..] else { panic!("one output") };
+        assert_eq!((name.as_str(), &scores.dims[..]), ("scores", &[1, 4][..]));
+        assert_eq!(scores.view().f32_values().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_context_is_dead_after_a_compute_that_failed() {
+    let Some(runtime) = runtime() else { return };
+    let graph = load(&runtime, &fixture("fragile"), text_spec(8)).expect("loads");
+    let step = |length: u32, logits: u32| {
+        let tokens = vec![1; length as usize];
+        Step::row(&tokens, 0, 0, &[]).with("logit_idx", ints(&[logits], &count(0, logits)))
+    };
+    let mut context = graph.context().expect("a context");
+    step(8, 1).run(&mut context).expect("eight positions fit the graph");
+
+    let mut context = graph.context().expect("a context");
+    let failed = step(7, 1).run(&mut context).expect_err("seven do not");
+    assert!(matches!(&failed, Error::Native { .. }), "{failed}");
+    assert_eq!((failed.kind(), failed.to_string().as_str()), (ErrorKind::Runtime, "OpenVINO failed to compute"));
+    let words = std::error::Error::source(&failed).expect("OpenVINO's own words").to_string();
+    assert!(words.to_lowercase().contains("reshape"), "{words}");
+
+    let refused = step(8, 1).run(&mut context).expect_err("dead");
+    assert!(matches!(refused, Error::DeadContext), "{refused}");
+    let mut another = graph.context().expect("a context");
+    step(8, 1).run(&mut another).expect("another context is not touched");
+}
+
+#[test]
+fn an_output_of_another_shape_than_described_is_an_error() {
+    let Some(runtime) = runtime() else { return };
+    let graph = load(&runtime, &fixture("fragile"), text_spec(8)).expect("loads");
+    let mut context = graph.context().expect("a context");
+    let failed = Step::row(&[1; 16], 0, 0, &[]).run(&mut context).expect_err("two rows instead of sixteen");
+    let expected = "output `logits` came back as f32 [2,8] with 64 bytes, expected f32 [16,8]";
+    assert_eq!(failed.to_string(), expected);
+    assert!(context.state().dead);
+}
+
+#[test]
+fn each_profile_resolves_to_what_its_name_says() {
+    let (Some(fast), Some(exact)) = (tiny(Profile::Fast), tiny(Profile::Exact)) else { return };
+    let exact = exact.properties();
+    for (key, value) in [
+        ("INFERENCE_PRECISION_HINT", "f32"),
+        ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0"),
+        ("KV_CACHE_PRECISION", "f32"),
+        ("NUM_STREAMS", "1"),
+        ("EXECUTION_DEVICES", "CPU"),
+    ] {
+        assert_eq!(exact.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    let fast = fast.properties();
+    for (key, value) in [("NUM_STREAMS", "1"), ("PERFORMANCE_HINT", "LATENCY"), ("EXECUTION_DEVICES", "CPU")] {
+        assert_eq!(fast.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    assert!(fast.contains_key("INFERENCE_PRECISION_HINT") && fast.contains_key("KV_CACHE_PRECISION"));
+}
+
+#[test]
+fn the_number_of_threads_is_kept() {
+    let Some(runtime) = runtime() else { return };
+    for threads in [1, 2] {
+        let options = Options { profile: Profile::Fast, threads: NonZeroU32::new(threads) };
+        let spec = classifier("pixels", ElementType::U8, 3, "scores");
+        let graph = Graph::load(&runtime, &fixture("pixels"), spec, &options).expect("loads");
+        assert_eq!(graph.properties().get("INFERENCE_NUM_THREADS"), Some(&threads.to_string()));
+    }
+}
+
+#[test]
+fn more_threads_than_the_plugin_grants_are_an_error() {
+    let Some(runtime) = runtime() else { return };
+    let options = Options { profile: Profile::Fast, threads: NonZeroU32::new(1 << 16) };
+    let spec = classifier("pixels", ElementType::U8, 3, "scores");
+    let refused = Graph::load(&runtime, &fixture("pixels"), spec, &options).err().expect("refused");
+    assert!(matches!(refused, Error::PropertyChanged { .. }), "{refused}");
+    assert!(refused.to_string().contains("expected `65536`"), "{refused}");
+}
+
+#[test]
+fn the_tiny_model_warms_up_under_both_profiles() {
+    for profile in [Profile::Fast, Profile::Exact] {
+        let Some(graph) = tiny(profile) else { return };
+        graph.warm_up().expect("warms up");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let Some(runtime) = runtime() else { return };
+    let files = GraphFiles { bin: PathBuf::from("no/such.bin"), ..fixture("pixels") };
+    let refused = load(&runtime, &files, classifier("pixels", ElementType::U8, 3, "scores")).err().expect("refused");
+    assert_eq!(refused.to_string(), "no readable file at `no/such.bin` (its path must be UTF-8)");
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_file_that_is_no_model_fails_with_the_words_of_openvino() {
+    let Some(runtime) = runtime() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = files_in(folder.path(), "model");
+    fs::write(&files.xml, "not a model").expect("written");
+    fs::write(&files.bin, "").expect("written");
+    let failed = load(&runtime, &files, classifier("pixels", ElementType::U8, 3, "scores")).err().expect("refused");
+    assert!(failed.to_string().starts_with("OpenVINO failed to read `"), "{failed}");
+    assert!(std::error::Error::source(&failed).is_some());
+}
+
+#[test]
+fn a_process_loads_one_library_only() {
+    let Some(runtime) = runtime() else { return };
+    let again = Search { explicit: Some(runtime.library_path().to_owned()), folders: Vec::new() };
+    assert_eq!(Runtime::load(&again).expect("the same library again"), runtime);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = folder.path().join(runtime.library_path().file_name().expect("a file"));
+    fs::write(&other, "").expect("written");
+    let refused = Runtime::load(&Search { explicit: Some(other), folders: Vec::new() }).expect_err("refused");
+    assert!(matches!(refused, Error::OtherLibraryLoaded { .. }), "{refused}");
+    assert!(refused.to_string().contains(&runtime.library_path().display().to_string()), "{refused}");
+}

@@ -1,0 +1,7 @@
+//! Every test that shares the tiny model's description: the rules alone, and then a real OpenVINO under them.
+
+mod check;
+mod context;
+mod graph;
+mod properties;
+mod support;

@@ -1,0 +1,105 @@
+//! A guest of the text world that attacks its host instead of generating text. For tests only; never built into Carafe.
+//!
+//! A request's prompt names an attack ([`attacks`]). Its events tell what the host answered: each answer is one token event whose text
+//! is `code: message`, or `served` for a compute that went through. Some attacks never answer: they loop, eat memory or crash.
+
+use std::cell::RefCell;
+
+use bindings::exports::carafe::guests::{generation, tokenization};
+use generation::{
+    Event, EventKind, FinishReason, Finished, GeneratedToken, Model, Prompt, Request, RequestError, Started, Stats,
+};
+
+mod attacks;
+mod bindings;
+mod inputs;
+
+/// The guest that `bindings` exports.
+pub(crate) struct Hostile;
+
+/// A generator that attacks: requests wait here until the next step.
+struct Attacker {
+    model: Model,
+    waiting: RefCell<Vec<(u64, Request)>>,
+}
+
+impl generation::Guest for Hostile {
+    type Generator = Attacker;
+}
+
+impl generation::GuestGenerator for Attacker {
+    fn open(model: Model, _tokenizer: Vec<u8>) -> Result<generation::Generator, String> {
+        Ok(generation::Generator::new(Self { model, waiting: RefCell::default() }))
+    }
+
+    fn submit(&self, request: Request) -> Result<u64, RequestError> {
+        if name(&request) == "crash-in-submit" {
+            attacks::crash();
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        let id = waiting.len() as u64;
+        waiting.push((id, request));
+        Ok(id)
+    }
+
+    fn step(&self) -> Vec<Event> {
+        let requests = std::mem::take(&mut *self.waiting.borrow_mut());
+        requests
+            .iter()
+            .flat_map(|(id, request)| events(*id, request, attacks::run(name(request), &self.model)))
+            .collect()
+    }
+
+    fn cancel(&self, request: u64) -> bool {
+        self.waiting.borrow_mut().retain(|(id, _)| *id != request);
+        true
+    }
+
+    fn stats(&self) -> Stats {
+        Stats { running: 0, waiting: 0, forwards: 0, prompt_tokens: 0, generated_tokens: 0 }
+    }
+}
+
+fn name(request: &Request) -> &str {
+    match &request.prompt {
+        Prompt::Text(name) => name,
+        Prompt::Tokens(_) => "",
+    }
+}
+
+/// A token event for each answer that has not been delivered before, then the end.
+fn events(id: u64, request: &Request, answers: Vec<String>) -> Vec<Event> {
+    let event = |kind| Event { request: id, kind };
+    let count = answers.len() as u32;
+    let tokens = answers.into_iter().zip(0..).skip(request.resume.len());
+    let tokens = tokens.map(|(text, id)| EventKind::Token(GeneratedToken { id, text, logprobs: None }));
+    let finished =
+        Finished { reason: FinishReason::Length, text: String::new(), prompt_tokens: 1, generated_tokens: count };
+    let kinds = std::iter::once(EventKind::Started(Started { prompt_tokens: 1 })).chain(tokens);
+    kinds.chain([EventKind::Finished(finished)]).map(event).collect()
+}
+
+impl tokenization::Guest for Hostile {
+    type Tokenizer = NoTokenizer;
+}
+
+/// The world wants a tokenizer; there is nothing to attack in it.
+struct NoTokenizer;
+
+impl tokenization::GuestTokenizer for NoTokenizer {
+    fn open(_file: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
+        Ok(tokenization::Tokenizer::new(Self))
+    }
+
+    fn encode(&self, _text: String) -> Result<Vec<tokenization::Token>, String> {
+        Ok(Vec::new())
+    }
+
+    fn decode(&self, _tokens: Vec<u32>) -> Result<String, String> {
+        Ok(String::new())
+    }
+
+    fn vocabulary_size(&self) -> u32 {
+        0
+    }
+}

@@ -1,0 +1,105 @@
+//! The words of `wit/text.wit` and those of `carafe-core`, one for one.
+
+use std::error::Error;
+
+use carafe_core::text;
+
+use crate::bindings::exports::carafe::guests::generation as wit;
+
+/// An error with all its causes, for people.
+pub(crate) fn chain(error: impl Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+pub(crate) fn model(model: wit::Model) -> text::TextModel {
+    text::TextModel {
+        context_length: model.context_length,
+        vocabulary_size: model.vocabulary_size,
+        end_of_text: model.end_of_text,
+        max_batch: model.max_batch,
+        max_step: model.max_step,
+    }
+}
+
+pub(crate) fn request(request: wit::Request) -> text::Request {
+    text::Request {
+        prompt: match request.prompt {
+            wit::Prompt::Text(prompt) => text::Prompt::Text(prompt),
+            wit::Prompt::Tokens(tokens) => text::Prompt::Tokens(tokens),
+        },
+        max_tokens: request.max_tokens,
+        sampling: sampling(request.sampling),
+        stop: request.stop,
+        ignore_end_of_text: request.ignore_end_of_text,
+        min_tokens: request.min_tokens,
+        logprobs: request.logprobs,
+        resume: request.resume,
+    }
+}
+
+fn sampling(sampling: wit::Sampling) -> text::Sampling {
+    text::Sampling {
+        temperature: sampling.temperature,
+        top_k: sampling.top_k,
+        top_p: sampling.top_p,
+        min_p: sampling.min_p,
+        repetition_penalty: sampling.repetition_penalty,
+        frequency_penalty: sampling.frequency_penalty,
+        presence_penalty: sampling.presence_penalty,
+        logit_bias: sampling.logit_bias,
+        seed: sampling.seed,
+    }
+}
+
+pub(crate) fn request_error(error: text::RequestError) -> wit::RequestError {
+    wit::RequestError { parameter: error.parameter().map(str::to_owned), message: chain(error) }
+}
+
+pub(crate) fn event(event: text::Event) -> wit::Event {
+    wit::Event { request: event.request, kind: event_kind(event.kind) }
+}
+
+fn event_kind(kind: text::EventKind) -> wit::EventKind {
+    match kind {
+        text::EventKind::Started { prompt_tokens } => wit::EventKind::Started(wit::Started { prompt_tokens }),
+        text::EventKind::Token { id, text, logprobs } => {
+            wit::EventKind::Token(wit::GeneratedToken { id, text, logprobs: logprobs.map(token_logprobs) })
+        }
+        text::EventKind::Finished { reason, text, prompt_tokens, generated_tokens } => {
+            let reason = finish_reason(reason);
+            wit::EventKind::Finished(wit::Finished { reason, text, prompt_tokens, generated_tokens })
+        }
+        text::EventKind::Failed { message } => wit::EventKind::Failed(message),
+    }
+}
+
+fn token_logprobs(logprobs: text::TokenLogprobs) -> wit::TokenLogprobs {
+    wit::TokenLogprobs {
+        chosen: logprobs.logprob,
+        top: logprobs.top.iter().map(|token| (token.id, token.logprob)).collect(),
+    }
+}
+
+fn finish_reason(reason: text::FinishReason) -> wit::FinishReason {
+    match reason {
+        text::FinishReason::EndOfText => wit::FinishReason::EndOfText,
+        text::FinishReason::Stop => wit::FinishReason::Stop,
+        text::FinishReason::Length => wit::FinishReason::Length,
+    }
+}
+
+pub(crate) fn stats(stats: text::Stats) -> wit::Stats {
+    wit::Stats {
+        running: stats.running,
+        waiting: stats.waiting,
+        forwards: stats.forwards,
+        prompt_tokens: stats.prompt_tokens,
+        generated_tokens: stats.generated_tokens,
+    }
+}

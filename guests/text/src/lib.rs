@@ -1,0 +1,77 @@
+//! The text guest: `carafe-core`'s tokenizer and generator behind `wit/text.wit`, and its forward pass over wasi:nn.
+//!
+//! Glue only: [`convert`] maps the words of the WIT to those of the core and back, [`forward`] turns a step into tensors. The guest
+//! reaches nothing but wasi:nn: no files, no clock, no randomness.
+
+use std::cell::RefCell;
+
+use bindings::exports::carafe::guests::{generation, tokenization};
+use carafe_core::text;
+
+mod bindings;
+mod convert;
+mod entropy;
+mod forward;
+
+/// The guest that `bindings` exports.
+pub(crate) struct Text;
+
+impl tokenization::Guest for Text {
+    type Tokenizer = Tokenizer;
+}
+
+/// A tokenizer that the host has opened.
+struct Tokenizer(text::Tokenizer);
+
+impl tokenization::GuestTokenizer for Tokenizer {
+    fn open(file: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
+        let tokenizer = text::Tokenizer::from_bytes(&file).map_err(convert::chain)?;
+        Ok(tokenization::Tokenizer::new(Self(tokenizer)))
+    }
+
+    fn encode(&self, text: String) -> Result<Vec<tokenization::Token>, String> {
+        let ids = self.0.encode(&text).map_err(convert::chain)?;
+        let token = |id| tokenization::Token { id, bytes: self.0.token_bytes(id).unwrap_or_default().to_vec() };
+        Ok(ids.into_iter().map(token).collect())
+    }
+
+    fn decode(&self, tokens: Vec<u32>) -> Result<String, String> {
+        self.0.decode(&tokens).map_err(convert::chain)
+    }
+
+    fn vocabulary_size(&self) -> u32 {
+        self.0.vocabulary_size()
+    }
+}
+
+impl generation::Guest for Text {
+    type Generator = Generator;
+}
+
+/// A text model that the host has opened.
+struct Generator(RefCell<text::Generator<forward::WasiNn>>);
+
+impl generation::GuestGenerator for Generator {
+    fn open(model: generation::Model, tokenizer: Vec<u8>) -> Result<generation::Generator, String> {
+        let forward = forward::WasiNn::open(&model).map_err(convert::chain)?;
+        let tokenizer = text::Tokenizer::from_bytes(&tokenizer).map_err(convert::chain)?;
+        let generator = text::Generator::new(forward, tokenizer, convert::model(model)).map_err(convert::chain)?;
+        Ok(generation::Generator::new(Self(RefCell::new(generator))))
+    }
+
+    fn submit(&self, request: generation::Request) -> Result<u64, generation::RequestError> {
+        self.0.borrow_mut().submit(convert::request(request)).map_err(convert::request_error)
+    }
+
+    fn step(&self) -> Vec<generation::Event> {
+        self.0.borrow_mut().step().into_iter().map(convert::event).collect()
+    }
+
+    fn cancel(&self, request: u64) -> bool {
+        self.0.borrow_mut().cancel(request)
+    }
+
+    fn stats(&self) -> generation::Stats {
+        convert::stats(self.0.borrow().stats())
+    }
+}

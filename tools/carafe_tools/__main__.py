@@ -1,0 +1,174 @@
+"""The commands of `python -m carafe_tools`: progress on stderr, data on stdout, the last line of which is JSON.
+
+    python -m carafe_tools probe model.tflite --tokenizer tokenizer.json --prompt "Once upon a time"
+    python -m carafe_tools convert model.tflite --tokenizer tokenizer.json --out models/NAME
+    python -m carafe_tools convert classifier.tflite --labels labels.txt --out models/NAME
+    python -m carafe_tools certify models/NAME --source model.tflite
+    python -m carafe_tools write-tflite --weights FOLDER --out model.tflite
+    python -m carafe_tools write-tflite --random --out random.tflite
+    python -m carafe_tools tokenizer-json --encoder encoder.json --merges vocab.bpe --out tokenizer.json
+    python -m carafe_tools fixtures
+    python -m carafe_tools images
+
+What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing half-written.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from carafe_tools import classifier, images, weights
+from carafe_tools.certify import certify_folder
+from carafe_tools.convert import About, convert_text, is_classifier
+from carafe_tools.environment import peak_memory_bytes
+from carafe_tools.errors import ConversionError, require
+from carafe_tools.fixtures import write_fixtures
+from carafe_tools.folder import atomic_file
+from carafe_tools.gpt2 import Dimensions
+from carafe_tools.gpt2_writer import SEQUENCE, gpt2_tflite
+from carafe_tools.manifest import Licence
+from carafe_tools.probe import probe
+from carafe_tools.tflite_file import read_tflite
+from carafe_tools.tokenizer_files import from_gpt2_files
+
+GPT2_SMALL = Dimensions(layers=12, width=768, heads=12, positions=1024, vocabulary=50257)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command that the words, or else those of the command line, give; return the exit code."""
+    arguments = _parser().parse_args(words)
+    try:
+        result = arguments.run(arguments)
+    except ConversionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: failed to use `{error.filename}`: {error.strerror}", file=sys.stderr)
+        return 1
+    print(json.dumps({**result, "peak_memory_bytes": peak_memory_bytes()}, ensure_ascii=False))
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> dict[str, Any]:
+    name = arguments.name or arguments.out.resolve().name
+    about = About(name, Licence(arguments.licence, arguments.notice), arguments.description)
+    if is_classifier(read_tflite(arguments.source)):
+        _check_options(arguments, "an image classifier", "labels", foreign=("tokenizer", "random_weights"))
+        return classifier.convert(arguments.source, arguments.out, arguments.labels, about, arguments.licence_text)
+    _check_options(arguments, "a text model", "tokenizer", foreign=("labels",))
+    inputs = (arguments.source, arguments.tokenizer, arguments.out)
+    return convert_text(*inputs, about, arguments.licence_text, arguments.random_weights)
+
+
+def _check_options(arguments: argparse.Namespace, what: str, needed: str, foreign: tuple[str, ...]) -> None:
+    require(getattr(arguments, needed) is not None, f"{what} needs the option `--{needed}`")
+    for name in foreign:
+        require(not getattr(arguments, name), f"{what} takes no option `--{name.replace('_', '-')}`")
+
+
+def _certify(arguments: argparse.Namespace) -> dict[str, Any]:
+    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write)
+
+
+def _probe(arguments: argparse.Namespace) -> dict[str, Any]:
+    return probe(arguments.source, arguments.tokenizer, arguments.prompt)
+
+
+def _write_tflite(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.weights is not None:
+        model = weights.from_folder(arguments.weights)
+    else:
+        model = weights.random(Dimensions(**{name: getattr(arguments, name) for name in vars(GPT2_SMALL)}), arguments.seed)
+    with atomic_file(arguments.out) as building:
+        building.write_bytes(gpt2_tflite(model, min(arguments.sequence, model.dimensions.positions)))
+    return {"out": str(arguments.out), "bytes": arguments.out.stat().st_size, **vars(model.dimensions)}
+
+
+def _tokenizer_json(arguments: argparse.Namespace) -> dict[str, Any]:
+    with atomic_file(arguments.out) as building:
+        building.write_text(from_gpt2_files(arguments.encoder, arguments.merges), encoding="utf-8")
+    return {"out": str(arguments.out), "bytes": arguments.out.stat().st_size}
+
+
+def _fixtures(arguments: argparse.Namespace) -> dict[str, Any]:
+    return write_fixtures(arguments.folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m carafe_tools", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    own = (_add_probe, _add_convert, _add_certify, _add_write_tflite, _add_tokenizer_json, _add_fixtures)
+    for add in (*own, images.add_command):
+        add(commands)
+    return parser
+
+
+def _add_probe(commands: Any) -> None:
+    command = commands.add_parser("probe", help="print what a .tflite holds, and run it in LiteRT")
+    command.add_argument("source", type=Path, metavar="FILE.tflite")
+    command.add_argument("--tokenizer", type=Path, help="tokenizer.json of the model; without it no prompt is run")
+    command.add_argument("--prompt", default="Once upon a time")
+    command.set_defaults(run=_probe)
+
+
+def _add_convert(commands: Any) -> None:
+    command = commands.add_parser("convert", help="make a certified model folder of a .tflite")
+    command.add_argument("source", type=Path, metavar="FILE.tflite")
+    command.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    command.add_argument("--tokenizer", type=Path, help="tokenizer.json, for a text model")
+    command.add_argument("--labels", type=Path, help="a label a line, for an image classifier")
+    command.add_argument("--name", help="the model's name, the folder's unless given")
+    command.add_argument("--description", default="", help="one line for people")
+    command.add_argument("--licence", default="NOASSERTION", help="SPDX identifier of the model's licence")
+    command.add_argument("--notice", default="No notice was given.", help="who made the model, from where")
+    command.add_argument("--licence-text", type=Path, metavar="FILE", help="the licence in full, to copy into the folder")
+    _add_random_weights(command)
+    command.set_defaults(run=_convert)
+
+
+def _add_certify(commands: Any) -> None:
+    command = commands.add_parser("certify", help="prove a text model's folder against its source again")
+    command.add_argument("folder", type=Path, metavar="MODEL_FOLDER")
+    command.add_argument("--source", type=Path, required=True, metavar="FILE.tflite")
+    command.add_argument("--write", action="store_true", help="replace the folder's certificate by the new one")
+    _add_random_weights(command)
+    command.set_defaults(run=_certify)
+
+
+def _add_random_weights(command: Any) -> None:
+    command.add_argument("--random-weights", action="store_true", help="report the agreement with LiteRT, do not gate it")
+
+
+def _add_write_tflite(commands: Any) -> None:
+    command = commands.add_parser("write-tflite", help="write an 8-bit GPT-2 .tflite")
+    origin = command.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--weights", type=Path, metavar="FOLDER", help="a Hugging Face GPT-2 folder")
+    origin.add_argument("--random", action="store_true", help="random weights; sizes are GPT-2 small's unless given")
+    for name, value in vars(GPT2_SMALL).items():
+        command.add_argument(f"--{name}", type=int, default=value, help=f"with --random, {value} unless given")
+    command.add_argument("--seed", type=int, default=weights.SEED, help="with --random")
+    command.add_argument("--sequence", type=int, default=SEQUENCE, help="tokens that the file computes, at most the positions")
+    command.add_argument("--out", type=Path, required=True)
+    command.set_defaults(run=_write_tflite)
+
+
+def _add_tokenizer_json(commands: Any) -> None:
+    command = commands.add_parser("tokenizer-json", help="join GPT-2's two tokenizer files into a tokenizer.json")
+    command.add_argument("--encoder", type=Path, required=True, help="encoder.json")
+    command.add_argument("--merges", type=Path, required=True, help="vocab.bpe")
+    command.add_argument("--out", type=Path, required=True)
+    command.set_defaults(run=_tokenizer_json)
+
+
+def _add_fixtures(commands: Any) -> None:
+    command = commands.add_parser("fixtures", help="write the generated fixtures of the tests again")
+    command.add_argument("--folder", type=Path, default=Path("fixtures"))
+    command.set_defaults(run=_fixtures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""`convert` for image classifiers: from a .tflite and its labels to a model folder, whole and certified or not at all.
+
+Goes in: an 8-bit classifier .tflite as `classifier_source` describes it, and a file of labels. Comes out: `models/NAME` with
+the graph as OpenVINO's TFLite frontend reads it, narrowed to 32 bits, the labels, `certificate.json` and `model.toml`. The
+frontend keeps the 8-bit weights as u8 constants and the quantised activations as `FakeQuantize`, of which the CPU plugin makes
+8-bit kernels.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+
+from carafe_tools.certificate import GRAPH, WEIGHTS, require_passed
+from carafe_tools.classifier_certificate import STEPS as CERTIFICATE_STEPS
+from carafe_tools.classifier_certificate import ImageEvidence, certify_image
+from carafe_tools.classifier_source import ClassifierSource, check_classifier, read_labels
+from carafe_tools.convert import CERTIFICATE, LICENCE_TEXT, About, write_certificate
+from carafe_tools.environment import read_model
+from carafe_tools.errors import require
+from carafe_tools.folder import atomic_folder
+from carafe_tools.manifest import Manifest, Port, check_name, write_manifest
+from carafe_tools.narrow import narrow
+from carafe_tools.progress import Progress
+from carafe_tools.tflite_file import read_tflite
+
+LABELS = "labels.txt"
+PICTURES = Path(__file__).parents[2] / "images"
+PICTURE_SUFFIXES = (".bmp", ".jpg", ".png")
+STEPS = 3 + CERTIFICATE_STEPS
+
+
+def pictures() -> list[Path]:
+    """Return the bundled pictures, in the order of their names; none where the package was installed without them."""
+    return sorted(path for path in PICTURES.glob("*") if path.suffix in PICTURE_SUFFIXES)
+
+
+def convert(source: Path, out: Path, labels: Path, about: About, licence_text: Path | None = None) -> dict[str, Any]:
+    """Write the model folder of a classifier and return what to tell about it."""
+    check_name(about.name)
+    progress = Progress(STEPS)
+    progress.step(f"check the source `{source}` and the labels `{labels}`")
+    classifier = check_classifier(read_tflite(source))
+    names = read_labels(labels, classifier.classes)
+    with atomic_folder(out) as folder:
+        progress.step("read the graph, narrow it and save it")
+        graph = read_model(source)
+        narrow(graph)
+        _check_ports(source, graph, classifier)
+        ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+        (folder / LABELS).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        if licence_text is not None:
+            shutil.copyfile(licence_text, folder / LICENCE_TEXT)
+        progress.step("reload the saved graph")
+        rule = _image_table(classifier)
+        evidence = ImageEvidence(folder, about.name, source, read_model(source), rule, pictures())
+        certificate = certify_image(evidence, progress)
+        failure = f"`{source}` was converted but the certificate failed, so nothing was written"
+        require_passed(certificate, failure)
+        write_certificate(folder, certificate)
+        write_manifest(folder, _manifest(evidence, about, graph, classifier))
+    return {
+        "model": about.name,
+        "out": str(out),
+        "passed": True,
+        "sizes": certificate["sizes"],
+        "scores": _errors(certificate),
+    }
+
+
+def _check_ports(source: Path, graph: ov.Model, classifier: ClassifierSource) -> None:
+    """Refuse a graph whose input or output is not the source's own."""
+    expected = [
+        f"u8 [1,{classifier.height},{classifier.width},3]",
+        f"{classifier.output_type} [1,{classifier.classes}]",
+    ]
+    found = [f"{port.get_element_type().to_string()} {port.get_partial_shape()}" for port in (*graph.inputs, *graph.outputs)]
+    require(found == expected, f"OpenVINO reads `{source}` with {found} as input and output; {expected} was expected")
+
+
+def _errors(certificate: dict[str, Any]) -> dict[str, float]:
+    return {name: entry["max_error"] for name, entry in certificate["scores"].items()}
+
+
+def _image_table(classifier: ClassifierSource) -> dict[str, Any]:
+    return {
+        "width": classifier.width,
+        "height": classifier.height,
+        "layout": "nhwc",
+        "channels": "rgb",
+        "resize": "stretch",
+        "filter": "bilinear",
+        "pixels": "raw",
+        **classifier.scores,
+        "label_offset": 0,
+    }
+
+
+def _manifest(evidence: ImageEvidence, about: About, graph: ov.Model, classifier: ClassifierSource) -> Manifest:
+    return Manifest(
+        name=about.name,
+        task="image-classification",
+        description=about.description or _description(classifier),
+        files={"graph": GRAPH, "weights": WEIGHTS, "labels": LABELS, "certificate": CERTIFICATE},
+        inputs=[Port(graph.input(0).get_any_name(), "pixels", "u8", list(graph.input(0).shape))],
+        outputs=[Port(graph.output(0).get_any_name(), "scores", classifier.output_type, list(graph.output(0).shape))],
+        sections={"image": evidence.rule},
+        licence=about.licence,
+        source=evidence.source,
+    )
+
+
+def _description(classifier: ClassifierSource) -> str:
+    return f"image classifier, {classifier.width} x {classifier.height} pixels, {classifier.classes} labels, 8-bit"

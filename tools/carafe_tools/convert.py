@@ -1,0 +1,143 @@
+"""`convert`: from a .tflite to a model folder, whole and certified or not at all.
+
+Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`. Comes out: `models/NAME` with the graph, its weights, the
+tokenizer, `certificate.json` and `model.toml`. The way is: check the source, find the weights' roles, build, narrow, save,
+reload, certify; each border has its check, and a failed gate leaves nothing behind. Image classifiers go another way,
+`classifier.py`; here is only the question which of both a file is.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+from tokenizers import Tokenizer
+
+from carafe_tools import text_certificate
+from carafe_tools.certificate import GRAPH, WEIGHTS, load_graph, require_passed
+from carafe_tools.errors import require
+from carafe_tools.folder import atomic_folder
+from carafe_tools.gpt2 import Dimensions
+from carafe_tools.gpt2_reader import Gpt2Source, find_gpt2
+from carafe_tools.manifest import Licence, Manifest, Port, check_name, write_manifest
+from carafe_tools.narrow import require_narrow
+from carafe_tools.progress import Progress
+from carafe_tools.text_certificate import TextEvidence, certify_text
+from carafe_tools.text_context import LARGEST_STEP
+from carafe_tools.text_graph import build_text_graph
+from carafe_tools.tflite_file import TfliteFile, read_tflite
+from carafe_tools.tokenizer_files import end_of_text, load
+
+TOKENIZER, CERTIFICATE, LICENCE_TEXT = "tokenizer.json", "certificate.json", "LICENSE"
+STEPS = 3 + text_certificate.STEPS
+WEIGHT_BITS = 8
+LARGEST_BATCH = 16
+LARGEST_LOGITS = 128
+INPUTS = [
+    Port("input_ids", "input-ids", "i32", ["B", "S"]),
+    Port("position_ids", "position-ids", "i32", ["B", "S"]),
+    Port("attention_mask", "attention-mask", "i32", ["B", "P+S"]),
+    Port("beam_idx", "beam-idx", "i32", ["B"]),
+    Port("logit_idx", "logit-idx", "i32", ["N"]),
+]
+
+
+@dataclass(frozen=True)
+class About:
+    """What the .tflite itself does not say about a model."""
+
+    name: str
+    licence: Licence
+    description: str = ""
+
+
+def is_classifier(file: TfliteFile) -> bool:
+    """Say whether a .tflite takes one image: a single input with four dimensions."""
+    inputs = [file.tensors[index] for index in file.inputs]
+    return len(inputs) == 1 and len(inputs[0].shape) == 4
+
+
+def check_text_source(path: Path, tokenizer_path: Path) -> tuple[Gpt2Source, Tokenizer]:
+    """Return what a .tflite and its tokenizer hold, refusing a pair that does not belong together."""
+    source = find_gpt2(read_tflite(path))
+    tokenizer = load(tokenizer_path)
+    tokens, rows = tokenizer.get_vocab_size(), source.model.dimensions.vocabulary
+    require(
+        tokens == rows,
+        f"`{tokenizer_path}` has {tokens} tokens but the token embedding of `{path}` has {rows} rows; they must be equal",
+    )
+    largest = max(tokenizer.get_vocab().values())
+    require(largest < rows, f"`{tokenizer_path}` has a token with id {largest}; ids from 0 to {rows - 1} were expected")
+    return source, tokenizer
+
+
+def convert_text(
+    path: Path, tokenizer_path: Path, out: Path, about: About, licence_text: Path | None = None, random_weights: bool = False
+) -> dict[str, Any]:
+    """Write the model folder of a GPT-2 .tflite and return what to tell about it."""
+    check_name(about.name)
+    progress = Progress(STEPS)
+    progress.step(f"check the source `{path}` and find the weights' roles")
+    source, tokenizer = check_text_source(path, tokenizer_path)
+    with atomic_folder(out) as folder:
+        progress.step("build the stateful graph and save it")
+        graph = build_text_graph(source.model)
+        require_narrow(graph, "the built graph")
+        ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+        del graph
+        shutil.copyfile(tokenizer_path, folder / TOKENIZER)
+        if licence_text is not None:
+            shutil.copyfile(licence_text, folder / LICENCE_TEXT)
+        progress.step("reload the saved graph")
+        load_graph(folder)
+        evidence = TextEvidence(folder, about.name, path, source, tokenizer, random_weights)
+        result = certify_text(evidence, progress)
+        require_passed(result, f"`{path}` was converted but the certificate failed, so nothing was written")
+        write_certificate(folder, result)
+        write_manifest(folder, _manifest(evidence, about))
+    return {"model": about.name, "out": str(out), "passed": True, "sizes": result["sizes"], "logits": _errors(result)}
+
+
+def write_certificate(folder: Path, certificate: dict[str, Any]) -> None:
+    """Write `certificate.json` into a model folder."""
+    (folder / CERTIFICATE).write_text(json.dumps(certificate, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _errors(certificate: dict[str, Any]) -> dict[str, float]:
+    return {name: entry["max_error"] for name, entry in certificate["logits"].items()}
+
+
+def _manifest(evidence: TextEvidence, about: About) -> Manifest:
+    size = evidence.source.model.dimensions
+    return Manifest(
+        name=about.name,
+        task="text-generation",
+        description=about.description or _description(size),
+        files={"graph": GRAPH, "weights": WEIGHTS, "tokenizer": TOKENIZER, "certificate": CERTIFICATE},
+        inputs=INPUTS,
+        outputs=[Port("logits", "logits", "f32", ["N", size.vocabulary])],
+        sections={"bounds": _bounds(size), "text": _text(size, end_of_text(evidence.tokenizer))},
+        licence=about.licence,
+        source=evidence.source_path,
+    )
+
+
+def _description(size: Dimensions) -> str:
+    return f"GPT-2 architecture, {size.layers} layers of width {size.width}, {WEIGHT_BITS}-bit weights"
+
+
+def _bounds(size: Dimensions) -> dict[str, int]:
+    # a shared cache holds an old and a new generation of contexts, each with its dummy position, and one step more
+    positions = LARGEST_BATCH * (2 * (size.positions + 1) + LARGEST_STEP)
+    return {"batch": LARGEST_BATCH, "step": LARGEST_STEP, "logits": LARGEST_LOGITS, "positions": positions}
+
+
+def _text(size: Dimensions, stop: int) -> dict[str, Any]:
+    return {
+        "context_length": size.positions,
+        "vocabulary_size": size.vocabulary,
+        "end_of_text": [stop],
+        "weight_bits": WEIGHT_BITS,
+    }

@@ -1,0 +1,47 @@
+"""Writes the fixtures that tests in every language use: a tiny text model, and the .tflite that it comes from.
+
+Goes in: the folder `fixtures`, for the text that the tokenizer is trained on. Comes out: in it, `tiny.tflite` and
+`models/tiny`, the same bytes each time, but for `certificate.json` (and its line in `model.toml`), which tells of the
+machine that made it.
+
+    python -m carafe_tools fixtures
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from carafe_tools.convert import About, convert_text
+from carafe_tools.folder import atomic_file
+from carafe_tools.gpt2 import Dimensions
+from carafe_tools.gpt2_writer import gpt2_tflite
+from carafe_tools.manifest import Licence
+from carafe_tools.tokenizer_files import train
+from carafe_tools.weights import random
+
+TINY = Dimensions(layers=2, width=64, heads=2, positions=64, vocabulary=512)
+TINY_SEQUENCE = 32
+TEXT, SOURCE = "texts/fables.txt", "tiny.tflite"
+ABOUT = About(
+    name="tiny",
+    licence=Licence("Apache-2.0", "Random weights, made by `python -m carafe_tools fixtures` for tests."),
+    description="random weights of GPT-2's architecture, for tests: it writes nonsense",
+)
+
+
+def write_tiny_source(folder: Path) -> Path:
+    """Write the tiny model's .tflite into the fixtures folder and return its path."""
+    source = folder / SOURCE
+    with atomic_file(source) as building:
+        building.write_bytes(gpt2_tflite(random(TINY), TINY_SEQUENCE))
+    return source
+
+
+def write_fixtures(folder: Path) -> dict[str, Any]:
+    """Write every generated fixture and return what to tell."""
+    text = (folder / TEXT).read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer = Path(scratch) / "tokenizer.json"
+        tokenizer.write_text(train(text, TINY.vocabulary), encoding="utf-8")
+        source = write_tiny_source(folder)
+        return convert_text(source, tokenizer, folder / "models" / ABOUT.name, ABOUT, random_weights=True)

@@ -1,0 +1,193 @@
+"""Makes the certificate of a text model: the proof that the saved graph computes what its source does.
+
+Goes in: a folder with the saved graph, the source .tflite and the weights found in it, and the tokenizer. Comes out:
+the contents of `certificate.json`. The logits of a few sequences, real text and random ids, are computed by numpy in
+float64, by LiteRT, by OpenVINO's own reading of the source, and by the saved graph in both profiles, in one step and
+in several; then all are compared.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from tokenizers import Tokenizer
+
+from carafe_tools.certificate import RELOADS, REPEATS, describe, load_graph
+from carafe_tools.comparison import compare, gated, gated_agreement, reported
+from carafe_tools.environment import compile_model, resolved_properties
+from carafe_tools.errors import require
+from carafe_tools.faithful import faithful_logits, read_faithful
+from carafe_tools.gpt2_reader import Gpt2Source
+from carafe_tools.litert import LiteRt
+from carafe_tools.progress import Progress
+from carafe_tools.reference import reference_logits
+from carafe_tools.text_context import greedy, logits_in_steps
+
+STEPS = 5  # that `certify_text` tells of
+GREEDY_TOKENS = 32
+SEED = 20250101
+PROMPTS = ("Once upon a time", "The old man looked at the sea and said", "There was a king who had")
+TEXTS = (
+    "Once upon a time there was a miller who lived with his daughter beside a river. Every morning she carried the bread to the "
+    "village, and every evening she came home with a story. One day she met an old woman on the bridge, who asked her for a loaf "
+    'and said, "Nobody who gives away a loaf on this bridge has ever been hungry again."',
+    "The ship had been at sea for eleven days when the wind fell. The captain walked up and down the deck, looked at the "
+    "sky, and said nothing. Below, the men were playing cards; the cook, who had seen such weather before, went to count "
+    "the barrels of water. "
+    "It was the year 1852, and there were forty-three of them.",
+)
+
+CUTS = ((0.04,), (0.5,), (0.97,), (0.1, 0.13, 0.33))  # of a sequence, as shares of its length
+
+Logits = list[np.ndarray]  # (T, V) for each sequence
+
+
+@dataclass(frozen=True, eq=False)
+class TextEvidence:
+    """What a certificate is made from."""
+
+    folder: Path  # of the saved graph
+    name: str
+    source_path: Path
+    source: Gpt2Source
+    tokenizer: Tokenizer
+    random_weights: bool  # then agreement with LiteRT says nothing and is only reported
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """All that is computed with the saved graph in one profile."""
+
+    properties: dict[str, str]
+    whole: Logits  # in one step
+    stepwise: Logits  # a token a step
+    largest_cut_difference: float
+    greedy: list[dict[str, Any]]
+    bit_identical: bool
+
+
+def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
+    """Return the certificate of a text model."""
+    check_context(evidence)
+    sequences = evaluation_sequences(evidence.tokenizer, evidence.source)
+    progress.step("certify: float64 reference")
+    expected = [reference_logits(evidence.source.model, tokens) for tokens in sequences]
+    progress.step("certify: LiteRT, and OpenVINO's own reading of the source")
+    litert = _litert_logits(evidence.source_path, sequences)
+    faithful = _faithful_logits(evidence.source_path, sequences)
+    progress.step("certify: profile `exact`")
+    exact = _run(evidence, "exact", sequences)
+    progress.step("certify: profile `fast`")
+    fast = _run(evidence, "fast", sequences)
+    progress.step("certify: memory")
+    litert_gate: Callable = reported if evidence.random_weights else gated_agreement
+    logits = {
+        "exact_against_float64": gated(compare(exact.whole, expected)),
+        "exact_against_faithful": gated(compare(exact.whole, faithful)),
+        "exact_step_by_step": gated(compare(exact.stepwise, exact.whole)),
+        "exact_against_litert": litert_gate(compare(exact.whole, litert)),
+        "fast_against_float64": reported(compare(fast.whole, expected)),
+        "litert_against_float64": reported(compare(litert, expected)),
+    }
+    determinism = _determinism(exact, fast)
+    return {
+        **describe(evidence.folder, evidence.name, "text-generation", evidence.source_path),
+        "profiles": {"fast": fast.properties, "exact": exact.properties},
+        "logits": logits,
+        "greedy": exact.greedy,
+        "determinism": determinism,
+        "passed": all(entry["passed"] is not False for entry in logits.values()) and _is_deterministic(determinism),
+    }
+
+
+def check_context(evidence: TextEvidence) -> None:
+    """Refuse a model whose context a fixed prompt and its continuation would overrun."""
+    longest = max(len(evidence.tokenizer.encode(prompt).ids) for prompt in PROMPTS)
+    needed, context = longest + GREEDY_TOKENS, evidence.source.model.dimensions.positions
+    require(needed <= context, f"the model's context of {context} tokens is too short to certify; {needed} are needed")
+
+
+def evaluation_sequences(tokenizer: Tokenizer, source: Gpt2Source) -> list[np.ndarray]:
+    """Return the sequences of T tokens to compare logits on: the texts, repeated if short, and as many of random ids."""
+    generator = np.random.default_rng(SEED)
+    vocabulary = source.model.dimensions.vocabulary
+    texts = [np.resize(np.array(tokenizer.encode(text).ids, np.int32), source.sequence) for text in TEXTS]
+    return texts + [generator.integers(0, vocabulary, source.sequence, np.int32) for _ in TEXTS]
+
+
+def _determinism(exact: _Run, fast: _Run) -> dict[str, Any]:
+    return {
+        "repeats": REPEATS,
+        "reloads": RELOADS,
+        "bit_identical": {"exact": exact.bit_identical, "fast": fast.bit_identical},
+        "cut_invariance_fast": fast.largest_cut_difference == 0,
+        "cut_invariance_gated": _has_invariant_kernels(fast.properties),
+        "largest_cut_difference": {"exact": exact.largest_cut_difference, "fast": fast.largest_cut_difference},
+    }
+
+
+def _has_invariant_kernels(properties: dict[str, str]) -> bool:
+    """Say whether the plugin resolved a profile to kernels that give a position the same bits however a prompt is cut.
+
+    Those are the ones with bf16 and 8-bit activations together. Where a processor lacks the instructions the plugin takes
+    f32, whose kernels for one row and for several differ in the last bits: there the difference is only reported.
+    """
+    return properties["INFERENCE_PRECISION_HINT"] == "bf16" and properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] != "0"
+
+
+def _is_deterministic(determinism: dict[str, Any]) -> bool:
+    cuts = determinism["cut_invariance_fast"] or not determinism["cut_invariance_gated"]
+    return cuts and all(determinism["bit_identical"].values())
+
+
+def _litert_logits(path: Path, sequences: list[np.ndarray]) -> Logits:
+    litert = LiteRt(path)
+    return [litert.logits(tokens) for tokens in sequences]
+
+
+def _faithful_logits(path: Path, sequences: list[np.ndarray]) -> Logits:
+    compiled = compile_model(read_faithful(path), "exact")
+    return [faithful_logits(compiled, tokens) for tokens in sequences]
+
+
+def _run(evidence: TextEvidence, profile: str, sequences: list[np.ndarray]) -> _Run:
+    compiled = compile_model(load_graph(evidence.folder), profile)
+    whole = [logits_in_steps(compiled, tokens) for tokens in sequences]
+    stepwise = [logits_in_steps(compiled, tokens, range(1, len(tokens))) for tokens in sequences]
+    continuations = [_continue(compiled, prompt, profile, evidence.tokenizer) for prompt in PROMPTS]
+    difference = max(_difference(stepwise, whole), _difference(_cut(compiled, sequences[0]), whole[:1] * len(CUTS)))
+    properties = resolved_properties(compiled)
+
+    def same(model: ov.CompiledModel) -> bool:
+        """Say whether computing again gives the same bits and tokens; one sequence and one prompt stand for all."""
+        again = _continue(model, PROMPTS[0], profile, evidence.tokenizer)
+        return again == continuations[0] and np.array_equal(logits_in_steps(model, sequences[0]), whole[0])
+
+    bit_identical = all(same(compiled) for _ in range(REPEATS))
+    del compiled  # two compiled models of full size at once would be the peak of memory
+    reloads = [same(compile_model(load_graph(evidence.folder), profile)) for _ in range(RELOADS)]
+    return _Run(properties, whole, stepwise, difference, continuations, bit_identical and all(reloads))
+
+
+def _cut(compiled: ov.CompiledModel, tokens: np.ndarray) -> Logits:
+    """Return the logits of one sequence for each way to cut it."""
+    return [logits_in_steps(compiled, tokens, [int(place * len(tokens)) for place in places]) for places in CUTS]
+
+
+def _difference(found: Logits, expected: Logits) -> float:
+    return float(max(np.abs(rows - others).max() for rows, others in zip(found, expected, strict=True)))
+
+
+def _continue(compiled: ov.CompiledModel, prompt: str, profile: str, tokenizer: Tokenizer) -> dict[str, Any]:
+    prompt_tokens = tokenizer.encode(prompt).ids
+    tokens = greedy(compiled, prompt_tokens, GREEDY_TOKENS)
+    return {
+        "prompt": prompt,
+        "prompt_tokens": prompt_tokens,
+        "profile": profile,
+        "tokens": tokens,
+        "text": tokenizer.decode(tokens),
+    }

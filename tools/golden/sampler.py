@@ -1,0 +1,175 @@
+"""Writes the golden file of the sampler: the algorithm of carafe-core once more, the plain way.
+
+In:  nothing; the logits follow from the same integer generator (SplitMix64) that the core draws with.
+Out: `crates/carafe-core/tests/golden/sampler.json`: settings, and for each the number of tokens left, the most probable
+     ones, and the token that each draw gives. The same bytes every time.
+Why: the core works in f32, without sorting, in blocks and buckets. This sorts everything in float64. Draws and cuts that
+     lie so near a border that rounding could decide are left out here, or refused.
+
+    python tools/golden/sampler.py
+    python tools/golden/sampler.py --out /tmp/sampler.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+GAMMA = 0x9E3779B97F4A7C15
+MASK = (1 << 64) - 1
+DRAWS = 24
+SHOWN = 8
+# Of the whole weight. The core's f32 weights move borders by less than this.
+MARGIN = 2e-6
+
+
+def draw(seed: int, index: int) -> float:
+    """Draw `index` of SplitMix64 started with `seed`, in [0, 1)."""
+    state = (seed + GAMMA * (index + 1)) & MASK
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & MASK
+    return ((state ^ (state >> 31)) >> 11) / 2.0**53
+
+
+def make_logits(rule: dict) -> np.ndarray:
+    """Logit i is `(draw(seed, i) - 0.5) * spread`, rounded to f32."""
+    draws = np.array([draw(rule["seed"], i) for i in range(rule["size"])])
+    return ((draws - 0.5) * rule["spread"]).astype(np.float32).astype(np.float64)
+
+
+def penalise(logits: np.ndarray, case: dict) -> np.ndarray:
+    """Repetition penalty on prompt and output, frequency and presence penalty on the output, then bias."""
+    parameters = case["parameters"]
+    logits = logits.copy()
+    seen = sorted(set(case["prompt"]) | set(case["output"]))
+    repetition = parameters["repetition_penalty"]
+    logits[seen] = np.where(logits[seen] > 0, logits[seen] / repetition, logits[seen] * repetition)
+    written, counts = np.unique(np.array(case["output"], dtype=np.int64), return_counts=True)
+    logits[written] -= counts * parameters["frequency_penalty"] + parameters["presence_penalty"]
+    for token, bias in parameters["logit_bias"]:
+        logits[token] += bias
+    return logits
+
+
+def probabilities_of(logits: np.ndarray, parameters: dict) -> np.ndarray:
+    """Temperature, top-k, top-p, min-p, in this order, each on what the one before has left."""
+    weights = np.exp((logits - logits.max()) / parameters["temperature"])
+    weights[weights < 2.0**-126] = 0  # less than the smallest normal f32
+    ranking = np.lexsort((np.arange(len(logits)), -logits))
+    if parameters["top_k"] is not None:
+        ranking = ranking[: parameters["top_k"]]
+    if parameters["top_p"] < 1:
+        reached = np.cumsum(weights[ranking]) / weights[ranking].sum()
+        assert np.abs(reached - parameters["top_p"]).min() > 1e-7, "top_p lies on a border; choose another"
+        ranking = ranking[: int(np.searchsorted(reached, parameters["top_p"])) + 1]
+    if parameters["min_p"] > 0:
+        assert np.abs(weights[ranking] - parameters["min_p"]).min() > 1e-7, "min_p lies on a border; choose another"
+        ranking = ranking[weights[ranking] >= parameters["min_p"]]
+    probabilities = np.zeros_like(weights)
+    probabilities[ranking] = weights[ranking] / weights[ranking].sum()
+    return probabilities
+
+
+def tokens_of(probabilities: np.ndarray, seed: int) -> list[list[int]]:
+    """The first draws that lie clear of every border, with their tokens."""
+    borders = np.cumsum(probabilities)
+    chosen: list[list[int]] = []
+    index = 0
+    while len(chosen) < DRAWS:
+        place = draw(seed, index)
+        token = int(np.searchsorted(borders, place, side="right").clip(max=len(borders) - 1))
+        if min(place - (borders[token] - probabilities[token]), borders[token] - place) > MARGIN:
+            chosen.append([index, token])
+        index += 1
+        assert index < 100 * DRAWS, "nearly every draw lies on a border"
+    return chosen
+
+
+def solve(case: dict) -> dict:
+    """The case with its results."""
+    parameters = case["parameters"]
+    logits = penalise(make_logits(case["logits"]), case)
+    if parameters["temperature"] == 0:
+        best = int(np.argmax(logits))
+        return case | {"kept": 1, "probabilities": [[best, 1.0]], "draws": [[i, best] for i in range(3)]}
+    probabilities = probabilities_of(logits, parameters)
+    kept = int(np.count_nonzero(probabilities))
+    best = np.lexsort((np.arange(len(logits)), -probabilities))[: min(SHOWN, kept)]
+    return case | {
+        "kept": kept,
+        "probabilities": [[int(token), float(f"{probabilities[token]:.9g}")] for token in best],
+        "draws": tokens_of(probabilities, parameters["seed"]),
+    }
+
+
+def cases() -> list[dict]:
+    """Every parameter alone and in company, over a small and over GPT-2's vocabulary."""
+    neutral = {
+        "temperature": 1.0,
+        "top_k": None,
+        "top_p": 1.0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "frequency_penalty": 0.0,
+        "presence_penalty": 0.0,
+        "logit_bias": [],
+    }
+    settings = {
+        "greedy": {"temperature": 0.0},
+        "temperature 0.25": {"temperature": 0.25},
+        "temperature 2": {"temperature": 2.0},
+        "top-k 1": {"top_k": 1},
+        "top-k 40": {"top_k": 40},
+        "top-k beyond the vocabulary": {"top_k": 100000},
+        "top-p 0.5": {"top_p": 0.5},
+        "top-p 0.875": {"top_p": 0.875},
+        "min-p 0.125": {"min_p": 0.125},
+        "temperature 0.75, top-k 30, top-p 0.75": {"temperature": 0.75, "top_k": 30, "top_p": 0.75},
+        "temperature 1.5, top-p 0.9375, min-p 0.0625": {"temperature": 1.5, "top_p": 0.9375, "min_p": 0.0625},
+        "penalties": {"repetition_penalty": 1.25, "frequency_penalty": 0.5, "presence_penalty": -0.25},
+        "everything": {
+            "temperature": 0.875,
+            "top_k": 60,
+            "top_p": 0.9375,
+            "min_p": 0.03125,
+            "repetition_penalty": 1.5,
+            "frequency_penalty": 0.75,
+            "presence_penalty": 0.5,
+            "logit_bias": [[3, 4.5], [20, -100.0], [5, 2.25]],
+        },
+    }
+    vocabularies = [
+        {"size": 97, "seed": 11, "spread": 8.0},
+        {"size": 50257, "seed": 12, "spread": 24.0},
+    ]
+    made = []
+    for number, (name, changes) in enumerate(settings.items()):
+        for rule in vocabularies:
+            made.append(
+                {
+                    "name": f"{name}, {rule['size']} tokens",
+                    "logits": rule,
+                    "prompt": [3, 4, 4, 50],
+                    "output": [5, 6, 6, 6, 50],
+                    "parameters": neutral | changes | {"seed": 1000 + number},
+                }
+            )
+    return made
+
+
+def main() -> None:
+    """Writes the file and says how many cases it holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "crates/carafe-core/tests/golden/sampler.json")
+    out = parser.parse_args().out
+    golden = {"format": 1, "script": "tools/golden/sampler.py", "cases": [solve(case) for case in cases()]}
+    lines = ",\n".join("  " + json.dumps(case) for case in golden["cases"])
+    head = json.dumps({"format": 1, "script": golden["script"]})[:-1]
+    out.write_text(f'{head}, "cases": [\n{lines}\n]}}\n', encoding="utf-8")
+    print(json.dumps({"file": str(out), "cases": len(golden["cases"])}))
+
+
+if __name__ == "__main__":
+    main()

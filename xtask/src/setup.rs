@@ -1,0 +1,148 @@
+//! What a fresh machine lacks: OpenVINO, the tools' Python packages and a compiler for the guests.
+//!
+//! Everything lands in `.venv` or in the Rust toolchain. Each step leaves a marker with the requirements that it installed, and is
+//! skipped while they are the same.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell::{output, program, report, root, run, step};
+
+/// Requirements of the native library alone.
+const RUNTIME: &str = "tools/requirements-runtime.txt";
+/// Requirements of the conversion tools and their tests.
+const TOOLS: &str = "tools/requirements.txt";
+/// The guests' target.
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+
+/// OpenVINO's libraries, from their Python wheel; nothing to do where `CARAFE_OPENVINO` names an installation.
+pub(crate) fn runtime() -> Result<()> {
+    if env::var_os("CARAFE_OPENVINO").is_some_and(|path| !path.is_empty()) {
+        report("using the OpenVINO that CARAFE_OPENVINO names");
+        return Ok(());
+    }
+    install("install OpenVINO into .venv", RUNTIME, &["--no-deps"])
+}
+
+/// Python packages for conversion and tests, and the tools themselves.
+pub(crate) fn tools() -> Result<()> {
+    if is_installed(TOOLS) {
+        return Ok(());
+    }
+    install("install the tools' Python packages into .venv", TOOLS, &[])?;
+    step("install carafe_tools into .venv", || {
+        let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "tools"];
+        run(program(python()).args(arguments))
+    })
+}
+
+/// The Python of `.venv`.
+pub(crate) fn python() -> PathBuf {
+    root().join(".venv/bin/python")
+}
+
+fn install(what: &str, requirements: &str, options: &[&str]) -> Result<()> {
+    if is_installed(requirements) {
+        return Ok(());
+    }
+    virtual_environment()?;
+    step(what, || {
+        let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"];
+        run(program(python()).args(arguments).args(options).args(["--requirement", requirements]))
+    })?;
+    Ok(fs::copy(root().join(requirements), marker(requirements)).map(drop)?)
+}
+
+fn virtual_environment() -> Result<()> {
+    if python().exists() {
+        return Ok(());
+    }
+    step("make .venv", || {
+        let made = output(program("python3").args(["-m", "venv", ".venv"]));
+        made.map(drop).map_err(|error| {
+            error.context("python3 with its `venv` module is needed (Debian: `apt install python3-venv`)")
+        })
+    })
+}
+
+/// Whether these very requirements have been installed.
+fn is_installed(requirements: &str) -> bool {
+    let read = |path: PathBuf| fs::read(path).ok();
+    python().exists()
+        && read(marker(requirements)).is_some_and(|installed| Some(installed) == read(root().join(requirements)))
+}
+
+fn marker(requirements: &str) -> PathBuf {
+    let name = Path::new(requirements).file_name().unwrap_or_default();
+    root().join(".venv").join(name)
+}
+
+/// What compiles Rust to WebAssembly here.
+pub(crate) enum GuestToolchain {
+    /// rustup's Rust, with the target's standard library.
+    Rustup,
+    /// Debian's `rustc-web`, which builds the standard library from source.
+    Debian,
+}
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+
+impl GuestToolchain {
+    /// Finds a toolchain, and gets the target for rustup's if it is missing.
+    pub(crate) fn get() -> Result<Self> {
+        if has_target() {
+            return Ok(Self::Rustup);
+        }
+        let added =
+            step(&format!("rustup target add {WASM}"), || output(program("rustup").args(["target", "add", WASM])));
+        match added {
+            Ok(_) if has_target() => Ok(Self::Rustup),
+            _ if is_debian_complete() => Ok(Self::Debian),
+            Ok(_) => bail!("rustup added `{WASM}`, but this `rustc` is not rustup's; run cargo through rustup"),
+            Err(error) => Err(error.context(format!(
+                "no compiler for the guests; run `rustup target add {WASM}`, or on Debian \
+                 `apt install rustc-web cargo-web rust-web-src lld`, and try again"
+            ))),
+        }
+    }
+
+    /// A cargo that builds for the guests' target.
+    pub(crate) fn cargo(&self) -> Command {
+        let flags = "-C target-feature=+simd128 --cfg getrandom_backend=\"custom\"";
+        let mut cargo = match self {
+            Self::Rustup => {
+                let mut cargo = crate::shell::cargo(&[]);
+                cargo.arg("build");
+                cargo
+            }
+            Self::Debian => {
+                let mut cargo = program(DEBIAN_CARGO);
+                cargo.args(["build", "-Z", "build-std=std,panic_abort"]);
+                cargo.envs([("RUSTC_BOOTSTRAP", "1"), ("RUSTC", DEBIAN_RUSTC)]);
+                cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld");
+                cargo.env_remove("RUSTUP_TOOLCHAIN");
+                cargo
+            }
+        };
+        cargo.args(["--target", WASM]).env("RUSTFLAGS", flags).env_remove("CARGO_ENCODED_RUSTFLAGS");
+        cargo
+    }
+}
+
+fn has_target() -> bool {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let library = output(program(rustc).args(["--print", "target-libdir", "--target", WASM]));
+    library.is_ok_and(|library| Path::new(&library).is_dir())
+}
+
+fn is_debian_complete() -> bool {
+    let source = output(program(DEBIAN_RUSTC).args(["--print", "sysroot"]))
+        .map(|sysroot| Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock"));
+    let linker = output(program("wasm-ld").arg("--version"));
+    Path::new(DEBIAN_CARGO).exists() && source.is_ok_and(|source| source.exists()) && linker.is_ok()
+}

@@ -1,0 +1,21 @@
+//! Carafe at work: what a newcomer sees first.
+
+use anyhow::Result;
+
+use crate::shell::{cargo, report, run, step};
+use crate::{guests, setup};
+
+/// Sets up what is missing, builds, and runs both models.
+pub(crate) fn demo() -> Result<()> {
+    setup::runtime()?;
+    step("build the guests", guests::build)?;
+    step("build carafe", || run(&mut cargo(&["build", "--release", "--quiet", "--package", "carafe-cli"])))?;
+    carafe(&["classify", "images/cat_720p.jpg"])?;
+    carafe(&["generate", "--prompt", "Once upon a time", "--max-tokens", "64", "--temperature", "0.7", "--seed", "7"])
+}
+
+/// Runs the binary that was just built, wherever cargo has put it.
+fn carafe(arguments: &[&str]) -> Result<()> {
+    report(&format!("carafe {}", arguments.join(" ")));
+    run(cargo(&["run", "--release", "--quiet", "--package", "carafe-cli", "--"]).args(arguments))
+}
