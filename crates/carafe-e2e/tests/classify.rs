@@ -25,16 +25,19 @@ fn every_bundled_picture_shows_what_the_reference_says() -> Result<()> {
         let report = run(&arguments)?.json()?;
         for ((name, expected), got) in pictures.iter().zip(report.as_array().context("no list")?) {
             assert_eq!([&got["width"], &got["height"]], [&expected["width"], &expected["height"]], "{name}");
-            compare(name, &expected["top"], &got["labels"])?;
+            assert_eq!(got["labels"][0]["label"], expected["top"][0]["label"], "{name} in {profile}");
+            // The reference is in `exact`: `fast` rounds as the processor likes.
+            if profile == "exact" {
+                compare(name, &expected["top"], &got["labels"])?;
+            }
         }
     }
     Ok(())
 }
 
-/// The same best label, and every label of the reference that is found about as probable.
+/// Every label of the reference is about as probable.
 fn compare(name: &str, expected: &Value, got: &Value) -> Result<()> {
     let (expected, got) = (expected.as_array().context("no top")?, got.as_array().context("no labels")?);
-    assert_eq!(got[0]["label"], expected[0]["label"], "{name}");
     for label in expected {
         let probability = label["probability"].as_f64().context("no probability")?;
         let found = got.iter().find(|other| other["index"] == label["index"]);

@@ -45,7 +45,10 @@ fn assert_refused_then_served(name: &str, tries: usize, words: &str) -> Result<(
     assert_eq!(attack.failure, None, "`{name}`");
     assert_eq!(attack.answers.len(), 2 * tries, "`{name}`: {:?}", attack.answers);
     for pair in attack.answers.chunks(2) {
-        assert!(pair[0].starts_with("ErrorCode::InvalidArgument") && pair[0].contains(words), "`{name}`: {pair:?}");
+        // A shape whose size passes 64 bits is too large before it is wrong.
+        let code =
+            ["ErrorCode::InvalidArgument: ", "ErrorCode::TooLarge: "].iter().any(|code| pair[0].starts_with(code));
+        assert!(code && pair[0].contains(words), "`{name}`: {pair:?}");
         assert_eq!(pair[1], "served 2048 bytes", "`{name}`: the context died of a refused tensor");
     }
     Ok(())
@@ -168,7 +171,7 @@ fn endless_memory_ends_at_the_cap() -> Result<()> {
     let attack = attack("memory")?;
     let failure = attack.failure.unwrap_or_default();
     assert!(failure.contains("67108864") && failure.contains("--guest-memory"), "{failure}");
-    assert!(attack.guest_memory <= 64 << 20, "{}", attack.guest_memory);
+    assert!((32 << 20..=64 << 20).contains(&attack.guest_memory), "{}", attack.guest_memory);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Error, Result};
 use carafe_e2e::{collect, greedy, load, root};
 use carafe_host::text::TextModel;
 use carafe_host::tokenizer::Tokenizer;
@@ -14,8 +14,8 @@ fn guests_import_wasi_nn_and_nothing_else() -> Result<()> {
     let engine = wasmtime::Engine::default();
     for guest in ["text", "image", "hostile"] {
         let file = root().join(format!("guests/built/{guest}.wasm"));
-        let component =
-            wasmtime::component::Component::from_file(&engine, &file).context("run `cargo xtask guests`")?;
+        let component = wasmtime::component::Component::from_file(&engine, &file)
+            .map_err(|error| Error::msg(format!("{error:?}")))?;
         let imports: Vec<String> =
             component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
         assert!(!imports.is_empty(), "`{guest}` imports nothing");

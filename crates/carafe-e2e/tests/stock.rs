@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
 use carafe_e2e::{collect, greedy, load, root, runtime};
 use carafe_host::text::TextModel;
 use carafe_host::{Limits, Sandbox};
 use carafe_openvino::Profile;
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
+use wasmtime::error::Context;
+use wasmtime::{Engine, Error, Result, Store};
 use wasmtime_wasi_nn::wit::{WasiNnCtx, WasiNnView};
 
 use text::exports::carafe::guests::generation::{EventKind, Model, Prompt, Request, Sampling, TensorNames};
@@ -32,7 +32,7 @@ struct State {
 /// A store of the stock host with one model, and its linker: wasi-nn and nothing else.
 fn stock(folder: &str) -> Result<(Linker<State>, Store<State>)> {
     // The stock host loads OpenVINO by the same library that ours has loaded.
-    runtime()?;
+    runtime().map_err(words)?;
     let path = root().join(folder).to_str().context("a path in UTF-8")?.to_owned();
     let (backends, registry) = wasmtime_wasi_nn::preload(&[("openvino".to_owned(), path)])?;
     let engine = Engine::default();
@@ -44,8 +44,13 @@ fn stock(folder: &str) -> Result<(Linker<State>, Store<State>)> {
     Ok((linker, Store::new(&engine, state)))
 }
 
+/// An error of our own crates in the stock host's terms.
+fn words(error: anyhow::Error) -> Error {
+    Error::msg(format!("{error:#}"))
+}
+
 fn component(linker: &Linker<State>, guest: &str) -> Result<Component> {
-    Ok(Component::from_file(linker.engine(), root().join(format!("guests/built/{guest}.wasm")))?)
+    Component::from_file(linker.engine(), root().join(format!("guests/built/{guest}.wasm")))
 }
 
 #[test]
@@ -54,22 +59,26 @@ fn the_text_guest_writes_the_same_text_on_the_stock_host() -> Result<()> {
     let guest = text::Text::instantiate(&mut store, &component(&linker, "text")?, &linker)?;
     let generator = guest.carafe_guests_generation().generator();
     let tokenizer = fs::read(root().join("fixtures/models/tiny/tokenizer.json"))?;
-    let opened = generator.call_open(&mut store, &model(), &tokenizer)?.map_err(anyhow::Error::msg)?;
+    let opened = generator.call_open(&mut store, &model(), &tokenizer)?.map_err(Error::msg)?;
     let submitted = generator.call_submit(&mut store, opened, &request())?;
-    submitted.map_err(|error| anyhow::Error::msg(error.message))?;
+    submitted.map_err(|error| Error::msg(error.message))?;
     let mut texts = Vec::new();
     'steps: loop {
         for event in generator.call_step(&mut store, opened)? {
             match event.kind {
                 EventKind::Token(token) => texts.push(token.text),
-                EventKind::Failed(message) => anyhow::bail!(message),
+                EventKind::Failed(message) => return Err(Error::msg(message)),
                 EventKind::Finished(_) => break 'steps,
                 EventKind::Started(_) => {}
             }
         }
     }
     // The stock host sets no properties: the plugin's defaults, which are our profile `fast`.
-    let ours = TextModel::start(&Sandbox::new()?, &load("fixtures/models/tiny", Profile::Fast)?, Limits::default())?;
+    let ours = TextModel::start(
+        &Sandbox::new()?,
+        &load("fixtures/models/tiny", Profile::Fast).map_err(words)?,
+        Limits::default(),
+    )?;
     assert_eq!(texts, collect(ours.submit_blocking(greedy("The fox", 16))?).0);
     Ok(())
 }
@@ -127,9 +136,9 @@ fn the_image_guest_sees_the_same_on_the_stock_host() -> Result<()> {
     let model = image_model("models/mobilenet-v2")?;
     let classifier = interface.classifier();
     let opened = classifier.call_open(&mut store, &model, &labels, 128 << 20)?;
-    let opened = opened.map_err(|error| anyhow::Error::msg(format!("{error:?}")))?;
+    let opened = opened.map_err(|error| Error::msg(format!("{error:?}")))?;
     let file = fs::read(root().join("images/parrot.jpg"))?;
-    let refused = |error: wit::Error| anyhow::Error::msg(format!("{error:?}"));
+    let refused = |error: wit::Error| Error::msg(format!("{error:?}"));
     let image = classifier.call_decode(&mut store, opened, &file)?.map_err(refused)?;
     let pixels = classifier.call_resize(&mut store, opened, image)?.map_err(refused)?;
     let labels = classifier.call_classify(&mut store, opened, pixels, 1)?.map_err(refused)?;

@@ -148,11 +148,10 @@ impl graph::Host for State {
         &mut self,
         _builder: Vec<Vec<u8>>,
         _encoding: GraphEncoding,
-        target: ExecutionTarget,
+        _target: ExecutionTarget,
     ) -> wasmtime::Result<Result<Resource<Graph>, Resource<Failure>>> {
-        let message = format!(
-            "`load` from bytes (target {target:?}) is refused: a guest names graphs that the host loaded; use `load-by-name`"
-        );
+        let message =
+            format!("`load` from bytes is refused: a guest names graphs that the host loaded; use `load-by-name`");
         self.answer(Err(Failure::new(ErrorCode::Security, message)))
     }
 
@@ -309,12 +308,25 @@ fn view<'a>(name: &str, tensor: &'a Tensor) -> Result<TensorView<'a>, Failure> {
         TensorType::I32 => ElementType::I32,
         TensorType::Fp32 => ElementType::F32,
         TensorType::Fp16 | TensorType::Bf16 | TensorType::Fp64 | TensorType::I64 => {
-            let message =
-                format!("tensor `{}` has type {:?}; tensors here are u8, i32 or f32", name.escape_debug(), tensor.ty);
+            let (name, ty) = (name.escape_debug(), type_name(tensor.ty));
+            let message = format!("tensor `{name}` has type {ty}; tensors here are u8, i32 or f32");
             return Err(Failure::new(ErrorCode::InvalidArgument, message));
         }
     };
     Ok(TensorView { dims: &tensor.dimensions, element, data: &tensor.data })
+}
+
+/// A tensor type as the specification writes it.
+fn type_name(ty: TensorType) -> &'static str {
+    match ty {
+        TensorType::Fp16 => "FP16",
+        TensorType::Fp32 => "FP32",
+        TensorType::Fp64 => "FP64",
+        TensorType::Bf16 => "BF16",
+        TensorType::U8 => "U8",
+        TensorType::I32 => "I32",
+        TensorType::I64 => "I64",
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {

@@ -165,6 +165,7 @@ impl Worker {
 
     /// Gives the guest up; its requests go back to the head of the queue.
     fn drop_guest(&mut self) {
+        self.note_memory();
         self.instance = None;
         for ticket in self.tickets_in_guest().into_iter().rev() {
             if let Some(running) = self.running.get_mut(&ticket) {
@@ -218,14 +219,18 @@ impl Worker {
         }
     }
 
-    fn count(&mut self, time: StepTime) {
-        let memory = self.instance.as_ref().map_or(0, Instance::memory_high_water);
+    fn count(&self, time: StepTime) {
+        self.note_memory();
         self.update_stats(|stats| {
-            stats.guest_memory = stats.guest_memory.max(memory);
             stats.steps += 1;
             stats.step_time += time.all;
             stats.model_time += time.model;
         });
+    }
+
+    fn note_memory(&self) {
+        let memory = self.instance.as_ref().map_or(0, Instance::memory_high_water);
+        self.update_stats(|stats| stats.guest_memory = stats.guest_memory.max(memory));
     }
 
     fn update_stats(&self, update: impl FnOnce(&mut TextStats)) {
