@@ -150,8 +150,7 @@ impl graph::Host for State {
         _encoding: GraphEncoding,
         _target: ExecutionTarget,
     ) -> wasmtime::Result<Result<Resource<Graph>, Resource<Failure>>> {
-        let message =
-            format!("`load` from bytes is refused: a guest names graphs that the host loaded; use `load-by-name`");
+        let message = "`load` from bytes is refused: a guest names graphs that the host loaded; use `load-by-name`";
         self.answer(Err(Failure::new(ErrorCode::Security, message)))
     }
 

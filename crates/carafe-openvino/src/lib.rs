@@ -4,7 +4,7 @@
 //! [`Context`] computes with it, keeping the graph's state (the KV cache) between computes.
 //!
 //! OpenVINO checks neither the values of index inputs nor that a mask fits its state: a wrong `beam_idx` reads
-//! foreign memory. So every tensor passes [`check`] first, the one place that owns these rules, natively and in the
+//! foreign memory. So every tensor passes [`check()`] first, the one place that owns these rules, natively and in the
 //! sandbox alike; what a graph expects is said by its [`GraphSpec`].
 //!
 //! This crate knows no wasm, no manifest and no tokens, reads no environment variables of its own, and reaches native

@@ -1,5 +1,5 @@
 //! Rust made from `wit/`, and the export of this guest: generated code only.
-#![expect(unsafe_code, clippy::allow_attributes_without_reason, reason = "wit-bindgen's code for the canonical ABI")]
+#![expect(unsafe_code, reason = "wit-bindgen's code for the canonical ABI")]
 
 wit_bindgen::generate!({ world: "text", path: "../../wit", generate_all });
 

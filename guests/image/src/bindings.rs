@@ -1,5 +1,4 @@
 //! Rust made from `wit/`, and the export of this guest: generated code only.
-
 #![expect(unsafe_code, reason = "wit-bindgen's code for the canonical ABI")]
 
 use crate::Component;
