@@ -3,7 +3,7 @@
     python -m carafe_tools probe model.tflite --tokenizer tokenizer.json --prompt "Once upon a time"
     python -m carafe_tools convert model.tflite --tokenizer tokenizer.json --out models/NAME
     python -m carafe_tools convert classifier.tflite --labels labels.txt --out models/NAME
-    python -m carafe_tools certify models/NAME --source model.tflite
+    python -m carafe_tools certify models/NAME --source model.tflite --write
     python -m carafe_tools write-tflite --weights FOLDER --out model.tflite
     python -m carafe_tools write-tflite --random --out random.tflite
     python -m carafe_tools tokenizer-json --encoder encoder.json --merges vocab.bpe --out tokenizer.json
@@ -21,7 +21,7 @@ from typing import Any
 
 from carafe_tools import classifier, images, weights
 from carafe_tools.certify import certify_folder
-from carafe_tools.convert import About, convert_text, is_classifier
+from carafe_tools.convert import convert_text, is_classifier
 from carafe_tools.environment import peak_memory_bytes
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.fixtures import write_fixtures
@@ -29,6 +29,7 @@ from carafe_tools.folder import atomic_file
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.gpt2_writer import SEQUENCE, gpt2_tflite
 from carafe_tools.manifest import Licence
+from carafe_tools.model_folder import About
 from carafe_tools.probe import probe
 from carafe_tools.tflite_file import read_tflite
 from carafe_tools.tokenizer_files import from_gpt2_files
@@ -53,13 +54,12 @@ def main(words: list[str] | None = None) -> int:
 
 def _convert(arguments: argparse.Namespace) -> dict[str, Any]:
     name = arguments.name or arguments.out.resolve().name
-    about = About(name, Licence(arguments.licence, arguments.notice), arguments.description)
+    about = About(name, Licence(arguments.licence, arguments.notice), arguments.description, arguments.licence_text)
     if is_classifier(read_tflite(arguments.source)):
         _check_options(arguments, "an image classifier", "labels", foreign=("tokenizer", "random_weights"))
-        return classifier.convert(arguments.source, arguments.out, arguments.labels, about, arguments.licence_text)
+        return classifier.convert(arguments.source, arguments.out, arguments.labels, about)
     _check_options(arguments, "a text model", "tokenizer", foreign=("labels",))
-    inputs = (arguments.source, arguments.tokenizer, arguments.out)
-    return convert_text(*inputs, about, arguments.licence_text, arguments.random_weights)
+    return convert_text(arguments.source, arguments.tokenizer, arguments.out, about, arguments.random_weights)
 
 
 def _check_options(arguments: argparse.Namespace, what: str, needed: str, foreign: tuple[str, ...]) -> None:
@@ -131,7 +131,7 @@ def _add_convert(commands: Any) -> None:
 
 
 def _add_certify(commands: Any) -> None:
-    command = commands.add_parser("certify", help="prove a text model's folder against its source again")
+    command = commands.add_parser("certify", help="prove a model folder against its source again")
     command.add_argument("folder", type=Path, metavar="MODEL_FOLDER")
     command.add_argument("--source", type=Path, required=True, metavar="FILE.tflite")
     command.add_argument("--write", action="store_true", help="replace the folder's certificate by the new one")
@@ -140,7 +140,7 @@ def _add_certify(commands: Any) -> None:
 
 
 def _add_random_weights(command: Any) -> None:
-    command.add_argument("--random-weights", action="store_true", help="report the agreement with LiteRT, do not gate it")
+    command.add_argument("--random-weights", action="store_true", help="of a text model: do not gate agreement with LiteRT")
 
 
 def _add_write_tflite(commands: Any) -> None:

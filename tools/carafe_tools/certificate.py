@@ -1,9 +1,10 @@
 """What the certificates of all tasks have in common: how a saved graph is loaded, described and judged.
 
 A certificate is the contents of `certificate.json`: what was compared with what, how far apart it was, and whether the gates
-were passed. `text_certificate` and `classifier_certificate` make them; this module knows no task.
+were passed. `text_certificate` and `classifier_certificate` make them; this module knows no task, and writes the file.
 """
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from carafe_tools.memory import measure_apart
 from carafe_tools.narrow import operations, require_narrow
 
 FORMAT = 1
-GRAPH, WEIGHTS = "model.xml", "model.bin"
+GRAPH, WEIGHTS, CERTIFICATE = "model.xml", "model.bin", "certificate.json"
 REPEATS = 3
 RELOADS = 2
 
@@ -58,14 +59,25 @@ def describe_graph(graph: ov.Model) -> dict[str, Any]:
     }
 
 
+def comparisons(certificate: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return what a certificate compares, `logits` or `scores`, and its comparisons by name."""
+    kind = "logits" if "logits" in certificate else "scores"
+    return kind, certificate[kind]
+
+
 def require_passed(certificate: dict[str, Any], failure: str) -> None:
     """Refuse a certificate that did not pass, naming the first gate that failed."""
     if certificate["passed"]:
         return
-    for name, entry in (certificate.get("logits", {}) | certificate.get("scores", {})).items():
+    for name, entry in comparisons(certificate)[1].items():
         if entry["passed"] is False:
             raise ConversionError(f"{failure}: `{name}` has max_error {entry['max_error']:g}, its gate is: {entry['gate']}")
     raise ConversionError(f"{failure}: `determinism` is {certificate['determinism']}; bit-identical results were expected")
+
+
+def write_certificate(folder: Path, certificate: dict[str, Any]) -> None:
+    """Write `certificate.json` into a model folder."""
+    (folder / CERTIFICATE).write_text(json.dumps(certificate, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _port(port: Any) -> str:

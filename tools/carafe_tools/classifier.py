@@ -6,21 +6,21 @@ frontend keeps the 8-bit weights as u8 constants and the quantised activations a
 8-bit kernels.
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import openvino as ov
 
-from carafe_tools.certificate import GRAPH, WEIGHTS, require_passed
-from carafe_tools.classifier_certificate import STEPS as CERTIFICATE_STEPS
+from carafe_tools import classifier_certificate
+from carafe_tools.certificate import CERTIFICATE, GRAPH, WEIGHTS, load_graph
 from carafe_tools.classifier_certificate import ImageEvidence, certify_image
+from carafe_tools.classifier_rule import image_rule
 from carafe_tools.classifier_source import ClassifierSource, check_classifier, read_labels
-from carafe_tools.convert import CERTIFICATE, LICENCE_TEXT, About, write_certificate
 from carafe_tools.environment import read_model
 from carafe_tools.errors import require
 from carafe_tools.folder import atomic_folder
-from carafe_tools.manifest import Manifest, Port, check_name, write_manifest
+from carafe_tools.manifest import Manifest, Port, check_name
+from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import narrow
 from carafe_tools.progress import Progress
 from carafe_tools.tflite_file import read_tflite
@@ -28,7 +28,7 @@ from carafe_tools.tflite_file import read_tflite
 LABELS = "labels.txt"
 PICTURES = Path(__file__).parents[2] / "images"
 PICTURE_SUFFIXES = (".bmp", ".jpg", ".png")
-STEPS = 3 + CERTIFICATE_STEPS
+STEPS = 3 + classifier_certificate.STEPS
 
 
 def pictures() -> list[Path]:
@@ -36,7 +36,7 @@ def pictures() -> list[Path]:
     return sorted(path for path in PICTURES.glob("*") if path.suffix in PICTURE_SUFFIXES)
 
 
-def convert(source: Path, out: Path, labels: Path, about: About, licence_text: Path | None = None) -> dict[str, Any]:
+def convert(source: Path, out: Path, labels: Path, about: About) -> dict[str, Any]:
     """Write the model folder of a classifier and return what to tell about it."""
     check_name(about.name)
     progress = Progress(STEPS)
@@ -47,60 +47,30 @@ def convert(source: Path, out: Path, labels: Path, about: About, licence_text: P
         progress.step("read the graph, narrow it and save it")
         graph = read_model(source)
         narrow(graph)
-        _check_ports(source, graph, classifier)
         ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
         (folder / LABELS).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        if licence_text is not None:
-            shutil.copyfile(licence_text, folder / LICENCE_TEXT)
+        copy_licence(about, folder)
         progress.step("reload the saved graph")
-        rule = _image_table(classifier)
-        evidence = ImageEvidence(folder, about.name, source, read_model(source), rule, pictures())
-        certificate = certify_image(evidence, progress)
-        failure = f"`{source}` was converted but the certificate failed, so nothing was written"
-        require_passed(certificate, failure)
-        write_certificate(folder, certificate)
-        write_manifest(folder, _manifest(evidence, about, graph, classifier))
-    return {
-        "model": about.name,
-        "out": str(out),
-        "passed": True,
-        "sizes": certificate["sizes"],
-        "scores": _errors(certificate),
-    }
+        evidence = image_evidence(folder, about.name, source, classifier, image_rule(classifier))
+        return finish(folder, out, certify_image(evidence, progress), _manifest(evidence, about, graph, classifier))
 
 
-def _check_ports(source: Path, graph: ov.Model, classifier: ClassifierSource) -> None:
-    """Refuse a graph whose input or output is not the source's own."""
+def image_evidence(folder: Path, name: str, source: Path, classifier: ClassifierSource, rule: dict[str, Any]) -> ImageEvidence:
+    """Return what a certificate is made from, refusing a saved graph whose input or output is not the source's own."""
+    graph = load_graph(folder)
     expected = [
         f"u8 [1,{classifier.height},{classifier.width},3]",
         f"{classifier.output_type} [1,{classifier.classes}]",
     ]
     found = [f"{port.get_element_type().to_string()} {port.get_partial_shape()}" for port in (*graph.inputs, *graph.outputs)]
-    require(found == expected, f"OpenVINO reads `{source}` with {found} as input and output; {expected} was expected")
-
-
-def _errors(certificate: dict[str, Any]) -> dict[str, float]:
-    return {name: entry["max_error"] for name, entry in certificate["scores"].items()}
-
-
-def _image_table(classifier: ClassifierSource) -> dict[str, Any]:
-    return {
-        "width": classifier.width,
-        "height": classifier.height,
-        "layout": "nhwc",
-        "channels": "rgb",
-        "resize": "stretch",
-        "filter": "bilinear",
-        "pixels": "raw",
-        **classifier.scores,
-        "label_offset": 0,
-    }
+    require(found == expected, f"the graph made of `{source}` has {found} as input and output; {expected} was expected")
+    return ImageEvidence(folder, name, source, rule, pictures())
 
 
 def _manifest(evidence: ImageEvidence, about: About, graph: ov.Model, classifier: ClassifierSource) -> Manifest:
     return Manifest(
         name=about.name,
-        task="image-classification",
+        task=classifier_certificate.TASK,
         description=about.description or _description(classifier),
         files={"graph": GRAPH, "weights": WEIGHTS, "labels": LABELS, "certificate": CERTIFICATE},
         inputs=[Port(graph.input(0).get_any_name(), "pixels", "u8", list(graph.input(0).shape))],

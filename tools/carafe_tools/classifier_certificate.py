@@ -20,10 +20,11 @@ from PIL import Image
 from carafe_tools.certificate import RELOADS, REPEATS, describe, load_graph
 from carafe_tools.classifier_pixels import read_input
 from carafe_tools.comparison import Comparison, compare, reported
-from carafe_tools.environment import compile_model, resolved_properties
+from carafe_tools.environment import compile_model, read_model, resolved_properties
 from carafe_tools.litert import LiteRt
 from carafe_tools.progress import Progress
 
+TASK = "image-classification"
 STEPS = 4  # that `certify_image` tells of
 SEED = 20250101
 NOISE, BLURRED = 16, 12
@@ -47,7 +48,6 @@ class ImageEvidence:
     folder: Path  # of the saved graph
     name: str
     source: Path
-    faithful: ov.Model  # the source as OpenVINO reads it
     rule: dict[str, Any]  # the manifest's `[image]`
     pictures: list[Path]
 
@@ -61,7 +61,7 @@ def certify_image(evidence: ImageEvidence, progress: Progress) -> dict[str, Any]
     progress.step("certify: LiteRT with each of its sets of kernels")
     litert = {name: _litert_scores(evidence.source, kernels, inputs) for name, kernels in KERNELS.items()}
     progress.step("certify: profile `exact`")
-    faithful = _scores(compile_model(evidence.faithful, "exact"), inputs)
+    faithful = _scores(compile_model(read_model(evidence.source), "exact"), inputs)
     exact = _Profile(graph, evidence.folder, "exact", inputs)
     progress.step("certify: profile `fast`")
     fast = _Profile(graph, evidence.folder, "fast", inputs)
@@ -69,7 +69,7 @@ def certify_image(evidence: ImageEvidence, progress: Progress) -> dict[str, Any]
     scores = _comparisons(exact.scores, fast.scores, faithful, litert, len(pictures))
     bit_identical = {"exact": exact.bit_identical, "fast": fast.bit_identical}
     return {
-        **describe(evidence.folder, evidence.name, "image-classification", evidence.source),
+        **describe(evidence.folder, evidence.name, TASK, evidence.source),
         "profiles": {"fast": fast.properties, "exact": exact.properties},
         "scores": scores,
         "pattern": {"formula": PATTERN_FORMULA, "profile": "exact", "top": _pattern_top(exact.compiled, shape)},

@@ -6,9 +6,7 @@ reload, certify; each border has its check, and a failed gate leaves nothing beh
 `classifier.py`; here is only the question which of both a file is.
 """
 
-import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,13 @@ import openvino as ov
 from tokenizers import Tokenizer
 
 from carafe_tools import text_certificate
-from carafe_tools.certificate import GRAPH, WEIGHTS, load_graph, require_passed
+from carafe_tools.certificate import CERTIFICATE, GRAPH, WEIGHTS, load_graph
 from carafe_tools.errors import require
 from carafe_tools.folder import atomic_folder
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.gpt2_reader import Gpt2Source, find_gpt2
-from carafe_tools.manifest import Licence, Manifest, Port, check_name, write_manifest
+from carafe_tools.manifest import Manifest, Port, check_name
+from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
@@ -30,7 +29,7 @@ from carafe_tools.text_graph import build_text_graph
 from carafe_tools.tflite_file import TfliteFile, read_tflite
 from carafe_tools.tokenizer_files import end_of_text, load
 
-TOKENIZER, CERTIFICATE, LICENCE_TEXT = "tokenizer.json", "certificate.json", "LICENSE"
+TOKENIZER = "tokenizer.json"
 STEPS = 3 + text_certificate.STEPS
 WEIGHT_BITS = 8
 LARGEST_BATCH = 16
@@ -42,15 +41,6 @@ INPUTS = [
     Port("beam_idx", "beam-idx", "i32", ["B"]),
     Port("logit_idx", "logit-idx", "i32", ["N"]),
 ]
-
-
-@dataclass(frozen=True)
-class About:
-    """What the .tflite itself does not say about a model."""
-
-    name: str
-    licence: Licence
-    description: str = ""
 
 
 def is_classifier(file: TfliteFile) -> bool:
@@ -73,9 +63,7 @@ def check_text_source(path: Path, tokenizer_path: Path) -> tuple[Gpt2Source, Tok
     return source, tokenizer
 
 
-def convert_text(
-    path: Path, tokenizer_path: Path, out: Path, about: About, licence_text: Path | None = None, random_weights: bool = False
-) -> dict[str, Any]:
+def convert_text(path: Path, tokenizer_path: Path, out: Path, about: About, random_weights: bool = False) -> dict[str, Any]:
     """Write the model folder of a GPT-2 .tflite and return what to tell about it."""
     check_name(about.name)
     progress = Progress(STEPS)
@@ -88,32 +76,18 @@ def convert_text(
         ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
         del graph
         shutil.copyfile(tokenizer_path, folder / TOKENIZER)
-        if licence_text is not None:
-            shutil.copyfile(licence_text, folder / LICENCE_TEXT)
+        copy_licence(about, folder)
         progress.step("reload the saved graph")
         load_graph(folder)
         evidence = TextEvidence(folder, about.name, path, source, tokenizer, random_weights)
-        result = certify_text(evidence, progress)
-        require_passed(result, f"`{path}` was converted but the certificate failed, so nothing was written")
-        write_certificate(folder, result)
-        write_manifest(folder, _manifest(evidence, about))
-    return {"model": about.name, "out": str(out), "passed": True, "sizes": result["sizes"], "logits": _errors(result)}
-
-
-def write_certificate(folder: Path, certificate: dict[str, Any]) -> None:
-    """Write `certificate.json` into a model folder."""
-    (folder / CERTIFICATE).write_text(json.dumps(certificate, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _errors(certificate: dict[str, Any]) -> dict[str, float]:
-    return {name: entry["max_error"] for name, entry in certificate["logits"].items()}
+        return finish(folder, out, certify_text(evidence, progress), _manifest(evidence, about))
 
 
 def _manifest(evidence: TextEvidence, about: About) -> Manifest:
     size = evidence.source.model.dimensions
     return Manifest(
         name=about.name,
-        task="text-generation",
+        task=text_certificate.TASK,
         description=about.description or _description(size),
         files={"graph": GRAPH, "weights": WEIGHTS, "tokenizer": TOKENIZER, "certificate": CERTIFICATE},
         inputs=INPUTS,

@@ -11,11 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from carafe_tools.convert import About, convert_text
+from carafe_tools.convert import convert_text
 from carafe_tools.folder import atomic_file
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.gpt2_writer import gpt2_tflite
 from carafe_tools.manifest import Licence
+from carafe_tools.model_folder import About
 from carafe_tools.tokenizer_files import train
 from carafe_tools.weights import random
 

@@ -26,6 +26,7 @@ from carafe_tools.progress import Progress
 from carafe_tools.reference import reference_logits
 from carafe_tools.text_context import greedy, logits_in_steps
 
+TASK = "text-generation"
 STEPS = 5  # that `certify_text` tells of
 GREEDY_TOKENS = 32
 SEED = 20250101
@@ -94,7 +95,7 @@ def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
     }
     determinism = _determinism(exact, fast)
     return {
-        **describe(evidence.folder, evidence.name, "text-generation", evidence.source_path),
+        **describe(evidence.folder, evidence.name, TASK, evidence.source_path),
         "profiles": {"fast": fast.properties, "exact": exact.properties},
         "logits": logits,
         "greedy": exact.greedy,

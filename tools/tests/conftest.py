@@ -1,4 +1,4 @@
-"""What the tests share: one tiny model, converted once, and ways to spoil its .tflite.
+"""What the tests share: a tiny text model and a tiny classifier, each converted once, and ways to spoil a .tflite.
 
 Everything is made here from seeds and from the text in `fixtures`, so the tests need no network and no other file.
 """
@@ -9,21 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import flatbuffers
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from carafe_tools.__main__ import main
 from carafe_tools.fixtures import TEXT, TINY, TINY_SEQUENCE
 from carafe_tools.gpt2_writer import gpt2_tflite
-from carafe_tools.tflite_builder import FILE_IDENTIFIER
+from carafe_tools.tflite_builder import FILE_IDENTIFIER, GraphBuilder, options
 from carafe_tools.tokenizer_files import train
 from carafe_tools.weights import random
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
+HEIGHT, WIDTH, CLASSES = 6, 8, 5
+LABELS = ["tench", "goldfish", "great white shark", "tiger shark", "hammerhead"]
 
 # a change of a .tflite, given the model and its one graph
 Change = Callable[[Any, Any], None]
+
+
+def convert(source: Path, folder: Path, *options: object) -> None:
+    """Make a model folder, which must succeed."""
+    assert main([str(word) for word in ("convert", source, "--out", folder, *options)]) == 0
 
 
 @dataclass(frozen=True)
@@ -42,9 +50,53 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     result = Tiny(here / "tiny.tflite", here / "tokenizer.json", here / "models" / "tiny")
     result.source.write_bytes(gpt2_tflite(random(TINY), TINY_SEQUENCE))
     result.tokenizer.write_text(train((FIXTURES / TEXT).read_text(encoding="utf-8"), TINY.vocabulary), encoding="utf-8")
-    words = ["convert", str(result.source), "--tokenizer", str(result.tokenizer), "--out", str(result.folder)]
-    assert main([*words, "--random-weights"]) == 0
+    convert(result.source, result.folder, "--tokenizer", result.tokenizer, "--random-weights")
     return result
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A tiny classifier's source and what `convert` makes of it."""
+
+    source: Path
+    labels: Path
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """The tiny classifier, converted; its labels stand in for a licence too."""
+    here = tmp_path_factory.mktemp("classifier")
+    result = Classifier(here / "tiny.tflite", here / "labels.txt", here / "models" / "tiny")
+    result.source.write_bytes(classifier_tflite())
+    result.labels.write_text("\n".join(LABELS))
+    convert(result.source, result.folder, "--labels", result.labels, "--licence", "Apache-2.0", "--licence-text", result.labels)
+    return result
+
+
+def classifier_tflite() -> bytearray:
+    """Return a .tflite from u8 pixels to u8 probabilities."""
+    generator = np.random.default_rng(7)
+    graph = GraphBuilder("tiny classifier")
+    pixels = graph.tensor("pixels", (1, HEIGHT, WIDTH, 3), np.uint8, np.float32(1 / 255))
+    real = graph.tensor("real", (1, HEIGHT, WIDTH, 3))
+    graph.operation("DEQUANTIZE", [pixels], [real])
+    kernels = graph.constant("kernels", generator.normal(0, 1, (4, 3, 3, 3)))
+    offsets = graph.constant("offsets", np.full(4, 0.1))
+    features = graph.tensor("features", (1, 4, 6, 4))
+    strides = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
+    settings = options("Conv2D", padding=schema.Padding.VALID, fusedActivationFunction=1, **strides)
+    graph.operation("CONV_2D", [real, kernels, offsets], [features], settings)
+    mean = graph.tensor("mean", (1, 4))
+    graph.operation("MEAN", [features, graph.constant("axes", [1, 2], np.int32)], [mean], options("Reducer", keepDims=False))
+    weights = graph.constant("weights", generator.normal(0, 1, (CLASSES, 4)))
+    logits = graph.tensor("logits", (1, CLASSES))
+    graph.operation("FULLY_CONNECTED", [mean, weights, -1], [logits], options("FullyConnected"))
+    probabilities = graph.tensor("probabilities", (1, CLASSES))
+    graph.operation("SOFTMAX", [logits], [probabilities], options("Softmax", beta=1.0))
+    scores = graph.tensor("scores", (1, CLASSES), np.uint8, np.float32(1 / 256))
+    graph.operation("QUANTIZE", [probabilities], [scores])
+    return graph.finish([pixels], [scores])
 
 
 @pytest.fixture

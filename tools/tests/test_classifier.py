@@ -1,6 +1,6 @@
 """A classifier's way from a .tflite to a model folder, and each source that is refused on it.
 
-The classifier is a tiny one written here: one convolution, a mean, a fully connected layer, softmax, 8 x 6 pixels, 5 labels.
+The classifier is the tiny one of `conftest`: one convolution, a mean, a fully connected layer, softmax, 8 x 6 pixels, 5 labels.
 """
 
 import json
@@ -12,67 +12,30 @@ import numpy as np
 import openvino as ov
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from conftest import Change, rewritten, tensor_named
+from conftest import CLASSES, HEIGHT, LABELS, WIDTH, Change, Classifier, rewritten, tensor_named
 
-from carafe_tools.__main__ import main
 from carafe_tools.certificate import load_graph
 from carafe_tools.classifier_certificate import best
 from carafe_tools.classifier_source import check_classifier
 from carafe_tools.manifest import read_manifest
-from carafe_tools.tflite_builder import GraphBuilder, options
 from carafe_tools.tflite_file import read_tflite
 
-HEIGHT, WIDTH, CLASSES = 6, 8, 5
-LABELS = ["tench", "goldfish", "great white shark", "tiger shark", "hammerhead"]
 pytestmark = [pytest.mark.openvino, pytest.mark.litert]
 
 
-def tiny_classifier() -> bytearray:
-    """Return a .tflite from u8 pixels to u8 probabilities."""
-    generator = np.random.default_rng(7)
-    graph = GraphBuilder("tiny classifier")
-    pixels = graph.tensor("pixels", (1, HEIGHT, WIDTH, 3), np.uint8, np.float32(1 / 255))
-    real = graph.tensor("real", (1, HEIGHT, WIDTH, 3))
-    graph.operation("DEQUANTIZE", [pixels], [real])
-    kernels = graph.constant("kernels", generator.normal(0, 1, (4, 3, 3, 3)))
-    offsets = graph.constant("offsets", np.full(4, 0.1))
-    features = graph.tensor("features", (1, 4, 6, 4))
-    strides = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
-    settings = options("Conv2D", padding=schema.Padding.VALID, fusedActivationFunction=1, **strides)
-    graph.operation("CONV_2D", [real, kernels, offsets], [features], settings)
-    mean = graph.tensor("mean", (1, 4))
-    graph.operation("MEAN", [features, graph.constant("axes", [1, 2], np.int32)], [mean], options("Reducer", keepDims=False))
-    weights = graph.constant("weights", generator.normal(0, 1, (CLASSES, 4)))
-    logits = graph.tensor("logits", (1, CLASSES))
-    graph.operation("FULLY_CONNECTED", [mean, weights, -1], [logits], options("FullyConnected"))
-    probabilities = graph.tensor("probabilities", (1, CLASSES))
-    graph.operation("SOFTMAX", [logits], [probabilities], options("Softmax", beta=1.0))
-    scores = graph.tensor("scores", (1, CLASSES), np.uint8, np.float32(1 / 256))
-    graph.operation("QUANTIZE", [probabilities], [scores])
-    return graph.finish([pixels], [scores])
+@pytest.fixture
+def source(tiny_classifier: Classifier) -> Path:
+    return tiny_classifier.source
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("classifier") / "tiny.tflite"
-    path.write_bytes(tiny_classifier())
-    return path
+@pytest.fixture
+def labels(tiny_classifier: Classifier) -> Path:
+    return tiny_classifier.labels
 
 
-@pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("labels") / "labels.txt"
-    path.write_text("\n".join(LABELS))
-    return path
-
-
-@pytest.fixture(scope="module")
-def folder(source: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model folder that `convert` makes."""
-    out = tmp_path_factory.mktemp("models") / "tiny"
-    words = ["convert", source, "--labels", labels, "--out", out, "--licence", "Apache-2.0", "--licence-text", labels]
-    assert main([str(word) for word in words]) == 0
-    return out
+@pytest.fixture
+def folder(tiny_classifier: Classifier) -> Path:
+    return tiny_classifier.folder
 
 
 def test_the_folder_holds_the_model_and_nothing_else(folder: Path) -> None:

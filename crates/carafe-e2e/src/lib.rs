@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use carafe_host::text::{EventKind, Generation, Prompt, Request, Sampling};
+use carafe_host::text::{EventKind, Generation, Prompt, Request};
 use carafe_host::{LoadedGraph, Sandbox};
 use carafe_models::ModelFolder;
 use carafe_openvino::{Options, Profile, Runtime, Search};
@@ -104,26 +104,7 @@ pub fn hostile(sandbox: &Sandbox) -> Result<carafe_host::Component> {
 /// A greedy request for so many tokens.
 #[must_use]
 pub fn greedy(prompt: &str, max_tokens: u32) -> Request {
-    Request {
-        prompt: Prompt::Text(prompt.to_owned()),
-        max_tokens,
-        sampling: Sampling {
-            temperature: 0.0,
-            top_k: None,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            frequency_penalty: 0.0,
-            presence_penalty: 0.0,
-            logit_bias: Vec::new(),
-            seed: 0,
-        },
-        stop: Vec::new(),
-        ignore_end_of_text: true,
-        min_tokens: 0,
-        logprobs: None,
-        resume: Vec::new(),
-    }
+    Request::greedy(Prompt::Text(prompt.to_owned()), max_tokens)
 }
 
 /// All token texts of a generation, and the message if it failed.

@@ -23,6 +23,34 @@ use worker::{Command, Submission, Worker};
 mod instance;
 mod worker;
 
+impl Request {
+    /// Always the most probable token, end of text ignored: the same tokens for everybody, for comparisons.
+    #[must_use]
+    pub fn greedy(prompt: Prompt, max_tokens: u32) -> Self {
+        let sampling = Sampling {
+            temperature: 0.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: 0,
+        };
+        Self {
+            prompt,
+            max_tokens,
+            sampling,
+            stop: Vec::new(),
+            ignore_end_of_text: true,
+            min_tokens: 0,
+            logprobs: None,
+            resume: Vec::new(),
+        }
+    }
+}
+
 /// Counters of a text model since it was started.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TextStats {

@@ -1,7 +1,7 @@
 //! `carafe models verify --run`: repeats in `exact` what the certificate records, through the sandbox where there is a guest for it.
 
 use anyhow::{Context, Result, bail, ensure};
-use carafe_host::text::{EventKind, Prompt, Request, Sampling};
+use carafe_host::text::{EventKind, Prompt, Request};
 use carafe_host::{Limits, LoadedGraph};
 use carafe_models::certificate::{Greedy, Pattern};
 use carafe_models::manifest::Role;
@@ -32,26 +32,8 @@ pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
 }
 
 fn repeat_greedy(model: &LoadedGraph, greedy: &Greedy) -> Result<String> {
-    let request = Request {
-        prompt: Prompt::Tokens(greedy.prompt_tokens.clone()),
-        max_tokens: u32::try_from(greedy.tokens.len())?,
-        sampling: Sampling {
-            temperature: 0.0,
-            top_k: None,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            frequency_penalty: 0.0,
-            presence_penalty: 0.0,
-            logit_bias: Vec::new(),
-            seed: 0,
-        },
-        stop: Vec::new(),
-        ignore_end_of_text: true,
-        min_tokens: 0,
-        logprobs: None,
-        resume: Vec::new(),
-    };
+    let count = u32::try_from(greedy.tokens.len())?;
+    let request = Request::greedy(Prompt::Tokens(greedy.prompt_tokens.clone()), count);
     let mut source = Sandboxed::start(model, Limits::default(), request)?;
     let mut tokens = Vec::new();
     while let Some(event) = source.next()? {
