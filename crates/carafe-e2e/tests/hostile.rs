@@ -141,6 +141,14 @@ fn contexts_are_capped() -> Result<()> {
 }
 
 #[test]
+fn what_all_contexts_cache_is_capped_and_given_back_with_a_context() -> Result<()> {
+    let answers = attack("caches")?.answers;
+    assert_all(&answers[2..3], 1, "TooLarge");
+    assert_eq!([&answers[0], &answers[1], &answers[3]], ["served 2048 bytes"; 3]);
+    Ok(())
+}
+
+#[test]
 fn bytes_of_tensors_are_capped() -> Result<()> {
     assert_eq!(attack("tensor-bytes")?.answers, ["kept 32 MiB"]);
     Ok(())

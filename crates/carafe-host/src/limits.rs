@@ -106,6 +106,8 @@ pub(crate) struct Ledger {
     tensor_bytes: u64,
     context_cap: u32,
     contexts: u32,
+    position_cap: u64,
+    positions: u64,
 }
 
 /// A cap that would be passed: the amount there would be, and the cap.
@@ -116,8 +118,16 @@ pub(crate) struct Exceeded {
 }
 
 impl Ledger {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self { tensor_cap: limits.tensor_bytes, tensor_bytes: 0, context_cap: limits.contexts, contexts: 0 }
+    /// An empty ledger; `positions` is what all contexts of the guest may cache together, rows times positions.
+    pub(crate) fn new(limits: &Limits, positions: u64) -> Self {
+        Self {
+            tensor_cap: limits.tensor_bytes,
+            tensor_bytes: 0,
+            context_cap: limits.contexts,
+            contexts: 0,
+            position_cap: positions,
+            positions: 0,
+        }
     }
 
     pub(crate) fn add_tensor(&mut self, bytes: u64) -> Result<(), Exceeded> {
@@ -141,8 +151,21 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn remove_context(&mut self) {
+    /// Takes a context and what it caches off the account.
+    pub(crate) fn remove_context(&mut self, positions: u64) {
         self.contexts = self.contexts.saturating_sub(1);
+        self.change_positions(positions, 0);
+    }
+
+    /// Whether a context that caches `before` may come to cache `after`.
+    pub(crate) fn may_cache(&self, before: u64, after: u64) -> Result<(), Exceeded> {
+        let wanted = self.positions.saturating_sub(before).saturating_add(after);
+        if wanted > self.position_cap { Err(Exceeded { wanted, cap: self.position_cap }) } else { Ok(()) }
+    }
+
+    /// Notes what a context has come to cache.
+    pub(crate) fn change_positions(&mut self, before: u64, after: u64) {
+        self.positions = self.positions.saturating_sub(before).saturating_add(after);
     }
 }
 
@@ -204,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_ledger_refuses_what_passes_a_cap_and_forgets_what_is_given_back() {
-        let mut ledger = Ledger::new(&Limits { tensor_bytes: 100, contexts: 1, ..Limits::default() });
+        let mut ledger = Ledger::new(&Limits { tensor_bytes: 100, contexts: 1, ..Limits::default() }, 50);
         assert!(ledger.add_tensor(60).is_ok());
         let exceeded = ledger.add_tensor(41).expect_err("101 bytes");
         assert_eq!((exceeded.wanted, exceeded.cap), (101, 100));
@@ -213,8 +236,20 @@ mod tests {
         assert!(ledger.add_tensor(100).is_ok());
         assert!(ledger.add_context().is_ok());
         assert!(ledger.add_context().is_err());
-        ledger.remove_context();
+        ledger.remove_context(0);
         assert!(ledger.add_context().is_ok());
+    }
+
+    #[test]
+    fn all_contexts_share_one_bound_on_what_they_cache() {
+        let mut ledger = Ledger::new(&Limits::default(), 50);
+        ledger.change_positions(0, 30);
+        assert!(ledger.may_cache(0, 20).is_ok());
+        let exceeded = ledger.may_cache(0, 21).expect_err("51 positions");
+        assert_eq!((exceeded.wanted, exceeded.cap), (51, 50));
+        assert!(ledger.may_cache(30, 50).is_ok(), "the context itself grows");
+        ledger.remove_context(30);
+        assert!(ledger.may_cache(0, 50).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use carafe_openvino::{ElementType, ErrorKind, TensorView};
+use carafe_openvino::{ElementType, ErrorKind, Role, TensorView};
 use wasmtime::component::{Resource, ResourceTableError};
 
 use crate::bindings::ml::wasi::nn::errors::ErrorCode;
@@ -28,7 +28,26 @@ const MAX_INPUTS: usize = 64;
 pub struct Graph(carafe_openvino::Graph);
 
 /// A graph's execution context: its state between computes.
-pub struct ExecutionContext(carafe_openvino::Context);
+pub struct ExecutionContext {
+    context: carafe_openvino::Context,
+    /// Name of the input whose size is that of the cache after a compute; none for graphs without one.
+    mask: Option<String>,
+    /// Positions in the cache, rows times positions of a row.
+    cached: u64,
+}
+
+impl ExecutionContext {
+    fn open(graph: &carafe_openvino::Graph) -> Result<Self, carafe_openvino::Error> {
+        let mask = graph.spec().inputs().iter().find(|input| input.role == Role::AttentionMask);
+        Ok(Self { context: graph.context()?, mask: mask.map(|input| input.name.clone()), cached: 0 })
+    }
+
+    /// What the cache would come to by a compute with these inputs, if they are right.
+    fn cached_after(&self, inputs: &[(&str, TensorView<'_>)]) -> u64 {
+        let mask = inputs.iter().find(|(name, _)| Some(*name) == self.mask.as_deref());
+        mask.map_or(0, |(_, mask)| mask.dims.iter().fold(1, |size, dim| u64::saturating_mul(size, (*dim).into())))
+    }
+}
 
 /// A tensor that a guest made or a compute answered.
 pub struct Tensor {
@@ -188,8 +207,8 @@ impl inference::HostGraphExecutionContext for State {
     }
 
     fn drop(&mut self, context: Resource<ExecutionContext>) -> wasmtime::Result<()> {
-        self.table.delete(context)?;
-        self.ledger.remove_context();
+        let context = self.table.delete(context)?;
+        self.ledger.remove_context(context.cached);
         Ok(())
     }
 }
@@ -221,8 +240,8 @@ impl State {
     fn open_context(&mut self, graph: &Resource<Graph>) -> Result<Resource<ExecutionContext>, Failure> {
         let graph = self.table.get(graph)?.0.clone();
         self.ledger.add_context().map_err(|exceeded| Failure::too_large("execution contexts", "contexts", exceeded))?;
-        let context = graph.context().inspect_err(|_| self.ledger.remove_context())?;
-        Ok(self.table.push(ExecutionContext(context)).inspect_err(|_| self.ledger.remove_context())?)
+        let context = ExecutionContext::open(&graph).inspect_err(|_| self.ledger.remove_context(0))?;
+        Ok(self.table.push(context).inspect_err(|_| self.ledger.remove_context(0))?)
     }
 
     /// Computes with tensors that are the host's from here on, whatever becomes of the call.
@@ -265,10 +284,18 @@ impl State {
         inputs: &[(String, Tensor)],
     ) -> Result<Vec<(String, Tensor)>, Failure> {
         let views = views(inputs)?;
-        let context = &mut self.table.get_mut(context)?.0;
+        let context = self.table.get_mut(context)?;
+        let (before, after) = (context.cached, context.cached_after(&views));
+        let allowed = self.ledger.may_cache(before, after);
+        allowed.map_err(|exceeded| Failure::too_large("caches of all contexts", "positions", exceeded))?;
         let started = Instant::now();
-        let outputs = context.compute(&views);
+        let outputs = context.context.compute(&views);
         self.clock.add_native(started.elapsed());
+        // A refused compute leaves the cache as it was; after one that failed inside OpenVINO it may have grown.
+        if outputs.is_ok() || context.context.state().dead {
+            context.cached = after;
+            self.ledger.change_positions(before, after);
+        }
         let outputs = outputs?.into_iter();
         Ok(outputs.map(|(name, output)| (name, Tensor::from(output))).collect())
     }

@@ -6,6 +6,7 @@
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,9 +60,9 @@ pub struct TextStats {
     /// Calls of the guest's `step`.
     pub steps: u64,
     /// Time of those calls.
-    pub step_time: std::time::Duration,
+    pub step_time: Duration,
     /// The part of it that OpenVINO took.
-    pub model_time: std::time::Duration,
+    pub model_time: Duration,
     /// Guests that were replaced after a trap.
     pub replaced: u64,
 }
@@ -79,9 +80,7 @@ impl TextModel {
     /// # Errors
     /// [`Error::Model`] if it is no text model or its tokenizer is not the manifest's, [`Error::Open`] if the guest refuses it.
     pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits) -> Result<Self, Error> {
-        let component = sandbox.text_guest()?;
-        let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
-        Self::start_component(&component, surroundings, model)
+        Self::start_with(sandbox, &sandbox.text_guest()?, model, limits)
     }
 
     /// As [`TextModel::start`], with another component of the same world; for tests of the sandbox itself.
@@ -95,10 +94,6 @@ impl TextModel {
         limits: Limits,
     ) -> Result<Self, Error> {
         let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
-        Self::start_component(component, surroundings, model)
-    }
-
-    fn start_component(component: &Component, surroundings: Surroundings, model: &LoadedGraph) -> Result<Self, Error> {
         let blueprint = Blueprint::new(component, surroundings, description(model)?, model.tokenizer()?)?;
         let (commands, receiver) = channel();
         let stats = Arc::new(Mutex::new(TextStats::default()));
@@ -146,6 +141,7 @@ impl Drop for TextModel {
         // The worker may be gone already; then there is nothing to stop.
         let _ = self.commands.send(Command::Stop);
         if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to end.
             let _ = thread.join();
         }
     }

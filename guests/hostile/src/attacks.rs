@@ -29,6 +29,7 @@ pub(crate) fn run(name: &str, model: &Model) -> Vec<String> {
         "graphs" => graphs(model),
         "load" => loads(),
         "contexts" => contexts(model),
+        "caches" => caches(model),
         "tensor-bytes" => tensor_bytes(),
         "tensors" => keep_for_ever(|| Tensor::new(&[1], TensorType::U8, &[0])),
         "errors" => keep_for_ever(|| load_by_name("no such graph").err()),
@@ -115,14 +116,7 @@ fn mask_width(model: &Model) -> Vec<String> {
 /// More rows, positions and logits than the manifest allows.
 fn bounds(model: &Model) -> Vec<String> {
     let wide = Inputs::step(&model.tensors, model.max_batch + 1, 0);
-    let long = |length: u32| {
-        let (names, values) = (&model.tensors, vec![0; length as usize]);
-        let mut inputs = Inputs::step(names, 1, 0);
-        inputs.input_ids = Input::new(&names.input_ids, &[1, length], &values);
-        inputs.position_ids = Input::new(&names.position_ids, &[1, length], &values);
-        inputs.attention_mask = Input::new(&names.attention_mask, &[1, length], &values);
-        inputs
-    };
+    let long = |length| Inputs::wide_step(&model.tensors, 1, length, 0);
     let mut many = Inputs::step(&model.tensors, 1, 0);
     many.logit_idx = Input::new(&model.tensors.logit_idx, &[1 << 20], &vec![0; 1 << 20]);
     [wide, long(model.max_step + 1), long(1 << 20), many]
@@ -156,6 +150,18 @@ fn contexts(model: &Model) -> Vec<String> {
         }
     }
     vec!["served without end".to_owned()]
+}
+
+/// Fills the caches of two contexts: each is within the manifest's bounds, both together are not.
+fn caches(model: &Model) -> Vec<String> {
+    let contexts = [context(model), context(model)];
+    let fill = |past| Inputs::wide_step(&model.tensors, model.max_batch, model.max_step, past);
+    let mut answers = vec![compute(&contexts[0], &fill(0).all()), compute(&contexts[0], &fill(model.max_step).all())];
+    answers.push(compute(&contexts[1], &fill(0).all()));
+    let [first, second] = contexts;
+    drop(first);
+    answers.push(compute(&second, &fill(0).all()));
+    answers
 }
 
 /// Makes tensors of 1 MiB and keeps them; the one that the host does not keep has no data, and its use is refused.

@@ -38,14 +38,17 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// A right step of `rows` rows and one position a row, on a context that holds `past` positions.
     pub(crate) fn step(names: &TensorNames, rows: u32, past: u32) -> Self {
-        let total = past + 1;
-        let zeros = vec![0; rows as usize];
-        let beam: Vec<i32> = vec![0; rows as usize];
+        Self::wide_step(names, rows, 1, past)
+    }
+
+    /// As [`Inputs::step`], with `length` positions a row.
+    pub(crate) fn wide_step(names: &TensorNames, rows: u32, length: u32, past: u32) -> Self {
+        let (new, total) = ((rows * length) as usize, past + length);
         Self {
-            input_ids: Input::new(&names.input_ids, &[rows, 1], &zeros),
-            position_ids: Input::new(&names.position_ids, &[rows, 1], &zeros),
+            input_ids: Input::new(&names.input_ids, &[rows, length], &vec![0; new]),
+            position_ids: Input::new(&names.position_ids, &[rows, length], &vec![0; new]),
             attention_mask: Input::new(&names.attention_mask, &[rows, total], &vec![1; (rows * total) as usize]),
-            beam_idx: Input::new(&names.beam_idx, &[rows], &beam),
+            beam_idx: Input::new(&names.beam_idx, &[rows], &vec![0; rows as usize]),
             logit_idx: Input::new(&names.logit_idx, &[1], &[0]),
         }
     }

@@ -114,8 +114,8 @@ impl Worker {
                 Ok(Ok(guest_id)) => self.accept(ticket, guest_id),
                 Ok(Err(refusal)) => self.fail(ticket, Error::Request(refusal)),
                 Err(trap) => {
-                    self.fail(ticket, trap);
                     self.drop_guest();
+                    self.fail(ticket, trap);
                 }
             }
         }
@@ -156,11 +156,11 @@ impl Worker {
     /// After a trap that may be any request's: alone in the guest, it is that one's; else each of them runs alone from now on.
     fn trace(&mut self, trap: Error) {
         let suspects: Vec<u64> = self.tickets_in_guest();
+        self.drop_guest();
         match suspects[..] {
             [alone] => self.fail(alone, trap),
             _ => self.isolating = true,
         }
-        self.drop_guest();
     }
 
     /// Gives the guest up; its requests go back to the head of the queue.
@@ -193,14 +193,16 @@ impl Worker {
             EventKind::Token(token) => running.request.resume.push(token.id),
             _ => {}
         }
-        // A receiver that is gone has sent a cancel, which is served before the next step.
-        let _ = running.events.send(event.kind);
+        let is_heard = running.events.send(event.kind).is_ok();
         if ends {
             self.running.remove(&ticket);
+        } else if !is_heard {
+            self.cancel(ticket);
         }
     }
 
     fn fail(&mut self, ticket: u64, error: Error) {
+        self.queue.retain(|queued| *queued != ticket);
         let Some(running) = self.running.remove(&ticket) else { return };
         // In both cases a receiver that is gone does not want to know.
         match running.answer {
