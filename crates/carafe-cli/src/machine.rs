@@ -51,8 +51,9 @@ pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> 
     let folder = find(&running.places, name, task)?;
     let runtime = runtime()?;
     let options = Options { profile: running.profile, threads: running.threads };
-    let model =
-        LoadedGraph::load(&runtime, folder, &options).with_context(|| format!("failed to load model `{name}`"))?;
+    let model = LoadedGraph::load(&runtime, folder, &options)
+        .and_then(|model| model.warm_up().map(|()| model))
+        .with_context(|| format!("failed to load model `{name}`"))?;
     Ok(Loaded { runtime, model })
 }
 

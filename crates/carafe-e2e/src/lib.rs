@@ -4,6 +4,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -13,6 +14,7 @@ use carafe_host::{LoadedGraph, Sandbox};
 use carafe_models::ModelFolder;
 use carafe_openvino::{Options, Profile, Runtime, Search};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The project's root.
 #[must_use]
@@ -87,8 +89,43 @@ pub fn runtime() -> Result<Runtime> {
 /// # Errors
 /// If it cannot be.
 pub fn load(folder: &str, profile: Profile) -> Result<LoadedGraph> {
-    let folder = ModelFolder::open(&root().join(folder))?;
-    Ok(LoadedGraph::load(&runtime()?, folder, &Options { profile, threads: None })?)
+    load_from(&root().join(folder), profile)
+}
+
+fn load_from(folder: &Path, profile: Profile) -> Result<LoadedGraph> {
+    Ok(LoadedGraph::load(&runtime()?, ModelFolder::open(folder)?, &Options { profile, threads: None })?)
+}
+
+/// A text model whose graph fails inside OpenVINO unless a step has a multiple of 8 positions, and the folder that it is made in: the
+/// tiny model's files around the graph `fragile` of `carafe-openvino`'s tests.
+///
+/// # Errors
+/// If it cannot be made or loaded.
+pub fn fragile() -> Result<(TempDir, LoadedGraph)> {
+    let (tiny, graphs) = (root().join("fixtures/models/tiny"), root().join("crates/carafe-openvino/tests/fixtures"));
+    let place = TempDir::new()?;
+    let folder = place.path().join("fragile");
+    fs::create_dir(&folder)?;
+    for name in ["tokenizer.json", "certificate.json"] {
+        fs::copy(tiny.join(name), folder.join(name))?;
+    }
+    let mut manifest = fs::read_to_string(tiny.join("model.toml"))?.replace("name = \"tiny\"", "name = \"fragile\"");
+    manifest = manifest.replace("shape = [\"N\", 512]", "shape = [\"N\", 8]");
+    manifest = manifest.replace("vocabulary_size = 512", "vocabulary_size = 8");
+    for (key, suffix) in [("graph", "xml"), ("weights", "bin")] {
+        let name = format!("fragile.{suffix}");
+        let size = fs::copy(graphs.join(&name), folder.join(&name))?;
+        let entry = format!("{key} = {{ path = \"{name}\", size = {size}, sha256 = \"{}\" }}", "0".repeat(64));
+        manifest = replace_line(&manifest, &format!("{key} = "), &entry);
+    }
+    fs::write(folder.join("model.toml"), manifest)?;
+    let model = load_from(&folder, Profile::Exact)?;
+    Ok((place, model))
+}
+
+fn replace_line(text: &str, start: &str, line: &str) -> String {
+    let lines = text.lines().map(|old| if old.starts_with(start) { line } else { old });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The hostile guest, compiled.
@@ -97,7 +134,7 @@ pub fn load(folder: &str, profile: Profile) -> Result<LoadedGraph> {
 /// If `cargo xtask guests` has not made it.
 pub fn hostile(sandbox: &Sandbox) -> Result<carafe_host::Component> {
     let path = root().join("guests/built/hostile.wasm");
-    let bytes = std::fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
+    let bytes = fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
     Ok(sandbox.compile(&bytes)?)
 }
 

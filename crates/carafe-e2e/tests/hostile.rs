@@ -149,6 +149,15 @@ fn what_all_contexts_cache_is_capped_and_given_back_with_a_context() -> Result<(
 }
 
 #[test]
+fn a_context_whose_compute_failed_is_dead_and_another_is_not() -> Result<()> {
+    let answers = attack("failed-compute")?.answers;
+    assert_all(&answers[..2], 2, "RuntimeError");
+    assert!(answers[0].to_lowercase().contains("reshape"), "OpenVINO's own words are missing: {}", answers[0]);
+    assert_eq!(answers[2], "served 32 bytes");
+    Ok(())
+}
+
+#[test]
 fn bytes_of_tensors_are_capped() -> Result<()> {
     assert_eq!(attack("tensor-bytes")?.answers, ["kept 32 MiB"]);
     Ok(())

@@ -1,7 +1,7 @@
 //! The sandbox: guests that compute, and a host that lets them reach nothing but wasi:nn.
 //!
 //! - [`Sandbox`]: wasmtime's engine, the built-in guests and the clock that bounds them
-//! - [`LoadedGraph`]: a model folder whose graph is compiled and warm
+//! - [`LoadedGraph`]: a model folder whose graph is compiled
 //! - [`text::TextModel`], [`image::ImageModel`], [`tokenizer::Tokenizer`]: guests at work, each with its own memory and [`Limits`]
 //! - `nn`: the host side of wasi:nn over `carafe-openvino`
 //!

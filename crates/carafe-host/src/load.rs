@@ -12,7 +12,7 @@ use carafe_openvino::{Graph, GraphFiles, GraphSpec, Options, Runtime};
 use crate::Error;
 use crate::store::Graphs;
 
-/// A model whose graph is compiled and has computed once.
+/// A model whose graph is compiled.
 #[derive(Clone)]
 pub struct LoadedGraph {
     folder: ModelFolder,
@@ -20,7 +20,7 @@ pub struct LoadedGraph {
 }
 
 impl LoadedGraph {
-    /// Checks the folder's files for presence and size, compiles the graph and warms it up.
+    /// Checks the folder's files for presence and size, and compiles the graph.
     ///
     /// # Errors
     /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph.
@@ -29,8 +29,15 @@ impl LoadedGraph {
         let files = &folder.manifest().files;
         let files = GraphFiles { xml: folder.file(&files.graph), bin: folder.file(&files.weights) };
         let graph = Graph::load(runtime, &files, graph_spec(&folder)?, options)?;
-        graph.warm_up()?;
         Ok(Self { folder, graph })
+    }
+
+    /// Computes once, so that no request pays for what OpenVINO does at the first inference.
+    ///
+    /// # Errors
+    /// [`Error::OpenVino`] if the graph cannot compute.
+    pub fn warm_up(&self) -> Result<(), Error> {
+        Ok(self.graph.warm_up()?)
     }
 
     /// The model's name, which is also the graph's.

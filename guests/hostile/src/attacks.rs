@@ -30,6 +30,7 @@ pub(crate) fn run(name: &str, model: &Model) -> Vec<String> {
         "load" => loads(),
         "contexts" => contexts(model),
         "caches" => caches(model),
+        "failed-compute" => failed_compute(model),
         "tensor-bytes" => tensor_bytes(),
         "tensors" => keep_for_ever(|| Tensor::new(&[1], TensorType::U8, &[0])),
         "errors" => keep_for_ever(|| load_by_name("no such graph").err()),
@@ -162,6 +163,13 @@ fn caches(model: &Model) -> Vec<String> {
     drop(first);
     answers.push(compute(&second, &fill(0).all()));
     answers
+}
+
+/// Goes on with a context whose compute has failed inside OpenVINO. For a graph that wants a multiple of 8 positions.
+fn failed_compute(model: &Model) -> Vec<String> {
+    let step = |length| Inputs::wide_step(&model.tensors, 1, length, 0).all();
+    let failed = context(model);
+    vec![compute(&failed, &step(7)), compute(&failed, &step(8)), compute(&context(model), &step(8))]
 }
 
 /// Makes tensors of 1 MiB and keeps them; the one that the host does not keep has no data, and its use is refused.
