@@ -159,13 +159,18 @@ impl Ledger {
 
     /// Whether a context that caches `before` may come to cache `after`.
     pub(crate) fn may_cache(&self, before: u64, after: u64) -> Result<(), Exceeded> {
-        let wanted = self.positions.saturating_sub(before).saturating_add(after);
+        let wanted = self.positions_with(before, after);
         if wanted > self.position_cap { Err(Exceeded { wanted, cap: self.position_cap }) } else { Ok(()) }
     }
 
     /// Notes what a context has come to cache.
     pub(crate) fn change_positions(&mut self, before: u64, after: u64) {
-        self.positions = self.positions.saturating_sub(before).saturating_add(after);
+        self.positions = self.positions_with(before, after);
+    }
+
+    /// All cached positions if one context's change from `before` to `after`.
+    fn positions_with(&self, before: u64, after: u64) -> u64 {
+        self.positions.saturating_sub(before).saturating_add(after)
     }
 }
 
