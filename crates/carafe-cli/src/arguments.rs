@@ -1,10 +1,13 @@
 //! The flags of `carafe`, with the help that they print.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use carafe_openvino::Profile;
-use clap::{Args, Parser, Subcommand};
+use carafe_server::Origin;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::environment;
 
@@ -21,6 +24,7 @@ pub(crate) struct Arguments {
 
 const AFTER_HELP: &str = "\
 Examples:
+  carafe serve
   carafe generate --prompt 'Once upon a time'
   echo 'The fox' | carafe generate --temperature 0 --max-tokens 20
   carafe classify picture.jpg --top 3
@@ -29,10 +33,13 @@ Examples:
 
 Environment:
   CARAFE_MODELS    folders of model folders, separated like PATH
-  CARAFE_OPENVINO  OpenVINO's C library, or the folder of an installation";
+  CARAFE_OPENVINO  OpenVINO's C library, or the folder of an installation
+  Each flag of `serve` has a variable of its own; `carafe serve --help` shows them.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Serve models over HTTP, with OpenAI's API and a web page.
+    Serve(Serve),
     /// Continue a text, streaming.
     Generate(Generate),
     /// Say what images show.
@@ -57,14 +64,66 @@ pub(crate) struct Running {
     #[command(flatten)]
     pub(crate) places: Places,
     /// `fast` (the plugin's own choice of precision) or `exact` (32-bit floats throughout).
-    #[arg(long, default_value_t = Profile::Fast)]
+    #[arg(long, env = environment::PROFILE, default_value_t = Profile::Fast)]
     pub(crate) profile: Profile,
     /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].
-    #[arg(long, value_name = "N")]
+    #[arg(long, env = environment::THREADS, value_name = "N")]
     pub(crate) threads: Option<NonZeroU32>,
     /// Most memory that the guest may have, in MiB; below 4096.
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..4096))]
+    #[arg(long, env = environment::GUEST_MEMORY, value_name = "MIB", default_value_t = 256,
+        value_parser = clap::value_parser!(u64).range(1..4096))]
     pub(crate) guest_memory: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Address to listen on; `0.0.0.0` is every interface of this machine, which wants API keys and a proxy with TLS.
+    #[arg(long, env = environment::HOST, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// Port to listen on; 0 is any that is free.
+    #[arg(long, env = environment::PORT, value_name = "N", default_value_t = 3000)]
+    pub(crate) port: u16,
+    /// Model to serve; may be given several times, and the first of a task is that task's default [default: every model found].
+    #[arg(long, env = environment::MODEL, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) model: Vec<String>,
+    /// Texts and images that each model works on or lets wait, 1 to 1024; more are refused with 429.
+    #[arg(long, env = environment::QUEUE, value_name = "N", default_value = "64")]
+    pub(crate) queue: NonZeroU32,
+    /// Once told to stop (SIGTERM), how many seconds running requests may still take.
+    #[arg(long, env = environment::DRAIN, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain: u32,
+    /// How many seconds one request may take.
+    #[arg(long, env = environment::REQUEST_TIMEOUT, value_name = "SECONDS", default_value = "300")]
+    pub(crate) request_timeout: NonZeroU32,
+    /// File with API keys, one a line; without it everybody may use the models.
+    #[arg(long, env = environment::API_KEY_FILE, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Web page's origin that may use the API, as `https://example.org`; may be given several times.
+    #[arg(long, env = environment::CORS_ORIGIN, value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) cors_origin: Vec<Origin>,
+    /// Form of the log.
+    #[arg(long, env = environment::LOG, value_name = "FORM", value_enum, default_value_t = LogForm::Auto)]
+    pub(crate) log: LogForm,
+    /// Write prompts to the log.
+    #[arg(long, env = environment::LOG_PROMPTS)]
+    pub(crate) log_prompts: bool,
+    /// Print the configuration as JSON, every option with what it has come to, and end.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogForm {
+    /// For people on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
 }
 
 #[derive(Args)]
@@ -92,6 +151,9 @@ pub(crate) struct Generate {
     /// With --json: the log-probability of each token and of so many alternatives, 0 to 20.
     #[arg(long, value_name = "N", requires = "json")]
     pub(crate) logprobs: Option<u32>,
+    /// Print the prompt before its continuation; with --logprobs its tokens are scored, and --max-tokens may be 0.
+    #[arg(long)]
+    pub(crate) echo: bool,
     /// Print one JSON object at the end instead of text as it comes.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,12 +1,71 @@
 //! Every environment variable that `carafe` reads, and nothing else reads any.
+//!
+//! Most stand for a flag of the same name, which goes before them; `arguments` says which.
 
 use std::env;
 use std::path::PathBuf;
+
+use anyhow::{Result, bail};
 
 /// Folders of model folders, separated like `PATH`; searched after `--models`.
 pub(crate) const MODELS: &str = "CARAFE_MODELS";
 /// OpenVINO's C library, or the folder of an installation (archive, apt or pip); nothing else is tried then.
 pub(crate) const OPENVINO: &str = "CARAFE_OPENVINO";
+/// Stands for `--profile`.
+pub(crate) const PROFILE: &str = "CARAFE_PROFILE";
+/// Stands for `--threads`.
+pub(crate) const THREADS: &str = "CARAFE_THREADS";
+/// Stands for `--guest-memory`.
+pub(crate) const GUEST_MEMORY: &str = "CARAFE_GUEST_MEMORY";
+/// Stands for `serve --host`.
+pub(crate) const HOST: &str = "CARAFE_HOST";
+/// Stands for `serve --port`.
+pub(crate) const PORT: &str = "CARAFE_PORT";
+/// Stands for `serve --model`; several are separated by commas.
+pub(crate) const MODEL: &str = "CARAFE_MODEL";
+/// Stands for `serve --queue`.
+pub(crate) const QUEUE: &str = "CARAFE_QUEUE";
+/// Stands for `serve --drain`.
+pub(crate) const DRAIN: &str = "CARAFE_DRAIN";
+/// Stands for `serve --request-timeout`.
+pub(crate) const REQUEST_TIMEOUT: &str = "CARAFE_REQUEST_TIMEOUT";
+/// Stands for `serve --api-key-file`.
+pub(crate) const API_KEY_FILE: &str = "CARAFE_API_KEY_FILE";
+/// Stands for `serve --cors-origin`; several are separated by commas.
+pub(crate) const CORS_ORIGIN: &str = "CARAFE_CORS_ORIGIN";
+/// Stands for `serve --log`.
+pub(crate) const LOG: &str = "CARAFE_LOG";
+/// Stands for `serve --log-prompts`.
+pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
+
+/// All that begin with `CARAFE_`.
+const OWN: [&str; 15] = [
+    MODELS,
+    OPENVINO,
+    PROFILE,
+    THREADS,
+    GUEST_MEMORY,
+    HOST,
+    PORT,
+    MODEL,
+    QUEUE,
+    DRAIN,
+    REQUEST_TIMEOUT,
+    API_KEY_FILE,
+    CORS_ORIGIN,
+    LOG,
+    LOG_PROMPTS,
+];
+
+/// Refuses variables that look as if they meant something here and do not: a mistyped one would silently do nothing.
+pub(crate) fn refuse_unknown() -> Result<()> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    match names.filter(|name| name.starts_with("CARAFE_")).find(|name| !OWN.contains(&name.as_str())) {
+        Some(name) => bail!("the environment variable `{name}` is not known; there are: {}", OWN.join(", ")),
+        None => Ok(()),
+    }
+}
+
 /// The user's data folder by the XDG base directory specification; `~/.local/share` where it is not set.
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 /// The user's home folder.

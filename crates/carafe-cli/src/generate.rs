@@ -94,6 +94,7 @@ fn request(options: &Generate, prompt: String) -> Request {
         ignore_end_of_text: options.ignore_end_of_text,
         min_tokens: options.min_tokens,
         logprobs: options.logprobs,
+        echo: options.echo,
         resume: Vec::new(),
     }
 }

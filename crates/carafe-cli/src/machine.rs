@@ -51,10 +51,16 @@ pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> 
     let folder = find(&running.places, name, task)?;
     let runtime = runtime()?;
     let options = Options { profile: running.profile, threads: running.threads };
-    let model = LoadedGraph::load(&runtime, folder, &options)
-        .and_then(|model| model.warm_up().map(|()| model))
-        .with_context(|| format!("failed to load model `{name}`"))?;
+    let model = load_folder(&runtime, folder, &options)?;
     Ok(Loaded { runtime, model })
+}
+
+/// Compiles a model's graph and lets it compute once.
+pub(crate) fn load_folder(runtime: &Runtime, folder: ModelFolder, options: &Options) -> Result<LoadedGraph> {
+    let name = folder.manifest().name.clone();
+    LoadedGraph::load(runtime, folder, options)
+        .and_then(|model| model.warm_up().map(|()| model))
+        .with_context(|| format!("failed to load model `{name}`"))
 }
 
 impl Running {
@@ -86,15 +92,20 @@ fn source_tree() -> PathBuf {
 impl Loaded {
     /// The profile and what it means on this processor.
     pub(crate) fn profile_words(&self) -> String {
-        let graph = self.model.graph();
-        let property = |name: &str| graph.properties().get(name).map_or("unknown", String::as_str);
-        format!(
-            "profile {} ({} activations, dynamic quantisation groups of {}, {} cache, {} threads)",
-            graph.options().profile,
-            property("INFERENCE_PRECISION_HINT"),
-            property("DYNAMIC_QUANTIZATION_GROUP_SIZE"),
-            property("KV_CACHE_PRECISION"),
-            property("INFERENCE_NUM_THREADS"),
-        )
+        profile_words(&self.model)
     }
+}
+
+/// The profile of a loaded model and what it means on this processor.
+pub(crate) fn profile_words(model: &LoadedGraph) -> String {
+    let graph = model.graph();
+    let property = |name: &str| graph.properties().get(name).map_or("unknown", String::as_str);
+    format!(
+        "profile {} ({} activations, dynamic quantisation groups of {}, {} cache, {} threads)",
+        graph.options().profile,
+        property("INFERENCE_PRECISION_HINT"),
+        property("DYNAMIC_QUANTIZATION_GROUP_SIZE"),
+        property("KV_CACHE_PRECISION"),
+        property("INFERENCE_NUM_THREADS"),
+    )
 }

@@ -1,14 +1,14 @@
 //! `carafe`: OpenVINO models from inside a WebAssembly sandbox, on the command line.
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags and `environment` the variables;
-//! each command is a module of its own: `generate`, `classify`, `tokenize`, `models`. What they share is in `machine` (finding and
+//! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`. What they share is in `machine` (finding and
 //! loading) and `output` (printing).
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, LogForm};
 
 mod arguments;
 mod classify;
@@ -17,11 +17,12 @@ mod generate;
 mod machine;
 mod models;
 mod output;
+mod serve;
 mod tokenize;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    output::start_log(arguments.verbose);
+    start_log(&arguments);
     match run(&arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -31,8 +32,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// A server tells what it does; other commands only what goes wrong.
+fn start_log(arguments: &Arguments) {
+    match &arguments.command {
+        Command::Serve(options) => output::start_log(arguments.verbose + 1, options.log),
+        _ => output::start_log(arguments.verbose, LogForm::Human),
+    }
+}
+
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
+        Command::Serve(options) => serve::run(options),
         Command::Generate(options) => generate::run(options),
         Command::Classify(options) => classify::run(options),
         Command::Tokenize(options) => tokenize::run(options),

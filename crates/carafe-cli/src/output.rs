@@ -6,14 +6,18 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use tracing::Level;
 
+use crate::arguments::LogForm;
+
 /// Sends the log to standard error: warnings, or more if asked.
-pub(crate) fn start_log(verbose: u8) {
+pub(crate) fn start_log(verbose: u8, form: LogForm) {
     let level = match verbose {
         0 => Level::WARN,
         1 => Level::INFO,
         _ => Level::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false).init();
+    let terminal = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(terminal);
+    if form == LogForm::Json || (form == LogForm::Auto && !terminal) { log.json().init() } else { log.init() }
 }
 
 /// Prints a line of data.

@@ -151,7 +151,7 @@ pub fn collect(mut generation: Generation) -> (Vec<String>, Option<String>) {
         match event {
             EventKind::Token(token) => texts.push(token.text),
             EventKind::Failed(message) => return (texts, Some(message)),
-            EventKind::Started(_) | EventKind::Finished(_) => {}
+            EventKind::Started(_) | EventKind::Prompt(_) | EventKind::Finished(_) => {}
         }
     }
     (texts, None)

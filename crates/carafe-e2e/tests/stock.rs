@@ -100,6 +100,7 @@ fn model() -> Model {
         end_of_text: vec![0],
         max_batch: 16,
         max_step: 128,
+        max_logits: 128,
     }
 }
 

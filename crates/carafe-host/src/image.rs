@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -49,6 +49,8 @@ pub struct Pixels {
 /// Time of the calls that a classification takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageTimes {
+    /// Waiting for the images before.
+    pub queue: Duration,
     /// Reading the file's format.
     pub decode: Duration,
     /// Scaling to the model's size.
@@ -61,6 +63,7 @@ pub struct ImageTimes {
 struct Job {
     image: Vec<u8>,
     top: u32,
+    sent: Instant,
     answer: oneshot::Sender<Result<Classification, Error>>,
 }
 
@@ -105,7 +108,7 @@ impl ImageModel {
     fn send(&self, image: Vec<u8>, top: u32) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
-        jobs.send(Job { image, top, answer }).map_err(|_| Error::Stopped)?;
+        jobs.send(Job { image, top, sent: Instant::now(), answer }).map_err(|_| Error::Stopped)?;
         Ok(answered)
     }
 }
@@ -120,17 +123,24 @@ impl Drop for ImageModel {
     }
 }
 
-/// Classifies what comes, until the handle is dropped.
+/// Classifies what comes, until the handle is dropped. An image whose sender has gone is passed over.
 fn work(blueprint: &Blueprint, first: Instance, jobs: &Receiver<Job>) {
     let mut instance = Some(first);
-    while let Ok(Job { image, top, answer }) = jobs.recv() {
+    while let Ok(Job { image, top, sent, answer }) = jobs.recv() {
+        if answer.is_closed() {
+            continue;
+        }
+        let queue = sent.elapsed();
         let guest = instance.take().map_or_else(|| Instance::open(blueprint), Ok);
-        let result = guest.and_then(|mut guest| {
+        let mut result = guest.and_then(|mut guest| {
             let result = guest.classify(&image, top);
             // A guest that trapped cannot be entered again.
             instance = (!matches!(result, Err(Error::Trap(_)))).then_some(guest);
             result
         });
+        if let Ok(classification) = &mut result {
+            classification.times.queue = queue;
+        }
         // Whoever does not wait any more does not want to know.
         let _ = answer.send(result);
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::bindings::text::exports::carafe::guests::generation::{
-    Event, EventKind, FinishReason, Finished, GeneratedToken, Prompt, Request, RequestError, Sampling, Started,
-    TokenLogprobs,
+    EchoedPrompt, Event, EventKind, FinishReason, Finished, GeneratedToken, Prompt, PromptToken, Request, RequestError,
+    Sampling, Started, TokenLogprob, TokenLogprobs,
 };
 use crate::bindings::text::exports::carafe::guests::generation::{Model, TensorNames};
 use crate::guest::Surroundings;
@@ -47,6 +47,7 @@ impl Request {
             ignore_end_of_text: true,
             min_tokens: 0,
             logprobs: None,
+            echo: false,
             resume: Vec::new(),
         }
     }
@@ -65,6 +66,19 @@ pub struct TextStats {
     pub model_time: Duration,
     /// Guests that were replaced after a trap.
     pub replaced: u64,
+}
+
+/// How long a request has taken so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestTimes {
+    /// From its submission until the guest started it.
+    pub queue: Duration,
+    /// Steps of the guest since then.
+    pub steps: u64,
+    /// Time of those steps.
+    pub step_time: Duration,
+    /// The part of it that OpenVINO took.
+    pub model_time: Duration,
 }
 
 /// A text model that runs. Dropping it ends its thread and the requests that run.
@@ -132,7 +146,8 @@ impl TextModel {
         let (answer, answered) = oneshot::channel();
         let submission = Box::new(Submission { request, events, answer });
         self.commands.send(Command::Submit(submission)).map_err(|_| Error::Stopped)?;
-        Ok((Generation { ticket: None, events: receiver, commands: self.commands.clone() }, answered))
+        let (commands, times) = (self.commands.clone(), RequestTimes::default());
+        Ok((Generation { ticket: None, events: receiver, times, commands }, answered))
     }
 }
 
@@ -150,19 +165,34 @@ impl Drop for TextModel {
 /// A request that runs. Dropping it cancels the request by the end of the current step.
 pub struct Generation {
     ticket: Option<u64>,
-    events: mpsc::UnboundedReceiver<EventKind>,
+    events: mpsc::UnboundedReceiver<(EventKind, RequestTimes)>,
+    times: RequestTimes,
     commands: Sender<Command>,
 }
 
 impl Generation {
     /// The next event; none after `Finished` or `Failed`.
     pub async fn next(&mut self) -> Option<EventKind> {
-        self.events.recv().await
+        let event = self.events.recv().await;
+        self.note(event)
     }
 
     /// As [`Generation::next`], for callers outside an async runtime.
     pub fn next_blocking(&mut self) -> Option<EventKind> {
-        self.events.blocking_recv()
+        let event = self.events.blocking_recv();
+        self.note(event)
+    }
+
+    /// How long the request had taken when its latest event happened.
+    #[must_use]
+    pub fn times(&self) -> RequestTimes {
+        self.times
+    }
+
+    fn note(&mut self, event: Option<(EventKind, RequestTimes)>) -> Option<EventKind> {
+        let (event, times) = event?;
+        self.times = times;
+        Some(event)
     }
 
     fn accepted(mut self, answer: Result<Result<u64, Error>, oneshot::error::RecvError>) -> Result<Self, Error> {
@@ -200,5 +230,6 @@ fn description(model: &LoadedGraph) -> Result<Model, Error> {
         end_of_text: text.end_of_text.clone(),
         max_batch: bounds.batch,
         max_step: bounds.step,
+        max_logits: bounds.logits,
     })
 }

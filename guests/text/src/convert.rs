@@ -24,6 +24,7 @@ pub(crate) fn model(model: wit::Model) -> text::TextModel {
         end_of_text: model.end_of_text,
         max_batch: model.max_batch,
         max_step: model.max_step,
+        max_logits: model.max_logits,
     }
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn request(request: wit::Request) -> text::Request {
         ignore_end_of_text: request.ignore_end_of_text,
         min_tokens: request.min_tokens,
         logprobs: request.logprobs,
+        echo: request.echo,
         resume: request.resume,
     }
 }
@@ -61,15 +63,21 @@ pub(crate) fn request_error(error: text::RequestError) -> wit::RequestError {
     wit::RequestError { parameter: error.parameter().map(str::to_owned), message: chain(error) }
 }
 
-pub(crate) fn event(event: text::Event) -> wit::Event {
-    wit::Event { request: event.request, kind: event_kind(event.kind) }
+/// An event; tokens get their bytes, which only the tokenizer knows.
+pub(crate) fn event(event: text::Event, tokenizer: &text::Tokenizer) -> wit::Event {
+    wit::Event { request: event.request, kind: event_kind(event.kind, tokenizer) }
 }
 
-fn event_kind(kind: text::EventKind) -> wit::EventKind {
+fn event_kind(kind: text::EventKind, tokenizer: &text::Tokenizer) -> wit::EventKind {
     match kind {
         text::EventKind::Started { prompt_tokens } => wit::EventKind::Started(wit::Started { prompt_tokens }),
+        text::EventKind::Prompt { text, tokens } => {
+            let tokens = tokens.into_iter().map(|token| prompt_token(token, tokenizer)).collect();
+            wit::EventKind::Prompt(wit::EchoedPrompt { text, tokens })
+        }
         text::EventKind::Token { id, text, logprobs } => {
-            wit::EventKind::Token(wit::GeneratedToken { id, text, logprobs: logprobs.map(token_logprobs) })
+            let logprobs = logprobs.map(|logprobs| token_logprobs(logprobs, tokenizer));
+            wit::EventKind::Token(wit::GeneratedToken { id, bytes: bytes(id, tokenizer), text, logprobs })
         }
         text::EventKind::Finished { reason, text, prompt_tokens, generated_tokens } => {
             let reason = finish_reason(reason);
@@ -79,11 +87,22 @@ fn event_kind(kind: text::EventKind) -> wit::EventKind {
     }
 }
 
-fn token_logprobs(logprobs: text::TokenLogprobs) -> wit::TokenLogprobs {
-    wit::TokenLogprobs {
-        chosen: logprobs.logprob,
-        top: logprobs.top.iter().map(|token| (token.id, token.logprob)).collect(),
-    }
+fn prompt_token(token: text::PromptToken, tokenizer: &text::Tokenizer) -> wit::PromptToken {
+    let logprobs = token.logprobs.map(|logprobs| token_logprobs(logprobs, tokenizer));
+    wit::PromptToken { id: token.id, bytes: bytes(token.id, tokenizer), logprobs }
+}
+
+fn token_logprobs(logprobs: text::TokenLogprobs, tokenizer: &text::Tokenizer) -> wit::TokenLogprobs {
+    let top = logprobs.top.iter().map(|token| wit::TokenLogprob {
+        id: token.id,
+        bytes: bytes(token.id, tokenizer),
+        logprob: token.logprob,
+    });
+    wit::TokenLogprobs { chosen: logprobs.logprob, top: top.collect() }
+}
+
+fn bytes(token: u32, tokenizer: &text::Tokenizer) -> Vec<u8> {
+    tokenizer.token_bytes(token).unwrap_or_default().to_vec()
 }
 
 fn finish_reason(reason: text::FinishReason) -> wit::FinishReason {

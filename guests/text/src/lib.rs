@@ -64,7 +64,9 @@ impl generation::GuestGenerator for Generator {
     }
 
     fn step(&self) -> Vec<generation::Event> {
-        self.0.borrow_mut().step().into_iter().map(convert::event).collect()
+        let mut generator = self.0.borrow_mut();
+        let events = generator.step();
+        events.into_iter().map(|event| convert::event(event, generator.tokenizer())).collect()
     }
 
     fn cancel(&self, request: u64) -> bool {

@@ -27,6 +27,7 @@ impl Native {
             end_of_text: text.end_of_text.clone(),
             max_batch: bounds.batch,
             max_step: bounds.step,
+            max_logits: bounds.logits,
         };
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
         let mut generator = Generator::new(OpenVino::new(model), tokenizer, sizes)?;
@@ -38,7 +39,9 @@ impl Native {
 impl Source for Native {
     fn next(&mut self) -> Result<Option<host::EventKind>> {
         while self.events.is_empty() && !self.generator.is_idle() {
-            self.events.extend(self.generator.step().into_iter().map(|event| host_event(event.kind)));
+            let events = self.generator.step();
+            let tokenizer = self.generator.tokenizer();
+            self.events.extend(events.into_iter().map(|event| host_event(event.kind, tokenizer)));
         }
         Ok(self.events.pop_front())
     }
@@ -122,19 +125,25 @@ fn core_request(request: host::Request) -> text::Request {
         ignore_end_of_text: request.ignore_end_of_text,
         min_tokens: request.min_tokens,
         logprobs: request.logprobs,
+        echo: request.echo,
         resume: request.resume,
     }
 }
 
-fn host_event(kind: text::EventKind) -> host::EventKind {
+fn host_event(kind: text::EventKind, tokenizer: &Tokenizer) -> host::EventKind {
     match kind {
         text::EventKind::Started { prompt_tokens } => host::EventKind::Started(host::Started { prompt_tokens }),
-        text::EventKind::Token { id, text, logprobs } => {
-            let logprobs = logprobs.map(|logprobs| host::TokenLogprobs {
-                chosen: logprobs.logprob,
-                top: logprobs.top.iter().map(|token| (token.id, token.logprob)).collect(),
+        text::EventKind::Prompt { text, tokens } => {
+            let tokens = tokens.into_iter().map(|token| host::PromptToken {
+                id: token.id,
+                bytes: bytes(token.id, tokenizer),
+                logprobs: token.logprobs.map(|logprobs| host_logprobs(logprobs, tokenizer)),
             });
-            host::EventKind::Token(host::GeneratedToken { id, text, logprobs })
+            host::EventKind::Prompt(host::EchoedPrompt { text, tokens: tokens.collect() })
+        }
+        text::EventKind::Token { id, text, logprobs } => {
+            let logprobs = logprobs.map(|logprobs| host_logprobs(logprobs, tokenizer));
+            host::EventKind::Token(host::GeneratedToken { id, bytes: bytes(id, tokenizer), text, logprobs })
         }
         text::EventKind::Finished { reason, text, prompt_tokens, generated_tokens } => {
             let reason = match reason {
@@ -146,4 +155,17 @@ fn host_event(kind: text::EventKind) -> host::EventKind {
         }
         text::EventKind::Failed { message } => host::EventKind::Failed(message),
     }
+}
+
+fn host_logprobs(logprobs: text::TokenLogprobs, tokenizer: &Tokenizer) -> host::TokenLogprobs {
+    let top = logprobs.top.iter().map(|token| host::TokenLogprob {
+        id: token.id,
+        bytes: bytes(token.id, tokenizer),
+        logprob: token.logprob,
+    });
+    host::TokenLogprobs { chosen: logprobs.logprob, top: top.collect() }
+}
+
+fn bytes(token: u32, tokenizer: &Tokenizer) -> Vec<u8> {
+    tokenizer.token_bytes(token).unwrap_or_default().to_vec()
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use carafe_host::text::{EventKind, FinishReason, GeneratedToken};
+use carafe_host::text::{EventKind, FinishReason, GeneratedToken, PromptToken};
 
 use super::failed;
 
@@ -13,6 +13,7 @@ pub(crate) struct Outcome {
     first: Option<Instant>,
     last: Option<Instant>,
     text: String,
+    prompt: Vec<PromptToken>,
     tokens: Vec<GeneratedToken>,
     prompt_tokens: u32,
     finish_reason: Option<FinishReason>,
@@ -21,8 +22,8 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Nothing yet, of a request that starts now.
     pub(crate) fn new(started: Instant) -> Self {
-        let (text, tokens) = (String::new(), Vec::new());
-        Self { started, first: None, last: None, text, tokens, prompt_tokens: 0, finish_reason: None }
+        let (text, prompt, tokens) = (String::new(), Vec::new(), Vec::new());
+        Self { started, first: None, last: None, text, prompt, tokens, prompt_tokens: 0, finish_reason: None }
     }
 
     /// Takes an event in; the text that it delivers.
@@ -31,6 +32,10 @@ impl Outcome {
             EventKind::Started(started) => {
                 self.prompt_tokens = started.prompt_tokens;
                 String::new()
+            }
+            EventKind::Prompt(prompt) => {
+                self.prompt = prompt.tokens;
+                prompt.text
             }
             EventKind::Token(token) => {
                 let now = Instant::now();
@@ -58,6 +63,11 @@ impl Outcome {
     /// Everything delivered.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The prompt's tokens, if they were echoed.
+    pub(crate) fn prompt(&self) -> &[PromptToken] {
+        &self.prompt
     }
 
     /// Every token generated.

@@ -1,6 +1,7 @@
 //! What ran where and how fast: a few lines on standard error, or one JSON object on standard output.
 
 use anyhow::Result;
+use carafe_host::text::TokenLogprobs;
 use serde_json::{Value, json};
 
 use super::outcome::Outcome;
@@ -44,12 +45,15 @@ fn lines(options: &Generate, loaded: &Loaded, outcome: &Outcome, seed: u64, gues
 }
 
 fn as_json(options: &Generate, loaded: &Loaded, outcome: &Outcome, seed: u64, guest_memory: Option<u64>) -> Value {
-    let tokens: Vec<Value> = outcome.tokens().iter().map(token).collect();
+    let prompt =
+        outcome.prompt().iter().map(|token| as_token(token.id, &text_of(&token.bytes), token.logprobs.as_ref()));
+    let tokens = outcome.tokens().iter().map(|token| as_token(token.id, &token.text, token.logprobs.as_ref()));
     json!({
         "model": options.model,
         "text": outcome.text(),
         "finish_reason": outcome.finish_reason(),
-        "tokens": tokens,
+        "prompt": prompt.collect::<Vec<_>>(),
+        "tokens": tokens.collect::<Vec<_>>(),
         "usage": { "prompt_tokens": outcome.prompt_tokens(), "completion_tokens": outcome.tokens().len() },
         "seed": seed,
         "profile": loaded.model.graph().options().profile.to_string(),
@@ -63,12 +67,17 @@ fn as_json(options: &Generate, loaded: &Loaded, outcome: &Outcome, seed: u64, gu
     })
 }
 
-fn token(token: &carafe_host::text::GeneratedToken) -> Value {
-    let Some(logprobs) = &token.logprobs else {
-        return json!({ "id": token.id, "text": token.text });
+fn as_token(id: u32, text: &str, logprobs: Option<&TokenLogprobs>) -> Value {
+    let Some(logprobs) = logprobs else {
+        return json!({ "id": id, "text": text });
     };
-    let top: Vec<Value> = logprobs.top.iter().map(|(id, logprob)| json!({ "id": id, "logprob": logprob })).collect();
-    json!({ "id": token.id, "text": token.text, "logprob": logprobs.chosen, "top_logprobs": top })
+    let top: Vec<Value> =
+        logprobs.top.iter().map(|token| json!({ "id": token.id, "logprob": token.logprob })).collect();
+    json!({ "id": id, "text": text, "logprob": logprobs.chosen, "top_logprobs": top })
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn milliseconds(time: std::time::Duration) -> f64 {

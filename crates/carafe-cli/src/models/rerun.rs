@@ -40,7 +40,7 @@ fn repeat_greedy(model: &LoadedGraph, greedy: &Greedy) -> Result<String> {
         match event {
             EventKind::Token(token) => tokens.push(token.id),
             EventKind::Failed(message) => bail!("the request failed: {message}"),
-            EventKind::Started(_) | EventKind::Finished(_) => {}
+            EventKind::Started(_) | EventKind::Prompt(_) | EventKind::Finished(_) => {}
         }
     }
     let prompt = &greedy.prompt;

@@ -13,24 +13,26 @@ pub(super) struct Batch {
     /// `[1, P+S]`: grows with every step.
     attention_mask: Vec<i32>,
     beam_idx: [i32; 1],
-    logit_idx: [i32; 1],
+    logit_idx: Vec<i32>,
 }
 
 impl Batch {
     /// The first step of a context: one position that stays hidden.
     pub(super) fn with_dummy() -> Self {
-        Self { input_ids: vec![0], position_ids: vec![0], attention_mask: vec![0], beam_idx: [0], logit_idx: [0] }
+        Self { input_ids: vec![0], position_ids: vec![0], attention_mask: vec![0], beam_idx: [0], logit_idx: vec![0] }
     }
 
-    /// Appends at least one token to the row, the first of them at `position`, and asks for the logits after the last: a step that
-    /// asks for none is no valid step, so a piece of a prompt has logits as well, which nobody reads.
-    pub(super) fn append(&mut self, tokens: &[u32], position: usize) {
+    /// Appends at least one token to the row, the first of them at `position`, and asks for the logits after each of them or after the
+    /// last: a step that asks for none is no valid step, so a piece of a prompt has logits as well, which nobody may read.
+    pub(super) fn append(&mut self, tokens: &[u32], position: usize, wants_all: bool) {
         self.input_ids.clear();
         self.input_ids.extend(tokens.iter().map(|token| token.cast_signed()));
         self.position_ids.clear();
         self.position_ids.extend((position..position + tokens.len()).map(|place| place as i32));
         self.attention_mask.extend(tokens.iter().map(|_| 1));
-        self.logit_idx = [tokens.len() as i32 - 1];
+        let last = tokens.len() as i32 - 1;
+        self.logit_idx.clear();
+        self.logit_idx.extend(if wants_all { 0..=last } else { last..=last });
     }
 
     /// The step to run.

@@ -11,14 +11,21 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What can happen to a request: it is `Started`, gets `Token`s, and ends with either `Finished` or `Failed`. A request that is
-/// cancelled has no further event.
+/// What can happen to a request: it is `Started`, gets its `Prompt` if it echoes it, then `Token`s, and ends with either `Finished` or
+/// `Failed`. A request that is cancelled has no further event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// It has left the queue, and its prompt is about to be processed. A resumed request is started anew.
     Started {
         /// Tokens of its prompt.
         prompt_tokens: u32,
+    },
+    /// The model has read the prompt of a request that echoes it.
+    Prompt {
+        /// The prompt's text; bytes that are no UTF-8 become U+FFFD.
+        text: String,
+        /// Its tokens.
+        tokens: Vec<PromptToken>,
     },
     /// A token was chosen.
     Token {
@@ -46,6 +53,15 @@ pub enum EventKind {
         /// Why, for people.
         message: String,
     },
+}
+
+/// A token of an echoed prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromptToken {
+    /// The token.
+    pub id: u32,
+    /// What the model thought of it after those before; none for the first token, and where the request did not ask.
+    pub logprobs: Option<TokenLogprobs>,
 }
 
 /// Why a request is complete.

@@ -2,15 +2,16 @@
 //!
 //! Requests run one by one, first come, first served. Each has a context of its own, which goes with it. A call of
 //! [`Generator::step`] runs at most one forward: the masked dummy position of a new context, then the prompt piece by piece, then
-//! token by token. A forward that fails ends its request alone.
+//! token by token. A forward that fails ends its request alone. Where an echoed prompt is to be scored, its steps give the logits of
+//! every position, those of the position before a token being that token's.
 //!
 //! A generator knows nothing of threads, time or channels: who calls `step` and when is the caller's affair.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, error::Error};
 
 use super::{
     batch::Batch,
-    event::{Event, EventKind},
+    event::{Event, EventKind, FinishReason},
     forward::{Forward, ForwardError},
     model::{ModelError, TextModel},
     request::Request,
@@ -129,11 +130,17 @@ impl<F: Forward> Generator<F> {
         self.waiting.pop_front().map_or_else(Vec::new, |sequence| self.start(sequence))
     }
 
-    /// Opens a context for a sequence and gives it its masked dummy position.
-    fn start(&mut self, sequence: Sequence) -> Vec<Event> {
+    /// Opens a context for a sequence and gives it its masked dummy position; a sequence that needs no model ends at once.
+    fn start(&mut self, mut sequence: Sequence) -> Vec<Event> {
         let request = sequence.id;
         let started = EventKind::Started { prompt_tokens: sequence.prompt_tokens as u32 };
         let mut events = vec![Event { request, kind: started }];
+        if !sequence.needs_model() {
+            sequence.advance(sequence.prompt_tokens);
+            events.extend(sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind }));
+            events.push(finished(&sequence, FinishReason::Length, String::new()));
+            return events;
+        }
         let batch = Batch::with_dummy();
         match self.forward.open_context() {
             Ok(mut context) => match self.compute(&mut context, &batch) {
@@ -147,22 +154,40 @@ impl<F: Forward> Generator<F> {
 
     /// Lets the model read the next tokens of the running sequence, and chooses one when it has read them all.
     fn go_on(&mut self, mut running: Running<F::Context>) -> Vec<Event> {
-        let sequence = &mut running.sequence;
-        let request = sequence.id;
-        let tokens = sequence.unread(self.model.max_step as usize);
-        let count = tokens.len();
-        running.batch.append(tokens, sequence.position());
-        if let Err(error) = self.compute(&mut running.context, &running.batch) {
-            return vec![failed(request, &error)];
+        let request = running.sequence.id;
+        if let Err(error) = self.read(&mut running) {
+            return vec![failed(request, error.as_ref())];
         }
+        let echo = running.sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind });
+        let mut events = Vec::from_iter(echo);
+        if !running.sequence.is_read() {
+            self.running = Some(running);
+        } else if running.sequence.wants_tokens() {
+            events.extend(self.choose(running));
+        } else {
+            events.push(finished(&running.sequence, FinishReason::Length, String::new()));
+        }
+        events
+    }
+
+    /// Runs a step over the next tokens of a sequence. Afterwards the logits are those after the last of them.
+    fn read(&mut self, running: &mut Running<F::Context>) -> Result<(), Box<dyn Error>> {
+        let sequence = &mut running.sequence;
+        let wants_all = sequence.scores_prompt();
+        let limit = if wants_all { self.model.max_step.min(self.model.max_logits) } else { self.model.max_step };
+        let tokens = sequence.unread(limit as usize);
+        let count = tokens.len();
+        running.batch.append(tokens, sequence.position(), wants_all);
         let of_prompt = sequence.prompt_tokens.saturating_sub(sequence.position()).min(count);
+        self.compute(&mut running.context, &running.batch)?;
+        if wants_all {
+            let vocabulary_size = self.model.vocabulary_size as usize;
+            sequence.score_prompt(&self.logits, vocabulary_size, &mut self.sampler)?;
+            self.logits.drain(..self.logits.len() - vocabulary_size);
+        }
         self.stats.prompt_tokens += of_prompt as u64;
         sequence.advance(count);
-        if !sequence.is_read() {
-            self.running = Some(running);
-            return Vec::new();
-        }
-        self.choose(running)
+        Ok(())
     }
 
     /// Chooses the next token of a sequence that the model has read, and keeps the sequence unless that was the last.
@@ -175,15 +200,10 @@ impl<F: Forward> Generator<F> {
             Err(error) => return vec![failed(request, &error)],
         };
         self.stats.generated_tokens += 1;
-        let Accepted { text, finished } = sequence.accept(token, &self.model, &self.tokenizer);
+        let Accepted { text, finished: end } = sequence.accept(token, &self.model, &self.tokenizer);
         let mut events = vec![Event { request, kind: EventKind::Token { id: token, text, logprobs } }];
-        match finished {
-            Some((reason, text)) => {
-                let prompt_tokens = sequence.prompt_tokens as u32;
-                let generated_tokens = sequence.generated_tokens() as u32;
-                let kind = EventKind::Finished { reason, text, prompt_tokens, generated_tokens };
-                events.push(Event { request, kind });
-            }
+        match end {
+            Some((reason, text)) => events.push(finished(sequence, reason, text)),
             None => self.running = Some(running),
         }
         events
@@ -203,7 +223,13 @@ impl<F: Forward> Generator<F> {
     }
 }
 
+/// The event of a request that has come to its end.
+fn finished(sequence: &Sequence, reason: FinishReason, text: String) -> Event {
+    let (prompt_tokens, generated_tokens) = (sequence.prompt_tokens as u32, sequence.generated_tokens() as u32);
+    Event { request: sequence.id, kind: EventKind::Finished { reason, text, prompt_tokens, generated_tokens } }
+}
+
 /// The event of a request that cannot go on.
-fn failed(request: u64, error: &dyn std::error::Error) -> Event {
+fn failed(request: u64, error: &dyn Error) -> Event {
     Event { request, kind: EventKind::Failed { message: error.to_string() } }
 }

@@ -28,7 +28,7 @@ mod stop;
 mod tokenizer;
 mod utf8;
 
-pub use event::{Event, EventKind, FinishReason};
+pub use event::{Event, EventKind, FinishReason, PromptToken};
 pub use extremes::LogitError;
 pub use forward::{Forward, ForwardError, Step};
 pub use generator::{Generator, MAX_WAITING, Stats};

@@ -18,6 +18,8 @@ pub struct TextModel {
     pub max_batch: u32,
     /// How many new positions a row may have in one step, 1 to [`MAX_STEP`].
     pub max_step: u32,
+    /// How many positions of one step may have their logits wanted, at least 1.
+    pub max_logits: u32,
 }
 
 /// Why a model and its tokenizer cannot be used.
@@ -59,6 +61,7 @@ impl TextModel {
         check_size("vocabulary_size", self.vocabulary_size, i32::MAX.unsigned_abs(), "1 to 2147483647")?;
         check_size("max_batch", self.max_batch, u32::MAX, AT_LEAST_1)?;
         check_size("max_step", self.max_step, MAX_STEP, "1 to 128")?;
+        check_size("max_logits", self.max_logits, u32::MAX, AT_LEAST_1)?;
         if tokenizer.vocabulary_size() != self.vocabulary_size {
             return Err(ModelError::Vocabulary { model: self.vocabulary_size, tokenizer: tokenizer.vocabulary_size() });
         }

@@ -26,7 +26,7 @@ pub enum Prompt {
 pub struct Request {
     /// What to go on from, at least one token.
     pub prompt: Prompt,
-    /// How many tokens to generate at most, at least 1; with the prompt at most the model's context length.
+    /// How many tokens to generate at most, at least 1, or 0 with `echo`; with the prompt at most the model's context length.
     pub max_tokens: u32,
     /// How each token is chosen.
     pub sampling: Sampling,
@@ -38,6 +38,8 @@ pub struct Request {
     pub min_tokens: u32,
     /// Whether each token comes with its log-probability, and with how many alternatives, at most [`MAX_LOGPROBS`].
     pub logprobs: Option<u32>,
+    /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those are asked for.
+    pub echo: bool,
     /// Tokens that were generated for this very request before, by a generator that is gone. They give no events; generation goes on
     /// after them as if it had never been interrupted.
     pub resume: Vec<u32>,
@@ -54,13 +56,14 @@ impl Request {
             ignore_end_of_text: false,
             min_tokens: 0,
             logprobs: None,
+            echo: false,
             resume: Vec::new(),
         }
     }
 
     /// Checks everything that can be checked without the model itself, and turns a text into tokens.
     pub fn validate(self, model: &TextModel, tokenizer: &Tokenizer) -> Result<ValidRequest, RequestError> {
-        if self.max_tokens == 0 {
+        if self.max_tokens == 0 && !self.echo {
             return Err(RequestError::ZeroMaxTokens);
         }
         if self.min_tokens > self.max_tokens {
@@ -83,6 +86,7 @@ impl Request {
             ignore_end_of_text: self.ignore_end_of_text,
             min_tokens: self.min_tokens,
             logprobs: self.logprobs,
+            echo: self.echo,
             resume: self.resume,
         })
     }
@@ -98,6 +102,7 @@ pub struct ValidRequest {
     pub(super) ignore_end_of_text: bool,
     pub(super) min_tokens: u32,
     pub(super) logprobs: Option<u32>,
+    pub(super) echo: bool,
     pub(super) resume: Vec<u32>,
 }
 

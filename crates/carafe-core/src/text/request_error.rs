@@ -22,7 +22,7 @@ pub enum RequestError {
     #[error("`prompt` cannot be turned into tokens")]
     Tokenizer(#[source] TokenizerError),
     /// A request that may generate nothing.
-    #[error("`max_tokens` is 0; it must be at least 1")]
+    #[error("`max_tokens` is 0; it must be at least 1, or 0 with `echo`")]
     ZeroMaxTokens,
     /// Prompt and output together would not fit.
     #[error(

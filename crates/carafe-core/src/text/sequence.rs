@@ -7,7 +7,7 @@
 use std::mem;
 
 use super::{
-    event::FinishReason,
+    event::{EventKind, FinishReason, PromptToken},
     extremes::LogitError,
     logprobs::TokenLogprobs,
     model::TextModel,
@@ -35,6 +35,10 @@ pub(super) struct Sequence {
     penalties: Penalties,
     utf8: Utf8Stream,
     stops: StopMatcher,
+    /// The prompt's log-probabilities so far; its first token has none.
+    prompt_logprobs: Vec<TokenLogprobs>,
+    /// Whether the prompt is still to be echoed.
+    echoes: bool,
 }
 
 /// A token that was chosen.
@@ -71,6 +75,9 @@ impl Sequence {
             read: 0,
             utf8: Utf8Stream::default(),
             stops: StopMatcher::new(mem::take(&mut request.stop)),
+            prompt_logprobs: Vec::new(),
+            // A request that resumes has echoed its prompt before.
+            echoes: request.echo && resume.is_empty(),
             request,
         };
         for (index, &token) in resume.iter().enumerate() {
@@ -105,6 +112,55 @@ impl Sequence {
     /// Whether the model has read everything, so that its logits choose the next token.
     pub(super) fn is_read(&self) -> bool {
         self.read == self.tokens.len()
+    }
+
+    /// Whether tokens are to be generated, and not only the prompt to be echoed.
+    pub(super) fn wants_tokens(&self) -> bool {
+        self.request.max_tokens > 0
+    }
+
+    /// Whether anything of it has to be computed.
+    pub(super) fn needs_model(&self) -> bool {
+        self.wants_tokens() || self.request.logprobs.is_some()
+    }
+
+    /// Whether the log-probabilities of the tokens that are read next are wanted.
+    pub(super) fn scores_prompt(&self) -> bool {
+        self.echoes && self.request.logprobs.is_some()
+    }
+
+    /// Takes the log-probabilities of the prompt's tokens from the logits `[N, V]` of the positions from [`Sequence::position`] on. Each
+    /// position's are those of the token after it.
+    pub(super) fn score_prompt(
+        &mut self,
+        logits: &[f32],
+        vocabulary_size: usize,
+        sampler: &mut Sampler,
+    ) -> Result<(), LogitError> {
+        let count = self.request.logprobs.unwrap_or_default();
+        let followers = self.tokens[..self.prompt_tokens].iter().skip(self.read + 1);
+        for (row, &token) in logits.chunks_exact(vocabulary_size).zip(followers) {
+            self.prompt_logprobs.push(sampler.logprobs(row, token, count)?);
+        }
+        Ok(())
+    }
+
+    /// The prompt's event, once, when the model has read the prompt and the request echoes it.
+    pub(super) fn take_echo(&mut self, tokenizer: &Tokenizer) -> Option<EventKind> {
+        if !self.echoes || self.read < self.prompt_tokens {
+            return None;
+        }
+        self.echoes = false;
+        let prompt = &self.tokens[..self.prompt_tokens];
+        let mut logprobs = mem::take(&mut self.prompt_logprobs).into_iter();
+        let token = |(index, &id): (usize, &u32)| {
+            let logprobs = if index == 0 { None } else { logprobs.next() };
+            PromptToken { id, logprobs }
+        };
+        let tokens = prompt.iter().enumerate().map(token).collect();
+        // Every token of a valid request is in the vocabulary.
+        let text = tokenizer.decode(prompt).unwrap_or_default();
+        Some(EventKind::Prompt { text, tokens })
     }
 
     /// Chooses the next token by the model's logits. `raw` keeps a copy of them where log-probabilities are wanted.

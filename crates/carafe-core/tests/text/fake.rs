@@ -5,7 +5,8 @@
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use carafe_core::text::{
-    Event, EventKind, FinishReason, Forward, ForwardError, Generator, Prompt, Request, Step, TextModel, Tokenizer, rng,
+    Event, EventKind, FinishReason, Forward, ForwardError, Generator, Prompt, PromptToken, Request, Step, TextModel,
+    TokenLogprobs, Tokenizer, rng,
 };
 use serde_json::{Value, json};
 
@@ -73,6 +74,7 @@ pub(crate) fn model() -> TextModel {
         end_of_text: vec![END_OF_TEXT],
         max_batch: 1,
         max_step: 5,
+        max_logits: 3,
     }
 }
 
@@ -183,7 +185,7 @@ fn check_shapes(context: &FakeContext, step: &Step<'_>) {
     assert_eq!(step.position_ids.len(), rows * length);
     assert_eq!(step.attention_mask.len(), rows * (context.positions + length));
     assert_eq!(step.beam_idx, [0]);
-    assert!(!step.logit_idx.is_empty());
+    assert!((1..=model().max_logits as usize).contains(&step.logit_idx.len()));
     assert!(step.logit_idx.iter().all(|&index| (0..(rows * length) as i32).contains(&index)));
 }
 
@@ -221,7 +223,11 @@ pub(crate) fn drain(generator: &mut Generator<Fake>) -> Vec<Event> {
 /// What became of one request.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
+    /// The echoed prompt.
+    pub(crate) prompt: Option<(String, Vec<PromptToken>)>,
     pub(crate) tokens: Vec<u32>,
+    /// What the model thought of each, where it was asked.
+    pub(crate) logprobs: Vec<TokenLogprobs>,
     /// The text of each token's event, then that of the end.
     pub(crate) texts: Vec<String>,
     /// The reason and the generated tokens, as told at the end.
@@ -236,8 +242,10 @@ pub(crate) fn run(logits: Logits, request: Request) -> Outcome {
     for event in drain(&mut generator) {
         match event.kind {
             EventKind::Started { .. } => {}
-            EventKind::Token { id, text, .. } => {
+            EventKind::Prompt { text, tokens } => outcome.prompt = Some((text, tokens)),
+            EventKind::Token { id, text, logprobs } => {
                 outcome.tokens.push(id);
+                outcome.logprobs.extend(logprobs);
                 outcome.texts.push(text);
             }
             EventKind::Finished { reason, text, generated_tokens, .. } => {

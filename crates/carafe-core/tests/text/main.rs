@@ -2,6 +2,7 @@
 
 #![cfg(feature = "text")]
 
+mod echo;
 mod fake;
 mod generator;
 mod golden;

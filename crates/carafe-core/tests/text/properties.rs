@@ -108,12 +108,13 @@ fn request() -> impl Strategy<Value = Request> {
     let prompt = prop::collection::vec(0..fake::VOCABULARY_SIZE, 1..20);
     let stop = prop::collection::vec("[ab👋]{1,3}", 0..3);
     (prompt, 1u32..30, sampling(), stop, any::<bool>(), 0u32..6, prop::option::of(0u32..5)).prop_map(
-        |(prompt, max_tokens, sampling, stop, ignore_end_of_text, min_tokens, logprobs)| Request {
+        |(prompt, max_tokens, sampling, stop, ignore_end_of_text, min_tokens, (logprobs, echo))| Request {
             sampling,
             stop,
             ignore_end_of_text,
             min_tokens: min_tokens.min(max_tokens),
             logprobs,
+            echo,
             ..Request::new(Prompt::Tokens(prompt), max_tokens)
         },
     )
@@ -155,6 +156,7 @@ fn step(generator: &mut Generator<Fake>, requests: &BTreeMap<u64, Request>, told
         assert_eq!(told.started, !matches!(event.kind, EventKind::Started { .. }), "it starts once, and first");
         match event.kind {
             EventKind::Started { .. } => told.started = true,
+            EventKind::Prompt { .. } => assert!(request.echo && told.tokens.is_empty(), "the echo comes first"),
             EventKind::Token { id, text, logprobs } => {
                 told.tokens.push(id);
                 told.text.push_str(&text);

@@ -55,7 +55,10 @@ fn a_text_that_cannot_fit_is_refused_before_it_is_encoded() {
 #[test]
 fn zero_max_tokens_are_refused() {
     let (message, parameter) = refusal(|request| request.max_tokens = 0);
-    assert_eq!((message.as_str(), parameter), ("`max_tokens` is 0; it must be at least 1", Some("max_tokens")));
+    assert_eq!(
+        (message.as_str(), parameter),
+        ("`max_tokens` is 0; it must be at least 1, or 0 with `echo`", Some("max_tokens"))
+    );
 }
 
 #[test]
@@ -172,6 +175,7 @@ fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
     assert_eq!(error(long).to_string(), "the model's `max_step` must be 1 to 128, got 129");
     for broken in [
         TextModel { max_step: 0, ..model() },
+        TextModel { max_logits: 0, ..model() },
         TextModel { max_batch: 0, ..model() },
         TextModel { context_length: 0, ..model() },
         TextModel { vocabulary_size: 0, ..model() },

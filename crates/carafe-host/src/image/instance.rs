@@ -67,7 +67,7 @@ impl Instance {
         let result = self.classify_pixels(image, pixels, top);
         self.release(pixels)?;
         let (mut classification, model) = result?;
-        classification.times = ImageTimes { decode, resize, model };
+        classification.times = ImageTimes { decode, resize, model, ..ImageTimes::default() };
         Ok(classification)
     }
 

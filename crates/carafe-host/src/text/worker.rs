@@ -6,13 +6,15 @@
 //! at fault: from then on each runs alone, so that the one that traps alone fails alone.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem::replace;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::instance::{Blueprint, Instance, StepTime};
-use super::{Event, EventKind, Request, TextStats};
+use super::{Event, EventKind, Request, RequestTimes, TextStats};
 use crate::Error;
 
 /// What a handle asks of the worker.
@@ -28,7 +30,7 @@ pub(super) enum Command {
 /// A request on its way to the guest.
 pub(super) struct Submission {
     pub(super) request: Request,
-    pub(super) events: mpsc::UnboundedSender<EventKind>,
+    pub(super) events: mpsc::UnboundedSender<(EventKind, RequestTimes)>,
     /// Told the request's ticket, or why it was refused.
     pub(super) answer: oneshot::Sender<Result<u64, Error>>,
 }
@@ -37,11 +39,17 @@ pub(super) struct Submission {
 struct Running {
     /// `resume` holds the tokens that were delivered.
     request: Request,
-    events: mpsc::UnboundedSender<EventKind>,
+    events: mpsc::UnboundedSender<(EventKind, RequestTimes)>,
     answer: Option<oneshot::Sender<Result<u64, Error>>>,
     /// The guest's own number for it; none while it is in the queue.
     guest_id: Option<u64>,
+    submitted: Instant,
+    times: RequestTimes,
+    /// Whether the guest has begun to work on it.
     started: bool,
+    /// Whether its listener knows.
+    told: bool,
+    echoed: bool,
 }
 
 /// The worker's state.
@@ -98,7 +106,17 @@ impl Worker {
     fn enqueue(&mut self, Submission { request, events, answer }: Submission) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let running = Running { request, events, answer: Some(answer), guest_id: None, started: false };
+        let running = Running {
+            request,
+            events,
+            answer: Some(answer),
+            guest_id: None,
+            submitted: Instant::now(),
+            times: RequestTimes::default(),
+            started: false,
+            told: false,
+            echoed: false,
+        };
         self.running.insert(ticket, running);
         self.queue.push_back(ticket);
     }
@@ -144,8 +162,10 @@ impl Worker {
 
     fn step(&mut self) {
         let Some(instance) = &mut self.instance else { return };
+        let began = Instant::now();
         match instance.step() {
             Ok((events, time)) => {
+                self.note_starts(&events, began);
                 self.count(time);
                 events.into_iter().for_each(|event| self.deliver(event));
             }
@@ -188,12 +208,13 @@ impl Worker {
         };
         let ends = matches!(event.kind, EventKind::Finished(_) | EventKind::Failed(_));
         match &event.kind {
-            // A request that was submitted again has started already.
-            EventKind::Started(_) if std::mem::replace(&mut running.started, true) => return,
+            // A request that was submitted again has told of its start already, and perhaps echoed its prompt.
+            EventKind::Started(_) if replace(&mut running.told, true) => return,
+            EventKind::Prompt(_) if replace(&mut running.echoed, true) => return,
             EventKind::Token(token) => running.request.resume.push(token.id),
             _ => {}
         }
-        let is_heard = running.events.send(event.kind).is_ok();
+        let is_heard = running.events.send((event.kind, running.times)).is_ok();
         if ends {
             self.running.remove(&ticket);
         } else if !is_heard {
@@ -207,7 +228,7 @@ impl Worker {
         // In both cases a receiver that is gone does not want to know.
         match running.answer {
             Some(answer) => drop(answer.send(Err(error))),
-            None => drop(running.events.send(EventKind::Failed(error.to_string()))),
+            None => drop(running.events.send((EventKind::Failed(error.to_string()), running.times))),
         }
     }
 
@@ -221,8 +242,25 @@ impl Worker {
         }
     }
 
-    fn count(&self, time: StepTime) {
+    /// Ends the wait of the requests that the guest has begun to work on in a step.
+    fn note_starts(&mut self, events: &[Event], began: Instant) {
+        let starts = events.iter().filter(|event| matches!(event.kind, EventKind::Started(_)));
+        let ids: Vec<u64> = starts.map(|event| event.request).collect();
+        let is_new = |running: &&mut Running| !running.started && running.guest_id.is_some_and(|id| ids.contains(&id));
+        for running in self.running.values_mut().filter(is_new) {
+            running.started = true;
+            running.times.queue = began.saturating_duration_since(running.submitted);
+        }
+    }
+
+    /// Adds a step's time to the model's, and to that of each request that it worked on.
+    fn count(&mut self, time: StepTime) {
         self.note_memory();
+        for running in self.running.values_mut().filter(|running| running.started) {
+            running.times.steps += 1;
+            running.times.step_time += time.all;
+            running.times.model_time += time.model;
+        }
         self.update_stats(|stats| {
             stats.steps += 1;
             stats.step_time += time.all;

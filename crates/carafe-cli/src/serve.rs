@@ -1,0 +1,135 @@
+//! `carafe serve`: listens at once, loads the models behind it, and serves until it is told to stop.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use carafe_host::{LoadedGraph, Sandbox};
+use carafe_models::ModelFolder;
+use carafe_server::{Models, Server};
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::arguments::Serve;
+use crate::{environment, machine, output};
+use configuration::ServeConfiguration;
+
+mod configuration;
+
+/// Runs the command.
+pub(crate) fn run(options: &Serve) -> Result<ExitCode> {
+    environment::refuse_unknown()?;
+    let configuration = ServeConfiguration::of(options)?;
+    if options.print_config {
+        output::json(&configuration)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
+    let result = runtime.block_on(serve(configuration));
+    // Whatever still runs has been cut off; a model that is being loaded is not waited for.
+    runtime.shutdown_background();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(configuration: ServeConfiguration) -> Result<()> {
+    let listener = listen(configuration.address()).await?;
+    output::line(&format!("listening on http://{}", listener.local_addr()?))?;
+    let server = Server::new(configuration.server.clone());
+    let mut signals = Signals::new()?;
+    let mut failed = load_behind(&server, configuration)?;
+    let mut failure = None;
+    let stop = async {
+        tokio::select! {
+            () = signals.next() => {}
+            Ok(error) = &mut failed => failure = Some(error),
+        }
+    };
+    // The second signal is for whoever does not want to wait.
+    let mut impatient = Signals::new()?;
+    let twice = async {
+        impatient.next().await;
+        impatient.next().await;
+    };
+    tokio::select! {
+        () = server.run(listener, stop) => {}
+        () = twice => tracing::warn!("told to stop twice; running requests are given up"),
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("failed to listen on {address}; `--port` and `--host` choose another address"))
+}
+
+/// Loads the models on a thread of its own and hands them to the server. What is returned resolves if that fails.
+fn load_behind(server: &Server, configuration: ServeConfiguration) -> Result<oneshot::Receiver<anyhow::Error>> {
+    let (failed, failure) = oneshot::channel();
+    let server = server.clone();
+    let load = move || match load(&configuration) {
+        Ok(models) => {
+            server.ready(models);
+            tracing::info!("ready");
+        }
+        // Nobody waits for it if the server has stopped by now.
+        Err(error) => drop(failed.send(error)),
+    };
+    thread::Builder::new().name("carafe-load".to_owned()).spawn(load).context("failed to start a thread")?;
+    Ok(failure)
+}
+
+fn load(configuration: &ServeConfiguration) -> Result<Models> {
+    let folders = folders(configuration)?;
+    let runtime = machine::runtime()?;
+    let mut graphs: Vec<LoadedGraph> = Vec::new();
+    for folder in folders {
+        let loaded = machine::load_folder(&runtime, folder, &configuration.options())?;
+        tracing::info!(model = loaded.name(), "loaded: {}", machine::profile_words(&loaded));
+        graphs.push(loaded);
+    }
+    let (sandbox, limits, queue) = (Sandbox::new()?, configuration.limits(), configuration.server.queue);
+    Ok(Models::start(&sandbox, &graphs, limits, runtime.version(), queue)?)
+}
+
+/// The folders of the models to serve. One that was named must be there and in order; one that was only found may be passed over.
+fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
+    let catalogue = configuration.catalogue();
+    if !configuration.models.is_empty() {
+        return configuration.models.iter().map(|name| Ok(catalogue.find(name)?)).collect();
+    }
+    let mut folders = Vec::new();
+    for (path, folder) in catalogue.list() {
+        match folder {
+            Ok(folder) => folders.push(folder),
+            Err(error) => tracing::warn!("`{}` is not served: {error}", path.display()),
+        }
+    }
+    if folders.is_empty() {
+        let places: Vec<String> = catalogue.places().iter().map(|place| format!("`{}`", place.display())).collect();
+        bail!("there is no model to serve; these places were searched: {}", places.join(", "));
+    }
+    Ok(folders)
+}
+
+/// The signals that end a server: a person's Ctrl-C, and what a service manager sends.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("failed to listen to signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The configuration of a server: every option with what it has come to, checked once.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use carafe_host::Limits;
+use carafe_models::Catalogue;
+use carafe_openvino::{Options, Profile};
+use carafe_server::{ApiKeys, Configuration};
+use serde::{Serialize, Serializer};
+
+use crate::arguments::{LogForm, Serve};
+
+/// What `carafe serve` does, as `--print-config` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ServeConfiguration {
+    host: IpAddr,
+    port: u16,
+    /// Names; every model found if there are none.
+    pub(super) models: Vec<String>,
+    /// Where models are looked for, first to last.
+    model_places: Vec<PathBuf>,
+    #[serde(serialize_with = "as_text")]
+    profile: Profile,
+    /// OpenVINO's choice if there are none.
+    threads: Option<NonZeroU32>,
+    guest_memory_mib: u64,
+    log: LogForm,
+    #[serde(flatten, serialize_with = "server_fields")]
+    pub(super) server: Configuration,
+}
+
+impl ServeConfiguration {
+    /// Checks the options and reads the file of keys.
+    pub(super) fn of(options: &Serve) -> Result<Self> {
+        let running = &options.running;
+        Ok(Self {
+            host: options.host,
+            port: options.port,
+            models: options.model.clone(),
+            model_places: running.places.all(),
+            profile: running.profile,
+            threads: running.threads,
+            guest_memory_mib: running.guest_memory,
+            log: options.log,
+            server: server(options)?,
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+
+    pub(super) fn catalogue(&self) -> Catalogue {
+        Catalogue::new(self.model_places.clone())
+    }
+
+    pub(super) fn options(&self) -> Options {
+        Options { profile: self.profile, threads: self.threads }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits { guest_memory: self.guest_memory_mib << 20, ..Limits::default() }
+    }
+}
+
+fn server(options: &Serve) -> Result<Configuration> {
+    if options.queue.get() > Configuration::MAX_QUEUE {
+        bail!("`--queue` must be 1 to {}, got {}", Configuration::MAX_QUEUE, options.queue);
+    }
+    let mut names = options.model.clone();
+    names.sort();
+    if let Some([name, _]) = names.array_windows().find(|[left, right]| left == right) {
+        bail!("`--model {name}` is given twice");
+    }
+    Ok(Configuration {
+        queue: options.queue,
+        drain: Duration::from_secs(options.drain.into()),
+        request_timeout: Duration::from_secs(options.request_timeout.get().into()),
+        api_keys: options.api_key_file.as_deref().map(api_keys).transpose()?.unwrap_or_default(),
+        cors_origins: options.cors_origin.clone(),
+        log_prompts: options.log_prompts,
+    })
+}
+
+fn api_keys(path: &Path) -> Result<ApiKeys> {
+    let read = || format!("failed to read `{}`", path.display());
+    let text = fs::read_to_string(path).with_context(read)?;
+    ApiKeys::parse(&text).with_context(|| format!("`{}` cannot be used", path.display()))
+}
+
+/// Keys are counted and not shown.
+fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Fields {
+        queue: NonZeroU32,
+        drain_seconds: u64,
+        request_timeout_seconds: u64,
+        api_keys: usize,
+        cors_origins: Vec<String>,
+        log_prompts: bool,
+    }
+    let fields = Fields {
+        queue: server.queue,
+        drain_seconds: server.drain.as_secs(),
+        request_timeout_seconds: server.request_timeout.as_secs(),
+        api_keys: server.api_keys.count(),
+        cors_origins: server.cors_origins.iter().map(ToString::to_string).collect(),
+        log_prompts: server.log_prompts,
+    };
+    fields.serialize(serializer)
+}
+
+fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
+}

@@ -1,0 +1,220 @@
+//! `POST /v1/classify`: says what an image shows.
+#![expect(unused_qualifications, reason = "utoipa's code for parameters")]
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, FromRequest, Multipart, Request, State};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use carafe_host::image::{Classification, Label, Pixels};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::error::ApiError;
+use crate::extract::{MAX_IMAGE, Query, content_type, read, said};
+use crate::openapi::RequestErrors;
+use crate::record::{Record, milliseconds};
+use crate::server::Server;
+
+/// Media types of images; what is sent without a type is judged by its bytes, as all are in the end.
+const IMAGE_TYPES: [&str; 6] =
+    ["image/jpeg", "image/png", "image/bmp", "image/x-ms-bmp", "image/x-bmp", "application/octet-stream"];
+
+/// How an image is to be classified.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ClassifyParameters {
+    /// The model; the first image model if it is not named.
+    model: Option<String>,
+    /// How many labels to answer, 1 to the number of the model's labels; 5 if it is not said.
+    #[param(minimum = 1)]
+    top: Option<u32>,
+    /// Whether to answer the image as the model saw it as well.
+    input: Option<bool>,
+}
+
+impl ClassifyParameters {
+    /// Without the image as the model saw it.
+    pub(crate) fn new(model: Option<String>, top: Option<u32>) -> Self {
+        Self { model, top, input: None }
+    }
+}
+
+/// What an image shows.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ClassifyResponse {
+    model: String,
+    /// `fast` or `exact`.
+    profile: String,
+    /// Width of the decoded image.
+    width: u32,
+    /// Height of the decoded image.
+    height: u32,
+    /// Best first.
+    labels: Vec<LabelScore>,
+    times: ClassifyTimes,
+    /// The most memory that the guest has had.
+    guest_memory_bytes: u64,
+    /// The image as the model saw it, if it was asked for.
+    input: Option<InputPixels>,
+}
+
+/// One label and how probable the model finds it.
+#[derive(Serialize, ToSchema)]
+struct LabelScore {
+    /// Index of the score in the model's output.
+    index: u32,
+    label: String,
+    /// 0 to 1.
+    probability: f32,
+}
+
+/// Times in milliseconds.
+#[derive(Serialize, ToSchema)]
+struct ClassifyTimes {
+    /// Waiting for the images before.
+    queue_ms: f64,
+    /// Reading the file's format, in the sandbox.
+    decode_ms: f64,
+    /// Scaling to the model's size, in the sandbox.
+    resize_ms: f64,
+    /// Running the model and reading its scores.
+    model_ms: f64,
+    /// All of it, since the request's head arrived.
+    total_ms: f64,
+}
+
+/// An image as a model sees it.
+#[derive(Serialize, ToSchema)]
+struct InputPixels {
+    width: u32,
+    height: u32,
+    /// Base64 of red, green and blue of each pixel, row by row.
+    #[schema(content_encoding = "base64")]
+    rgb: String,
+}
+
+/// Says what an image shows.
+///
+/// The image is the body itself, or the part `image` of a form.
+#[utoipa::path(
+    post, path = "/v1/classify", tag = "images", security((), ("key" = [])),
+    params(ClassifyParameters),
+    request_body(content(
+        (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/bmp"),
+        (Vec<u8> = "application/octet-stream"), (ImageForm = "multipart/form-data")
+    )),
+    responses((status = 200, body = ClassifyResponse), RequestErrors)
+)]
+pub(crate) async fn classify(
+    State(server): State<Server>,
+    Extension(record): Extension<Record>,
+    Query(parameters): Query<ClassifyParameters>,
+    request: Request,
+) -> Result<Json<ClassifyResponse>, ApiError> {
+    run(&server, &record, parameters, request).await.map(Json)
+}
+
+/// An image in a form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described, never made")]
+struct ImageForm {
+    /// A JPEG, PNG or BMP file.
+    #[schema(value_type = String, content_media_type = "application/octet-stream")]
+    image: Vec<u8>,
+}
+
+/// Reads an image from a request and classifies it.
+pub(crate) async fn run(
+    server: &Server,
+    record: &Record,
+    parameters: ClassifyParameters,
+    request: Request,
+) -> Result<ClassifyResponse, ApiError> {
+    let models = server.models()?;
+    let served = models.image(parameters.model.as_deref())?;
+    record.note(|facts| facts.model = Some(served.card.id.clone()));
+    let image = image(request).await?;
+    let _place = served.places.take(1)?;
+    let classification = served.model.classify(image.into(), parameters.top.unwrap_or(5)).await?;
+    server.metrics().observe_image(&served.card.id, &classification);
+    record.note(|facts| facts.queue = Some(classification.times.queue));
+    let response = ClassifyResponse::of(served.card.id.clone(), served.card.profile.clone(), &classification, record);
+    let input = parameters.input.unwrap_or_default().then(|| InputPixels::of(&classification.pixels));
+    Ok(ClassifyResponse { input, ..response })
+}
+
+/// Whether a body of this type is taken for an image.
+pub(crate) fn is_image(kind: &str) -> bool {
+    IMAGE_TYPES.contains(&kind)
+}
+
+async fn image(request: Request) -> Result<Bytes, ApiError> {
+    let (kind, _) = content_type(request.headers());
+    match kind.as_str() {
+        kind if is_image(kind) => read(request, MAX_IMAGE).await,
+        "multipart/form-data" => form_image(request).await,
+        other => {
+            let message = format!("an image must be JPEG, PNG or BMP, and `Content-Type` says {}", said(other));
+            Err(ApiError::UnsupportedMediaType { message })
+        }
+    }
+}
+
+/// The part `image` of a form, which must be its only one.
+async fn form_image(request: Request) -> Result<Bytes, ApiError> {
+    let head = request.headers().clone();
+    let body = read(request, MAX_IMAGE).await?;
+    let mut whole = Request::new(Body::from(body));
+    *whole.headers_mut() = head;
+    let invalid = |message: String| ApiError::invalid("image", format!("the form cannot be read: {message}"));
+    let mut form = Multipart::from_request(whole, &()).await.map_err(|error| invalid(error.body_text()))?;
+    let mut image = None;
+    while let Some(part) = form.next_field().await.map_err(|error| invalid(error.body_text()))? {
+        match part.name() {
+            Some("image") if image.is_none() => {
+                image = Some(part.bytes().await.map_err(|error| invalid(error.body_text()))?);
+            }
+            Some("image") => return Err(invalid("it has more than one part `image`".to_owned())),
+            other => {
+                return Err(invalid(format!("it has a part {}; expected `image`", said(other.unwrap_or_default()))));
+            }
+        }
+    }
+    image.ok_or_else(|| invalid("it has no part `image`".to_owned()))
+}
+
+impl ClassifyResponse {
+    fn of(model: String, profile: String, classification: &Classification, record: &Record) -> Self {
+        let times = &classification.times;
+        Self {
+            model,
+            profile,
+            width: classification.width,
+            height: classification.height,
+            labels: classification.labels.iter().map(LabelScore::of).collect(),
+            times: ClassifyTimes {
+                queue_ms: milliseconds(times.queue),
+                decode_ms: milliseconds(times.decode),
+                resize_ms: milliseconds(times.resize),
+                model_ms: milliseconds(times.model),
+                total_ms: milliseconds(record.elapsed()),
+            },
+            guest_memory_bytes: classification.guest_memory,
+            input: None,
+        }
+    }
+}
+
+impl LabelScore {
+    fn of(label: &Label) -> Self {
+        Self { index: label.index, label: label.text.clone(), probability: label.probability }
+    }
+}
+
+impl InputPixels {
+    fn of(pixels: &Pixels) -> Self {
+        Self { width: pixels.width, height: pixels.height, rgb: STANDARD.encode(&pixels.rgb) }
+    }
+}

@@ -1,0 +1,235 @@
+//! The sequences of one request at work: submits them, merges their events, keeps time, and tells the metrics and the record.
+//!
+//! Dropping it ends what still runs, at the end of the model's current step, and frees the request's places.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carafe_host::text::{EventKind, Generation, RequestTimes, TextModel};
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, BoxStream, SelectAll};
+
+use super::plan::Plan;
+use super::response::{RunReport, Usage};
+use crate::admission::Permit;
+use crate::deadline::Deadline;
+use crate::error::ApiError;
+use crate::metrics::TextMeter;
+use crate::models::Served;
+use crate::record::{Record, milliseconds};
+use crate::server::Server;
+
+/// The sequences of one request.
+pub(crate) struct Sequences {
+    events: SelectAll<BoxStream<'static, (usize, EventKind, RequestTimes)>>,
+    sequences: Vec<Sequence>,
+    served: Arc<Served<TextModel>>,
+    /// Sequences of one prompt.
+    best_of: usize,
+    seed: u64,
+    first_token: Option<Duration>,
+    meter: TextMeter,
+    record: Record,
+    deadline: Deadline,
+    _permit: Permit,
+}
+
+impl Sequences {
+    /// Takes the request's places and hands its sequences to the model; all of them are accepted, or none runs.
+    pub(crate) async fn start(
+        server: &Server,
+        served: &Arc<Served<TextModel>>,
+        plan: &Plan,
+        record: Record,
+        deadline: Deadline,
+    ) -> Result<Self, ApiError> {
+        let count = u32::try_from(plan.requests.len()).unwrap_or(u32::MAX);
+        let permit = served.places.take(count)?;
+        let generations =
+            try_join_all(plan.requests.iter().cloned().map(|request| served.model.submit(request))).await?;
+        let meter = server.metrics().of_text_model(&served.card.id);
+        let sequences = generations.iter().map(|_| Sequence::new(meter.clone())).collect();
+        let events = stream::select_all(generations.into_iter().enumerate().map(events_of));
+        let (served, best_of, seed) = (served.clone(), plan.best_of, plan.seed);
+        Ok(Self {
+            events,
+            sequences,
+            served,
+            best_of,
+            seed,
+            first_token: None,
+            meter,
+            record,
+            deadline,
+            _permit: permit,
+        })
+    }
+
+    /// The next event and the number of its sequence; none when all have finished.
+    pub(crate) async fn next(&mut self) -> Result<Option<(usize, EventKind)>, ApiError> {
+        match self.deadline.bound(self.events.next()).await? {
+            Some((_, EventKind::Failed(detail), _)) => Err(ApiError::ModelFailed { detail }),
+            Some((index, event, times)) => {
+                self.note(index, &event, times);
+                Ok(Some((index, event)))
+            }
+            None if self.sequences.iter().all(|sequence| sequence.finish_reason.is_some()) => Ok(None),
+            None => Err(ApiError::Internal { detail: "the model's thread has ended".to_owned() }),
+        }
+    }
+
+    /// Numbers of tokens so far.
+    pub(crate) fn usage(&self) -> Usage {
+        // The sequences of a prompt all read it; it counts once.
+        let prompt_tokens = self.sequences.iter().step_by(self.best_of).map(|sequence| sequence.prompt_tokens).sum();
+        let completion_tokens = self.sequences.iter().map(|sequence| sequence.tokens).sum();
+        Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    }
+
+    /// How the request went so far.
+    pub(crate) fn report(&self) -> RunReport {
+        let times = || self.sequences.iter().map(|sequence| sequence.times);
+        let (steps, model): (Duration, Duration) =
+            (times().map(|times| times.step_time).sum(), times().map(|times| times.model_time).sum());
+        RunReport {
+            seed: self.seed,
+            profile: self.served.card.profile.clone(),
+            context_length: self.served.card.context_length,
+            queue_ms: milliseconds(self.queue()),
+            first_token_ms: self.first_token.map(milliseconds),
+            total_ms: milliseconds(self.record.elapsed()),
+            steps: times().map(|times| times.steps).sum(),
+            sandbox_ms: milliseconds(steps.saturating_sub(model)),
+            model_ms: milliseconds(model),
+            guest_memory_bytes: self.served.model.stats().guest_memory,
+        }
+    }
+
+    /// The wait of the first sequence that started.
+    fn queue(&self) -> Duration {
+        self.sequences.iter().map(|sequence| sequence.times.queue).min().unwrap_or_default()
+    }
+
+    fn note(&mut self, index: usize, event: &EventKind, times: RequestTimes) {
+        if matches!(event, EventKind::Token(_)) && self.first_token.is_none() {
+            let time = self.record.elapsed();
+            self.first_token = Some(time);
+            self.meter.first_token.observe(time.as_secs_f64());
+        }
+        let is_first_of_prompt = index.is_multiple_of(self.best_of);
+        if let Some(sequence) = self.sequences.get_mut(index) {
+            sequence.times = times;
+            sequence.note(event, is_first_of_prompt);
+        }
+    }
+}
+
+impl Drop for Sequences {
+    fn drop(&mut self) {
+        self.meter.duration.observe(self.record.elapsed().as_secs_f64());
+        let (usage, queue, first_token) = (self.usage(), self.queue(), self.first_token);
+        let finish_reason = match self.sequences.iter().find(|sequence| sequence.finish_reason.is_none()) {
+            Some(_) => Some("unfinished"),
+            None => self.sequences.first().and_then(|sequence| sequence.finish_reason),
+        };
+        self.record.note(|facts| {
+            facts.prompt_tokens = Some(usage.prompt_tokens);
+            facts.completion_tokens = Some(usage.completion_tokens);
+            facts.finish_reason = finish_reason;
+            facts.queue = Some(queue);
+            facts.first_token = first_token;
+        });
+    }
+}
+
+/// The events of one generation as a stream, with the sequence's number and its times.
+fn events_of((index, generation): (usize, Generation)) -> BoxStream<'static, (usize, EventKind, RequestTimes)> {
+    let next = move |mut generation: Generation| async move {
+        let event = generation.next().await?;
+        let times = generation.times();
+        Some(((index, event, times), generation))
+    };
+    stream::unfold(generation, next).boxed()
+}
+
+/// What is known of one sequence, and its share of the gauges.
+struct Sequence {
+    meter: TextMeter,
+    stage: Stage,
+    times: RequestTimes,
+    prompt_tokens: u64,
+    tokens: u64,
+    first_token: Option<Instant>,
+    finish_reason: Option<&'static str>,
+}
+
+/// Which gauge a sequence is counted in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Running,
+    Ended,
+}
+
+impl Sequence {
+    fn new(meter: TextMeter) -> Self {
+        meter.waiting.inc();
+        Self {
+            meter,
+            stage: Stage::Waiting,
+            times: RequestTimes::default(),
+            prompt_tokens: 0,
+            tokens: 0,
+            first_token: None,
+            finish_reason: None,
+        }
+    }
+
+    fn note(&mut self, event: &EventKind, is_first_of_prompt: bool) {
+        match event {
+            EventKind::Started(started) => {
+                self.prompt_tokens = started.prompt_tokens.into();
+                self.enter(Stage::Running);
+                if is_first_of_prompt {
+                    self.meter.prompt_tokens.inc_by(self.prompt_tokens);
+                }
+            }
+            EventKind::Token(_) => {
+                self.tokens += 1;
+                self.first_token.get_or_insert_with(Instant::now);
+                self.meter.generation_tokens.inc();
+            }
+            EventKind::Finished(finished) => {
+                self.finish_reason = Some(super::choice::finish_reason(finished.reason));
+                self.observe_tokens();
+                self.enter(Stage::Ended);
+            }
+            EventKind::Prompt(_) | EventKind::Failed(_) => {}
+        }
+    }
+
+    /// The mean time of the tokens after the first; nothing if there are none.
+    fn observe_tokens(&self) {
+        if let (Some(first), Some(later)) = (self.first_token, self.tokens.checked_sub(1).filter(|later| *later > 0)) {
+            self.meter.output_token.observe(first.elapsed().as_secs_f64() / later as f64);
+        }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        for (of, change) in [(self.stage, -1), (stage, 1)] {
+            match of {
+                Stage::Waiting => self.meter.waiting.inc_by(change),
+                Stage::Running => self.meter.running.inc_by(change),
+                Stage::Ended => 0,
+            };
+        }
+        self.stage = stage;
+    }
+}
+
+impl Drop for Sequence {
+    fn drop(&mut self) {
+        self.enter(Stage::Ended);
+    }
+}

@@ -1,0 +1,130 @@
+//! An answer token by token: server-sent events as OpenAI's clients expect them.
+//!
+//! A task of its own runs the sequences and holds their places, and hands chunks to the connection through a short channel. A client that
+//! leaves closes the channel, which ends the task at once; one that does not read fills it, and then the request's deadline ends the task.
+//! Either way the places are free again, whatever becomes of the connection.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::http::{HeaderName, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use carafe_host::text::EventKind;
+use futures_util::stream;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::choice::Pieces;
+use super::plan::Plan;
+use super::response::{CompletionChoice, CompletionResponse, Head, RunReport, Usage};
+use super::sequences::Sequences;
+use crate::deadline::Deadline;
+use crate::error::ApiError;
+use crate::record::Record;
+
+/// How often a comment is sent where there is nothing else to say, so that proxies do not think the connection dead.
+const PING: Duration = Duration::from_secs(15);
+
+/// Chunks that may wait for the connection.
+const BACKLOG: usize = 64;
+
+/// What ends every stream of OpenAI's API.
+const DONE: &str = "[DONE]";
+
+/// Starts the task, and answers with what it sends.
+pub(crate) fn respond(sequences: Sequences, plan: &Plan, head: Head, record: Record, deadline: Deadline) -> Response {
+    let (sender, receiver) = mpsc::channel(BACKLOG);
+    let pieces = plan.requests.iter().map(|_| Pieces::new(plan.logprobs)).collect();
+    let writer = Writer { sender, head, pieces, include_usage: plan.include_usage, record, deadline };
+    tokio::spawn(writer.run(sequences));
+    let next = |mut receiver: mpsc::Receiver<Event>| async {
+        let event = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(event), receiver))
+    };
+    let sse = Sse::new(stream::unfold(receiver, next)).keep_alive(KeepAlive::new().interval(PING).text("ping"));
+    // nginx holds answers back unless it is told not to.
+    ([(header::CACHE_CONTROL, "no-cache"), (HeaderName::from_static("x-accel-buffering"), "no")], sse).into_response()
+}
+
+/// Why nothing more is sent.
+enum Stopped {
+    /// The client has left.
+    ClientLeft,
+    /// The request failed.
+    Failed(ApiError),
+}
+
+impl From<ApiError> for Stopped {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Makes chunks of events and sends them.
+struct Writer {
+    sender: mpsc::Sender<Event>,
+    head: Head,
+    /// One for each sequence.
+    pieces: Vec<Pieces>,
+    include_usage: bool,
+    record: Record,
+    deadline: Deadline,
+}
+
+impl Writer {
+    async fn run(mut self, mut sequences: Sequences) {
+        let result = self.send_all(&mut sequences).await;
+        // The record learns the outcome, and the places are free, before the client hears of the end.
+        drop(sequences);
+        if let Err(Stopped::Failed(error)) = &result {
+            self.record.note_error(error);
+            let _: Result<(), Stopped> = self.send(&error.body(self.record.request_id())).await;
+        }
+        if !matches!(result, Err(Stopped::ClientLeft)) {
+            // Whoever has left by now does not miss it.
+            let _ = self.sender.send(Event::default().data(DONE)).await;
+        }
+    }
+
+    async fn send_all(&mut self, sequences: &mut Sequences) -> Result<(), Stopped> {
+        let sender = self.sender.clone();
+        loop {
+            let next = tokio::select! {
+                next = sequences.next() => next?,
+                () = sender.closed() => return Err(Stopped::ClientLeft),
+            };
+            let Some((index, event)) = next else { break };
+            self.send_event(index, event).await?;
+        }
+        let usage = self.include_usage.then(|| sequences.usage());
+        self.send_chunk(Vec::new(), usage, Some(sequences.report())).await
+    }
+
+    async fn send_event(&mut self, index: usize, event: EventKind) -> Result<(), Stopped> {
+        match self.pieces.get_mut(index).and_then(|pieces| pieces.take(event)) {
+            Some(piece) => self.send_chunk(vec![piece.into_choice(index)], None, None).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send_chunk(
+        &mut self,
+        choices: Vec<CompletionChoice>,
+        usage: Option<Usage>,
+        carafe: Option<RunReport>,
+    ) -> Result<(), Stopped> {
+        let usage = self.include_usage.then_some(usage);
+        let chunk = CompletionResponse { head: self.head.clone(), choices, usage, carafe };
+        self.send(&chunk).await
+    }
+
+    async fn send(&mut self, body: &impl Serialize) -> Result<(), Stopped> {
+        let failed = |error: axum::Error| Stopped::Failed(ApiError::Internal { detail: error.to_string() });
+        let event = Event::default().json_data(body).map_err(failed)?;
+        match self.deadline.bound(self.sender.send(event)).await? {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Stopped::ClientLeft),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! How long a request may take: until its own time is up, or until the server cuts off what still runs.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::ApiError;
+use crate::server::{Phase, Server};
+
+/// The end of a request's time.
+#[derive(Clone, Debug)]
+pub(crate) struct Deadline {
+    at: Instant,
+    limit: Duration,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Deadline {
+    /// The deadline of a request that starts now.
+    pub(crate) fn starting_now(server: &Server) -> Self {
+        let limit = server.configuration().request_timeout;
+        Self { at: Instant::now() + limit, limit, phase: server.phase() }
+    }
+
+    /// Waits for `work`, but no longer than there is time.
+    pub(crate) async fn bound<T>(&mut self, work: impl Future<Output = T>) -> Result<T, ApiError> {
+        tokio::select! {
+            result = work => Ok(result),
+            () = sleep_until(self.at) => Err(ApiError::Timeout { limit: self.limit }),
+            // A server that is gone cuts off as well.
+            _ = self.phase.wait_for(|phase| *phase == Phase::Cutting) => Err(ApiError::Draining),
+        }
+    }
+}

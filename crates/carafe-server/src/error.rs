@@ -1,0 +1,224 @@
+//! Every error that a client may meet: its status, and OpenAI's words for it.
+//!
+//! An [`ApiError`] becomes a response without a body; `record`, which knows the request's id, writes the body. In a stream the same
+//! body is an event. What only concerns whoever runs the server stays in the log: see [`ApiError::detail`].
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use carafe_host::image::ImageError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A request that is not answered as its client wished.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Something in the request is not as it must be.
+    #[error("{message}")]
+    Invalid {
+        /// The field, parameter or part at fault.
+        param: Option<String>,
+        code: Option<&'static str>,
+        message: String,
+    },
+    #[error("an API key is needed, as `Authorization: Bearer KEY`, and the one given, if any, is not known here")]
+    InvalidKey,
+    #[error("pages of `{origin}` may not use this server; allow it with `--cors-origin {origin}`")]
+    ForbiddenOrigin { origin: String },
+    #[error("there is no model `{name}`; there are: {known}")]
+    UnknownModel { name: String, known: String },
+    #[error("there is nothing at `{path}`; `/openapi.json` lists what there is")]
+    UnknownRoute { path: String },
+    #[error("`{method}` is not possible at `{path}`; the header `Allow` says what is")]
+    MethodNotAllowed { method: String, path: String },
+    #[error("the body is larger than {limit} bytes, the most that is taken here")]
+    BodyTooLarge { limit: usize },
+    #[error("{message}")]
+    ImageTooLarge { message: String },
+    #[error("{message}")]
+    UnsupportedMediaType { message: String },
+    #[error("{wanted} of the model's {places} places are needed, and fewer are free; try again a little later")]
+    QueueFull { wanted: u32, places: u32 },
+    #[error("the models are still being loaded; `/readyz` tells when they are")]
+    NotReady,
+    #[error("the server is shutting down")]
+    Draining,
+    #[error("the request took longer than the {} s that one may take here", .limit.as_secs_f64())]
+    Timeout { limit: Duration },
+    #[error("the model failed over this request and ended it; others are not affected. The server's log says why")]
+    ModelFailed { detail: String },
+    #[error("the server failed; its log has the details under this request's id")]
+    Internal { detail: String },
+}
+
+impl ApiError {
+    /// A field that is not as it must be.
+    pub(crate) fn invalid(param: &str, message: impl Into<String>) -> Self {
+        Self::Invalid { param: Some(param.to_owned()), code: None, message: message.into() }
+    }
+
+    /// Something that this server does not do.
+    pub(crate) fn unsupported(param: &str, message: impl Into<String>) -> Self {
+        Self::Invalid { param: Some(param.to_owned()), code: Some("unsupported"), message: message.into() }
+    }
+
+    /// The status of a response that is this error.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::InvalidKey => StatusCode::UNAUTHORIZED,
+            Self::ForbiddenOrigin { .. } => StatusCode::FORBIDDEN,
+            Self::UnknownModel { .. } | Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge { .. } | Self::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotReady | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::ModelFailed { .. } | Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What the log says beside the client's message.
+    pub(crate) fn detail(&self) -> Option<&str> {
+        match self {
+            Self::ModelFailed { detail } | Self::Internal { detail } => Some(detail),
+            _ => None,
+        }
+    }
+
+    /// The error as it is sent, in the answer to the request of this id.
+    pub(crate) fn body(&self, request_id: &str) -> ErrorBody {
+        ErrorBody {
+            error: ErrorObject {
+                message: self.to_string(),
+                kind: self.kind().to_owned(),
+                param: self.param().map(str::to_owned),
+                code: self.code().map(str::to_owned),
+                request_id: request_id.to_owned(),
+            },
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::InvalidKey => "authentication_error",
+            Self::ForbiddenOrigin { .. } => "permission_error",
+            Self::QueueFull { .. } => "rate_limit_error",
+            error if error.status().is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    fn param(&self) -> Option<&str> {
+        match self {
+            Self::Invalid { param, .. } => param.as_deref(),
+            Self::UnknownModel { .. } => Some("model"),
+            Self::ImageTooLarge { .. } => Some("image"),
+            _ => None,
+        }
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Invalid { code, .. } => return *code,
+            Self::InvalidKey => "invalid_api_key",
+            Self::ForbiddenOrigin { .. } => "forbidden_origin",
+            Self::UnknownModel { .. } => "model_not_found",
+            Self::UnknownRoute { .. } => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::ImageTooLarge { .. } => "image_too_large",
+            Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+            Self::QueueFull { .. } => "queue_full",
+            Self::NotReady => "not_ready",
+            Self::Draining => "draining",
+            Self::Timeout { .. } => "timeout",
+            Self::ModelFailed { .. } => "model_failed",
+            Self::Internal { .. } => "internal",
+        })
+    }
+
+    /// Headers that tell a client what to do next.
+    fn headers(&self) -> Option<(header::HeaderName, HeaderValue)> {
+        match self {
+            Self::QueueFull { .. } | Self::NotReady | Self::Draining => {
+                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+            }
+            // OpenAI's clients repeat a request that timed out, unless this header tells them that it would again.
+            Self::Timeout { .. } => {
+                Some((header::HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")))
+            }
+            Self::InvalidKey => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.headers_mut().extend(self.headers());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<carafe_host::Error> for ApiError {
+    fn from(error: carafe_host::Error) -> Self {
+        use carafe_host::Error;
+        match error {
+            Error::Request(refusal) => {
+                // `max_tokens` is checked against zero before; what the guest has against it is the model's context.
+                let too_long = refusal.parameter.as_deref() == Some("max_tokens");
+                let code = too_long.then_some("context_length_exceeded");
+                Self::Invalid { param: refusal.parameter, code, message: refusal.message }
+            }
+            Error::Image(refusal) => refusal.into(),
+            Error::Trap(detail) => Self::ModelFailed { detail },
+            other => Self::Internal { detail: chain(&other) },
+        }
+    }
+}
+
+impl From<ImageError> for ApiError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::InvalidImage(message) => Self::invalid("image", message),
+            ImageError::TooLarge(message) => Self::ImageTooLarge { message },
+            ImageError::Unsupported(message) => Self::UnsupportedMediaType { message },
+            ImageError::InvalidArgument(message) => Self::invalid("top", message),
+            ImageError::Model(detail) => Self::ModelFailed { detail },
+        }
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// An error as OpenAI's API shapes it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    error: ErrorObject,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorObject {
+    /// For people: what was wrong, what was expected, what to do.
+    message: String,
+    /// The family of the error.
+    #[serde(rename = "type")]
+    #[schema(example = "invalid_request_error")]
+    kind: String,
+    /// The field or parameter at fault.
+    param: Option<String>,
+    /// The error's name, for programs.
+    code: Option<String>,
+    /// Also in the header `x-request-id` and in the server's log.
+    request_id: String,
+}

@@ -1,0 +1,123 @@
+//! `POST /infer`: the simple door. A text or an image goes in as it is, and what the body is says what is done with it.
+#![expect(unused_qualifications, reason = "utoipa's code for parameters")]
+
+use axum::Json;
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::classify::{self, ClassifyParameters, ClassifyResponse};
+use crate::completions::{self, CompletionRequest, CompletionResponse, PromptField, RunReport, Usage};
+use crate::deadline::Deadline;
+use crate::error::ApiError;
+use crate::extract::{MAX_TEXT, Query, content_type, read, said};
+use crate::openapi::RequestErrors;
+use crate::record::Record;
+use crate::server::Server;
+
+/// Tokens that a text is continued by if it is not said.
+const DEFAULT_MAX_TOKENS: u32 = 64;
+
+/// The few things that can be said besides the body.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InferParameters {
+    /// The model; the first of the task if it is not named.
+    model: Option<String>,
+    /// Text: how many tokens to generate at most; 64 if it is not said.
+    #[param(minimum = 1)]
+    max_tokens: Option<u32>,
+    /// Image: how many labels to answer; 5 if it is not said.
+    #[param(minimum = 1)]
+    top: Option<u32>,
+}
+
+/// The continuation of a text.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct InferTextResponse {
+    model: String,
+    text: String,
+    /// `stop` or `length`.
+    finish_reason: Option<&'static str>,
+    usage: Option<Usage>,
+    carafe: Option<RunReport>,
+}
+
+/// A text's continuation or an image's labels.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described, never made")]
+enum InferResponse {
+    Text(InferTextResponse),
+    Image(ClassifyResponse),
+}
+
+/// Continues a text or classifies an image, whichever the body is.
+#[utoipa::path(
+    post, path = "/infer", tag = "server", security((), ("key" = [])),
+    params(InferParameters),
+    request_body(content(
+        (String = "text/plain"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/bmp"),
+        (Vec<u8> = "application/octet-stream")
+    )),
+    responses((status = 200, body = InferResponse), RequestErrors)
+)]
+pub(crate) async fn infer(
+    State(server): State<Server>,
+    Extension(record): Extension<Record>,
+    Extension(deadline): Extension<Deadline>,
+    Query(parameters): Query<InferParameters>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (kind, _) = content_type(request.headers());
+    match kind.as_str() {
+        "text/plain" => {
+            let body = completion(&server, parameters, text(request).await?)?;
+            let response = completions::complete(&server, &record, &deadline, body).await?;
+            Ok(Json(InferTextResponse::of(response)).into_response())
+        }
+        kind if classify::is_image(kind) => {
+            let parameters = ClassifyParameters::new(parameters.model, parameters.top);
+            Ok(Json(classify::run(&server, &record, parameters, request).await?).into_response())
+        }
+        other => {
+            let message =
+                format!("a text must be `text/plain`, an image JPEG, PNG or BMP; `Content-Type` says {}", said(other));
+            Err(ApiError::UnsupportedMediaType { message })
+        }
+    }
+}
+
+async fn text(request: Request) -> Result<String, ApiError> {
+    let body = read(request, MAX_TEXT).await?;
+    String::from_utf8(body.into()).map_err(|error| {
+        let position = error.utf8_error().valid_up_to();
+        ApiError::invalid("prompt", format!("the text is not UTF-8: byte {position} begins no character"))
+    })
+}
+
+fn completion(server: &Server, parameters: InferParameters, prompt: String) -> Result<CompletionRequest, ApiError> {
+    let served = server.models()?.text(parameters.model.as_deref())?;
+    Ok(CompletionRequest {
+        model: served.card.id.clone(),
+        prompt: Some(PromptField::Text(prompt)),
+        max_tokens: Some(parameters.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS)),
+        ..CompletionRequest::default()
+    })
+}
+
+impl InferTextResponse {
+    fn of(response: CompletionResponse) -> Self {
+        let choice = response.choices.into_iter().next();
+        let (text, finish_reason) = choice.map_or_else(Default::default, |choice| (choice.text, choice.finish_reason));
+        Self {
+            model: response.head.model,
+            text,
+            finish_reason,
+            usage: response.usage.flatten(),
+            carafe: response.carafe,
+        }
+    }
+}

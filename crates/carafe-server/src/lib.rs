@@ -1,0 +1,39 @@
+//! Carafe over HTTP: OpenAI's completions API, image classification, metrics and the web page.
+//!
+//! - [`Server`]: made from a [`Configuration`], given its [`Models`] when they are loaded, run on a listener
+//! - `app`: the routes and what stands before them (keys, origins, the record of each request)
+//! - `completions`, `classify`, `infer`, `catalogue`, `health`: the routes' handlers
+//! - `admission`, `deadline`: how many requests are taken, and how long each may take
+//! - `record`, `metrics`: what is told of a request afterwards
+//!
+//! Limits that are not options: a JSON body of 4 MiB, an image of 20 MiB, 1024 connections, 30 s for the head of a request.
+//!
+//! Nothing is computed here: tokens and pixels are the guests' business, behind `carafe-host`. This crate knows no files but what it
+//! embeds, and no environment.
+
+mod admission;
+mod app;
+mod catalogue;
+mod classify;
+mod completions;
+mod configuration;
+mod deadline;
+mod error;
+mod extract;
+mod health;
+mod infer;
+mod keys;
+mod metrics;
+mod models;
+mod openapi;
+mod origin;
+mod page;
+mod random;
+mod record;
+mod run;
+mod server;
+
+pub use configuration::{Configuration, Origin, OriginError};
+pub use keys::{ApiKeys, KeyError};
+pub use models::Models;
+pub use server::Server;

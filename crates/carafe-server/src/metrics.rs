@@ -1,0 +1,239 @@
+//! The server's figures, as OpenMetrics text.
+//!
+//! Names are OpenTelemetry's for HTTP and for generative models, and vLLM's after `carafe_` where those have none; `docs/metrics.md`
+//! explains each. Handlers count what they see. What a guest counts itself is copied when the figures are asked for.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::Method;
+use carafe_host::image::Classification;
+use carafe_host::text::TextStats;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+
+use crate::models::Models;
+
+/// Bounds of histograms in seconds: from a tenth of a step of a small model to a long request.
+const BUCKETS: [f64; 17] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// Methods with a label of their own; OpenTelemetry counts all others together, since clients may invent any.
+const METHODS: [Method; 9] = [
+    Method::CONNECT,
+    Method::DELETE,
+    Method::GET,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::POST,
+    Method::PUT,
+    Method::TRACE,
+];
+
+type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Every figure, and the registry that prints them.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Seconds<HttpLabels>,
+    text: TextMetrics,
+    image_seconds: Seconds<PartLabels>,
+    guests: Mutex<GuestMetrics>,
+}
+
+/// What is counted of requests to text models.
+#[derive(Clone)]
+struct TextMetrics {
+    first_token: Seconds<GenAiLabels>,
+    output_token: Seconds<GenAiLabels>,
+    duration: Seconds<GenAiLabels>,
+    running: Family<ModelLabels, Gauge>,
+    waiting: Family<ModelLabels, Gauge>,
+    prompt_tokens: Family<ModelLabels, Counter>,
+    generation_tokens: Family<ModelLabels, Counter>,
+}
+
+/// What guests count, copied when it is asked for.
+struct GuestMetrics {
+    steps: Family<ModelLabels, Counter>,
+    step_seconds: Family<PartLabels, Counter<f64, AtomicU64>>,
+    memory: Family<ModelLabels, Gauge>,
+    replacements: Family<ModelLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HttpLabels {
+    http_request_method: String,
+    http_route: String,
+    http_response_status_code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GenAiLabels {
+    gen_ai_request_model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabels {
+    model: String,
+    part: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let to = &mut registry;
+        let requests =
+            register(to, "http_server_request_duration_seconds", "Requests by status, and their time", seconds());
+        let text = TextMetrics::register(to);
+        let image_seconds = register(to, "carafe_image_seconds", "Parts of a classification", seconds());
+        let guests = Mutex::new(GuestMetrics::register(to));
+        Self { registry, requests, text, image_seconds, guests }
+    }
+}
+
+impl TextMetrics {
+    fn register(to: &mut Registry) -> Self {
+        let first = "From a request's arrival to its first token";
+        let after = "Time per token after the first, of one sequence";
+        let whole = "From a request's arrival to its last token";
+        Self {
+            first_token: register(to, "gen_ai_server_time_to_first_token_seconds", first, seconds()),
+            output_token: register(to, "gen_ai_server_time_per_output_token_seconds", after, seconds()),
+            duration: register(to, "gen_ai_server_request_duration_seconds", whole, seconds()),
+            running: register(to, "carafe_num_requests_running", "Sequences being generated", Family::default()),
+            waiting: register(to, "carafe_num_requests_waiting", "Sequences waiting", Family::default()),
+            prompt_tokens: register(to, "carafe_prompt_tokens", "Tokens of prompts", Family::default()),
+            generation_tokens: register(to, "carafe_generation_tokens", "Tokens generated", Family::default()),
+        }
+    }
+}
+
+impl GuestMetrics {
+    fn register(to: &mut Registry) -> Self {
+        let memory = "Most linear memory that the model's guest has had";
+        let replacements = "Guests replaced after a trap";
+        Self {
+            steps: register(to, "carafe_steps", "Steps of the model's guest", Family::default()),
+            step_seconds: register(to, "carafe_step_seconds", "Time of those steps by part", Family::default()),
+            memory: register(to, "carafe_guest_memory_bytes", memory, Family::default()),
+            replacements: register(to, "carafe_guest_replacements", replacements, Family::default()),
+        }
+    }
+
+    fn copy(&self, model: &str, stats: &TextStats) {
+        let labels = labels(model);
+        raise(&self.steps.get_or_create(&labels), stats.steps);
+        raise(&self.replacements.get_or_create(&labels), stats.replaced);
+        self.memory.get_or_create(&labels).set(stats.guest_memory.cast_signed());
+        let sandbox = stats.step_time.saturating_sub(stats.model_time);
+        for (part, time) in [("sandbox", sandbox), ("model", stats.model_time)] {
+            let counter = self.step_seconds.get_or_create(&part_labels(model, part));
+            counter.inc_by((time.as_secs_f64() - counter.get()).max(0.0));
+        }
+    }
+}
+
+impl Metrics {
+    /// All figures as OpenMetrics text; models that are not loaded yet have none.
+    pub(crate) fn text(&self, models: Option<&Models>) -> String {
+        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        for served in models.into_iter().flat_map(Models::texts) {
+            let model = &served.card.id;
+            guests.copy(model, &served.model.stats());
+            // A model that has done nothing yet is seen to have done nothing.
+            for gauge in [&self.text.running, &self.text.waiting] {
+                drop(gauge.get_or_create(&labels(model)));
+            }
+            for counter in [&self.text.prompt_tokens, &self.text.generation_tokens] {
+                drop(counter.get_or_create(&labels(model)));
+            }
+        }
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn observe_request(&self, method: &str, route: &str, status: u16, time: Duration) {
+        let method = METHODS.iter().map(Method::as_str).find(|known| *known == method).unwrap_or("_OTHER");
+        let labels = HttpLabels {
+            http_request_method: method.to_owned(),
+            http_route: route.to_owned(),
+            http_response_status_code: status,
+        };
+        self.requests.get_or_create(&labels).observe(time.as_secs_f64());
+    }
+
+    /// Counts a classified image.
+    pub(crate) fn observe_image(&self, model: &str, classification: &Classification) {
+        let times = &classification.times;
+        for (part, time) in [("decode", times.decode), ("resize", times.resize), ("model", times.model)] {
+            self.image_seconds.get_or_create(&part_labels(model, part)).observe(time.as_secs_f64());
+        }
+        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        guests.memory.get_or_create(&labels(model)).set(classification.guest_memory.cast_signed());
+    }
+
+    /// The figures of one text model, for a request to count in.
+    pub(crate) fn of_text_model(&self, model: &str) -> TextMeter {
+        let (labels, gen_ai) = (labels(model), GenAiLabels { gen_ai_request_model: model.to_owned() });
+        let text = &self.text;
+        TextMeter {
+            first_token: text.first_token.get_or_create_owned(&gen_ai),
+            output_token: text.output_token.get_or_create_owned(&gen_ai),
+            duration: text.duration.get_or_create_owned(&gen_ai),
+            running: text.running.get_or_create_owned(&labels),
+            waiting: text.waiting.get_or_create_owned(&labels),
+            prompt_tokens: text.prompt_tokens.get_or_create_owned(&labels),
+            generation_tokens: text.generation_tokens.get_or_create_owned(&labels),
+        }
+    }
+}
+
+/// The figures of one text model.
+#[derive(Clone)]
+pub(crate) struct TextMeter {
+    pub(crate) first_token: Histogram,
+    pub(crate) output_token: Histogram,
+    pub(crate) duration: Histogram,
+    pub(crate) running: Gauge,
+    pub(crate) waiting: Gauge,
+    pub(crate) prompt_tokens: Counter,
+    pub(crate) generation_tokens: Counter,
+}
+
+fn register<M: Metric + Clone>(to: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    to.register(name, help, metric.clone());
+    metric
+}
+
+fn seconds<L: Clone + Eq + std::hash::Hash>() -> Seconds<L> {
+    Family::new_with_constructor(|| Histogram::new(BUCKETS))
+}
+
+fn labels(model: &str) -> ModelLabels {
+    ModelLabels { model: model.to_owned() }
+}
+
+fn part_labels(model: &str, part: &'static str) -> PartLabels {
+    PartLabels { model: model.to_owned(), part }
+}
+
+/// Raises a counter to what was counted elsewhere.
+fn raise(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}

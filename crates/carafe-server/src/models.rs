@@ -1,0 +1,107 @@
+//! The models that are served, each with its guest and its places.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use carafe_host::image::ImageModel;
+use carafe_host::text::TextModel;
+use carafe_host::{Error, Limits, LoadedGraph, Sandbox};
+use carafe_models::Task;
+
+use crate::admission::Places;
+use crate::catalogue::ModelCard;
+use crate::error::ApiError;
+
+/// Every model that is served, running.
+pub struct Models {
+    text: Vec<Arc<Served<TextModel>>>,
+    image: Vec<Arc<Served<ImageModel>>>,
+}
+
+/// One model.
+pub(crate) struct Served<M> {
+    pub(crate) card: ModelCard,
+    pub(crate) model: M,
+    pub(crate) places: Places,
+    /// What a text begins with; text models only.
+    pub(crate) end_of_text: Option<u32>,
+}
+
+impl Models {
+    /// Opens a guest for each of the graphs. The first model of a task is that of requests that name none.
+    ///
+    /// `openvino` is the version of the library that loaded them, `queue` the number of places of each.
+    ///
+    /// # Errors
+    /// Those of [`TextModel::start`] and [`ImageModel::start`], and of reading a certificate.
+    pub fn start(
+        sandbox: &Sandbox,
+        graphs: &[LoadedGraph],
+        limits: Limits,
+        openvino: &str,
+        queue: NonZeroU32,
+    ) -> Result<Self, Error> {
+        let (mut text, mut image) = (Vec::new(), Vec::new());
+        for graph in graphs {
+            let (card, places) = (ModelCard::of(graph, openvino)?, Places::new(queue.get()));
+            match graph.folder().manifest().task {
+                Task::TextGeneration => {
+                    let end_of_text = graph.text()?.0.end_of_text.first().copied();
+                    let model = TextModel::start(sandbox, graph, limits)?;
+                    text.push(Arc::new(Served { card, model, places, end_of_text }));
+                }
+                Task::ImageClassification => {
+                    let model = ImageModel::start(sandbox, graph, limits)?;
+                    image.push(Arc::new(Served { card, model, places, end_of_text: None }));
+                }
+            }
+        }
+        Ok(Self { text, image })
+    }
+
+    /// The text model of this name, or the first one.
+    pub(crate) fn text(&self, name: Option<&str>) -> Result<&Arc<Served<TextModel>>, ApiError> {
+        self.find(&self.text, name, Task::TextGeneration)
+    }
+
+    /// The image model of this name, or the first one.
+    pub(crate) fn image(&self, name: Option<&str>) -> Result<&Arc<Served<ImageModel>>, ApiError> {
+        self.find(&self.image, name, Task::ImageClassification)
+    }
+
+    /// The text models.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Arc<Served<TextModel>>> {
+        self.text.iter()
+    }
+
+    /// What there is to say of each model, text models first.
+    pub(crate) fn cards(&self) -> impl Iterator<Item = &ModelCard> {
+        let text = self.text.iter().map(|served| &served.card);
+        text.chain(self.image.iter().map(|served| &served.card))
+    }
+
+    /// The error of a name that no model has.
+    pub(crate) fn unknown(&self, name: &str) -> ApiError {
+        let known: Vec<String> = self.cards().map(|card| format!("`{}`", card.id)).collect();
+        ApiError::UnknownModel { name: name.to_owned(), known: known.join(", ") }
+    }
+
+    fn find<'a, M>(
+        &self,
+        models: &'a [Arc<Served<M>>],
+        name: Option<&str>,
+        task: Task,
+    ) -> Result<&'a Arc<Served<M>>, ApiError> {
+        let found = models.iter().find(|served| name.is_none_or(|name| served.card.id == name));
+        found.ok_or_else(|| match name {
+            Some(name) if self.cards().any(|card| card.id == name) => {
+                ApiError::invalid("model", format!("`{name}` does not do {}; `/v1/models` tells which do", task.name()))
+            }
+            Some(name) => self.unknown(name),
+            None => ApiError::UnknownModel {
+                name: format!("of the task {}", task.name()),
+                known: self.unknown("").to_string(),
+            },
+        })
+    }
+}

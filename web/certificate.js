@@ -1,0 +1,43 @@
+// A model's certificate and profile in words.
+
+/** References by their name in the certificate. */
+const REFERENCES = {
+  float64: "a reference that computes the same weights in 64 bits",
+  faithful: "a reference that follows the source file operation by operation",
+  litert: "LiteRT on the source file",
+};
+
+/** Sentences on what the conversion proved. */
+export function certificateSentences({ passed, openvino, comparisons }) {
+  const verdict = passed ? "Every gate was passed" : "Not every gate was passed";
+  return [`${verdict}, with OpenVINO ${version(openvino)}.`, ...comparisons.map(comparisonSentence)];
+}
+
+function comparisonSentence({ name, max_error: error, limit, argmax_agreement: agreement }) {
+  const allowed = limit === null ? "reported, not judged" : `at most ${number(limit)} allowed`;
+  const same = agreement === null ? "" : `; the same best answer in ${(agreement * 100).toFixed(1)} % of the cases`;
+  return `${subject(name)}: off by ${number(error)} at most (${allowed})${same}.`;
+}
+
+function subject(name) {
+  const [profile, reference] = name.split("_against_");
+  if (!reference) return name.replaceAll("_", " ");
+  const who = profile === "litert" ? "LiteRT itself" : `Profile ${profile}`;
+  return `${who} against ${REFERENCES[reference] ?? reference}`;
+}
+
+/** What a model's profile means on this machine. */
+export function profileSentence({ profile, properties, openvino }) {
+  const precision = properties.INFERENCE_PRECISION_HINT ?? "unknown";
+  const cache = properties.KV_CACHE_PRECISION ?? "none";
+  const meaning =
+    profile === "exact" ? "32-bit floats throughout" : "the precision that OpenVINO picks for this processor";
+  return (
+    `Profile ${profile}: ${meaning}. Here that is ${precision} activations, a ${cache} cache and ` +
+    `${properties.INFERENCE_NUM_THREADS} threads, by OpenVINO ${version(openvino)}.`
+  );
+}
+
+const version = (text) => text.split("-")[0];
+
+const number = (value) => (value === 0 ? "0" : value.toPrecision(2));
