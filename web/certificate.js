@@ -2,9 +2,20 @@
 
 /** References by their name in the certificate. */
 const REFERENCES = {
+  exact: "profile exact",
   float64: "a reference that computes the same weights in 64 bits",
   faithful: "a reference that follows the source file operation by operation",
   litert: "LiteRT on the source file",
+  litert_pictures: "LiteRT on the sample pictures",
+};
+
+/** What is compared, by its name in the certificate. */
+const SUBJECTS = {
+  exact: "Profile exact",
+  fast: "Profile fast",
+  litert: "LiteRT itself",
+  litert_reference_kernels: "LiteRT's reference kernels",
+  litert_undelegated_kernels: "LiteRT's plain kernels",
 };
 
 /** Sentences on what the conversion proved. */
@@ -20,10 +31,9 @@ function comparisonSentence({ name, max_error: error, limit, argmax_agreement: a
 }
 
 function subject(name) {
-  const [profile, reference] = name.split("_against_");
-  if (!reference) return name.replaceAll("_", " ");
-  const who = profile === "litert" ? "LiteRT itself" : `Profile ${profile}`;
-  return `${who} against ${REFERENCES[reference] ?? reference}`;
+  if (name === "exact_step_by_step") return "Profile exact, token by token against all at once";
+  const [who, reference] = name.split("_against_");
+  return `${SUBJECTS[who] ?? who} against ${REFERENCES[reference] ?? reference}`;
 }
 
 /** What a model's profile means on this machine. */

@@ -24,7 +24,7 @@ function drawWay(latest) {
   byId("way-summary").textContent = `${latest.summary}; ${milliseconds(total)} from the request's arrival to its end.`;
   const stops = [
     ["Waiting for a place", latest.queue, "the requests before this one"],
-    ["Server", latest.server, "HTTP, JSON and the streams: ordinary Rust, which never looks into a text or a picture"],
+    ["Server", latest.server, "HTTP, JSON and the streams: ordinary Rust, which neither cuts a text into tokens nor decodes a picture"],
     ["Sandbox", latest.sandbox, latest.sandboxDoes],
     ["wasi-nn and OpenVINO", latest.native, "the host checks every tensor, then OpenVINO computes on the processor"],
   ];

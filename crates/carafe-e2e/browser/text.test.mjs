@@ -1,0 +1,134 @@
+// The text panel as a person uses it.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { startServer } from "../server.mjs";
+import { DESKTOP, checkAccessibility, generate, launch, screenshot, untilStatus, withPage, written } from "./browser.mjs";
+
+let browser;
+let server;
+
+before(async () => {
+  [browser, server] = await Promise.all([launch(), startServer("--model", "tales", "--model", "mobilenet-v2")]);
+});
+
+after(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+const onPage = (run, options = DESKTOP, path = "/") => withPage(browser, server.url + path, options, run);
+
+test("tokens arrive one by one", () =>
+  onPage(async (page) => {
+    await page.evaluate(() => {
+      globalThis.counts = new Set();
+      const count = () => globalThis.counts.add(document.querySelectorAll("#written .token").length);
+      new MutationObserver(count).observe(document.getElementById("written"), { childList: true });
+    });
+    await generate(page, { "Max tokens": 200, Seed: 11 });
+    const seen = await page.evaluate(() => globalThis.counts.size);
+    assert.ok(seen > 10, `the text grew in ${seen} steps`);
+    assert.match(await page.locator("#speed").textContent(), /^\d+ tokens\/s$/u);
+    assert.match(await page.locator("#first-token").textContent(), / ms$/u);
+    assert.match(await page.locator("#context-use").textContent(), /^\d+ of 256 tokens$/u);
+    await screenshot(page, "text");
+    await checkAccessibility(page);
+  }));
+
+test("Stop and Escape end a generation and keep what there is", () =>
+  onPage(async (page) => {
+    // Slow enough to be stopped: the chunks come through a connection of 4 kB/s.
+    const session = await page.context().newCDPSession(page);
+    const slow = { offline: false, latency: 0, downloadThroughput: 4096, uploadThroughput: 65536 };
+    for (const stop of [() => page.getByRole("button", { name: "Stop" }).click(), () => page.keyboard.press("Escape")]) {
+      await session.send("Network.emulateNetworkConditions", slow);
+      await page.getByLabel("Max tokens").fill("240");
+      await page.getByRole("button", { name: "Generate" }).click();
+      await page.locator("#written .token").first().waitFor();
+      await stop();
+      await untilStatus(page, /^Stopped after/u);
+      const text = await written(page);
+      assert.notEqual(text, "");
+      assert.equal(await written(page), text);
+      assert.ok(await page.getByRole("button", { name: "Generate" }).isEnabled());
+    }
+  }));
+
+test("the link in the address bar gives the same text again", () =>
+  onPage(async (page) => {
+    await generate(page, { Prompt: "The king & the “fox” said:\n", "Max tokens": 30, "Top-k": 40 });
+    const [text, link] = [await written(page), page.url()];
+    await withPage(browser, link, DESKTOP, async (other) => {
+      await untilStatus(other, /^Done/u);
+      assert.equal(await written(other), text);
+      assert.equal(await other.getByLabel("Prompt", { exact: true }).inputValue(), "The king & the “fox” said:\n");
+      assert.ok(await other.getByLabel("Keep this seed").isChecked());
+    });
+    await generate(page);
+    assert.notEqual(await written(page), text, "without keeping the seed another text comes");
+  }));
+
+test("a token shows its alternatives, by mouse and by keyboard", () =>
+  onPage(async (page) => {
+    await generate(page, { "Max tokens": 20, Seed: 3 });
+    await page.getByLabel("Colour by probability").check();
+    await page.locator("#written .token").nth(4).click();
+    const alternatives = page.getByRole("list", { name: "Alternatives" }).getByRole("listitem");
+    assert.equal(await alternatives.count(), 5);
+    const first = await alternatives.first().textContent();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.locator("#written .token[aria-pressed=true]").count(), 1);
+    assert.notEqual(await alternatives.first().textContent(), first);
+    await screenshot(page, "text-alternatives");
+    await checkAccessibility(page);
+  }));
+
+test("a text is copied, and continued from a chosen token", () =>
+  onPage(async (page) => {
+    await generate(page, { Prompt: "Once upon", "Max tokens": 12, Seed: 9 });
+    await page.getByRole("button", { name: "Copy" }).click();
+    await untilStatus(page, /^Copied/u);
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `Once upon${await written(page)}`);
+    const tokens = await page.locator("#written .token").allTextContents();
+    await page.locator("#written .token").nth(2).click();
+    await page.getByRole("button", { name: "Continue from here" }).click();
+    await untilStatus(page, /^Done/u);
+    const prompt = await page.getByLabel("Prompt", { exact: true }).inputValue();
+    assert.equal(prompt, `Once upon${tokens.slice(0, 3).join("")}`);
+  }));
+
+test("everything is done by keyboard alone", () =>
+  onPage(async (page) => {
+    await page.getByRole("combobox", { name: "Model" }).locator("option").first().waitFor({ state: "attached" });
+    const tabTo = async (name) => {
+      for (let presses = 0; presses < 30; presses += 1) {
+        await page.keyboard.press("Tab");
+        const focused = await page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+        if (focused === name) return;
+      }
+      assert.fail(`the Tab key does not reach ${name}`);
+    };
+    await tabTo("prompt");
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("The fox");
+    await tabTo("generate");
+    await page.keyboard.press("Enter");
+    await untilStatus(page, /^Done/u);
+    assert.match(await page.locator("#written").textContent(), /^The fox/u);
+    await tabTo(await page.locator("#written .token").first().textContent().then((text) => text.trim()));
+    await page.keyboard.press("End");
+    await page.keyboard.press("Enter");
+    assert.ok(await page.locator("#alternatives").isVisible());
+    await page.getByRole("tab", { name: "Text" }).focus();
+    await page.keyboard.press("ArrowRight");
+    assert.ok(await page.getByRole("heading", { name: "Say what a picture shows" }).isVisible());
+  }));
+
+test("what the model writes is never taken for markup", () =>
+  onPage(async (page) => {
+    await generate(page, { Prompt: "<img src=x onerror=alert(1)><script>alert(2)</script>", "Max tokens": 5 });
+    assert.equal(await page.locator("#written img, #written script").count(), 0);
+    assert.match(await page.locator("#written .prompt").textContent(), /^<img src=x/u);
+  }));

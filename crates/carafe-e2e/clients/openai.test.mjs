@@ -1,0 +1,73 @@
+// OpenAI's own client for Node, unchanged, against a running server.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import OpenAI from "openai";
+import { startServer } from "../server.mjs";
+
+const PROMPT = "Once upon a time";
+let server;
+let client;
+
+const clientOf = ({ url }, options = {}) => new OpenAI({ apiKey: "not asked for", baseURL: `${url}/v1`, maxRetries: 0, ...options });
+
+before(async () => {
+  server = await startServer();
+  client = clientOf(server);
+});
+
+after(async () => assert.equal(await server.stop(), 0));
+
+test("the models are listed", async () => {
+  const ids = [];
+  for await (const model of client.models.list()) ids.push(model.id);
+  assert.ok(ids.includes("tales") && ids.includes("mobilenet-v2"));
+});
+
+test("a stream joins to the text that the same seed gives at once", async () => {
+  const request = { model: "tales", prompt: PROMPT, max_tokens: 20, seed: 5 };
+  const whole = await client.completions.create(request);
+  let text = "";
+  let usage = null;
+  const stream = await client.completions.create({ ...request, stream: true, stream_options: { include_usage: true } });
+  for await (const chunk of stream) {
+    text += chunk.choices.map((choice) => choice.text).join("");
+    usage = chunk.usage ?? usage;
+  }
+  assert.equal(text, whole.choices[0].text);
+  assert.deepEqual(usage, whole.usage);
+});
+
+test("several choices come with their log-probabilities and end at a stop text", async () => {
+  const completion = await client.completions.create({ model: "tales", prompt: PROMPT, n: 3, logprobs: 2, max_tokens: 60, stop: [","] });
+  assert.deepEqual(completion.choices.map((choice) => choice.index), [0, 1, 2]);
+  for (const { text, logprobs } of completion.choices) {
+    assert.ok(!text.includes(","));
+    assert.equal(logprobs.tokens.length, logprobs.token_logprobs.length);
+    assert.ok(logprobs.top_logprobs.every((top) => Object.keys(top).length === 2));
+  }
+});
+
+test("an error names the field, and its id is the header's", async () => {
+  const refused = client.completions.create({ model: "tales", prompt: PROMPT, top_p: 7 });
+  await assert.rejects(refused, (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError);
+    assert.equal(error.param, "top_p");
+    assert.equal(error.requestID, error.error.request_id);
+    return true;
+  });
+  await assert.rejects(client.completions.create({ model: "gpt-9", prompt: PROMPT }), OpenAI.NotFoundError);
+});
+
+test("a full queue is retried until a place is free", async () => {
+  const busy = await startServer("--model", "tales", "--queue", "4");
+  const patient = clientOf(busy, { maxRetries: 8 });
+  const long = { model: "tales", prompt: PROMPT, max_tokens: 250, n: 4, ignore_eos: true, stream: true };
+  const stream = await patient.completions.create(long);
+  await stream[Symbol.asyncIterator]().next();
+  await assert.rejects(clientOf(busy).completions.create({ model: "tales", prompt: PROMPT }), OpenAI.RateLimitError);
+  setTimeout(() => stream.controller.abort(), 300);
+  const completion = await patient.completions.create({ model: "tales", prompt: PROMPT, max_tokens: 2 });
+  assert.equal(completion.usage.completion_tokens, 2);
+  assert.equal(await busy.stop(), 0);
+});

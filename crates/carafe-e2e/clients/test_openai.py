@@ -1,0 +1,176 @@
+"""OpenAI's own Python client, unchanged, against a running server."""
+
+import threading
+
+import openai
+import pytest
+
+PROMPT = "Once upon a time"
+#: About a second of work for the bundled model: long enough to be met while it runs.
+LONG = {"model": "tales", "prompt": PROMPT, "max_tokens": 250, "n": 8, "extra_body": {"ignore_eos": True}}
+
+
+def test_the_models_are_listed_and_one_is_shown(client):
+    models = {model.id: model for model in client.models.list()}
+    assert {"tales", "tiny", "mobilenet-v2"} <= models.keys()
+    assert client.models.retrieve("tales").owned_by == "carafe"
+    with pytest.raises(openai.NotFoundError, match="no model `gpt-9`"):
+        client.models.retrieve("gpt-9")
+
+
+def test_a_seed_gives_the_same_text_streamed_or_not(client):
+    request = {"model": "tales", "prompt": PROMPT, "max_tokens": 24, "seed": 7, "temperature": 0.8}
+    whole = client.completions.create(**request)
+    again = client.completions.create(**request)
+    chunks = list(client.completions.create(**request, stream=True))
+    streamed = "".join(choice.text for chunk in chunks for choice in chunk.choices)
+    assert whole.choices[0].text == again.choices[0].text == streamed != ""
+    assert [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason] == ["length"]
+    assert whole.usage.completion_tokens == 24
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + 24
+
+
+def test_a_stream_tells_its_usage_when_it_is_asked(client):
+    request = {"model": "tales", "prompt": PROMPT, "max_tokens": 5, "stream": True}
+    chunks = list(client.completions.create(**request, stream_options={"include_usage": True}))
+    assert [chunk.usage for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    assert (chunks[-1].choices, chunks[-1].usage.completion_tokens) == ([], 5)
+    assert len(chunks) >= 6, "one chunk for each token"
+
+
+def test_choice_j_is_what_its_own_seed_gives(client):
+    request = {"model": "tales", "prompt": [PROMPT, "The king"], "max_tokens": 8}
+    completion = client.completions.create(**request, n=2, seed=40)
+    assert [choice.index for choice in completion.choices] == [0, 1, 2, 3]
+    alone = client.completions.create(**request, seed=41)
+    assert [completion.choices[1].text, completion.choices[3].text] == [choice.text for choice in alone.choices]
+    assert completion.usage.completion_tokens == 32
+
+
+def test_log_probabilities_of_a_greedy_text_are_those_of_the_best_tokens(client):
+    completion = client.completions.create(model="tales", prompt=PROMPT, max_tokens=6, temperature=0, logprobs=3)
+    logprobs = completion.choices[0].logprobs
+    assert "".join(logprobs.tokens) == completion.choices[0].text
+    for logprob, top in zip(logprobs.token_logprobs, logprobs.top_logprobs, strict=True):
+        assert len(top) == 3
+        assert logprob == max(top.values())
+    assert logprobs.text_offset[1] == len(logprobs.tokens[0])
+
+
+def test_a_text_is_scored_as_it_was_when_it_was_generated(client):
+    # In `exact` and `fast` alike a prompt that is cut otherwise moves logits a little; see docs/constraints.md.
+    written = client.completions.create(model="tales", prompt=PROMPT, max_tokens=8, temperature=0, logprobs=1)
+    scored = client.completions.create(
+        model="tales", prompt=PROMPT + written.choices[0].text, max_tokens=0, echo=True, logprobs=1
+    )
+    choice = scored.choices[0]
+    assert choice.text == PROMPT + written.choices[0].text
+    assert (choice.logprobs.token_logprobs[0], scored.usage.completion_tokens) == (None, 0)
+    assert choice.logprobs.token_logprobs[-8:] == pytest.approx(written.choices[0].logprobs.token_logprobs, abs=0.05)
+
+
+def test_best_of_answers_the_most_probable_of_its_sequences(client):
+    request = {"model": "tales", "prompt": PROMPT, "max_tokens": 6, "seed": 3, "logprobs": 0}
+    every = client.completions.create(**request, n=4).choices
+    best = client.completions.create(**request, best_of=4)
+
+    def mean(choice):
+        return sum(choice.logprobs.token_logprobs) / len(choice.logprobs.token_logprobs)
+
+    assert best.choices[0].text == max(every, key=mean).text
+    assert best.usage.completion_tokens == 24
+
+
+def test_a_stop_text_ends_the_output_and_is_not_in_it(client):
+    request = {"model": "tales", "prompt": PROMPT, "max_tokens": 40, "temperature": 0}
+    whole = client.completions.create(**request).choices[0].text
+    word = whole.split()[3]
+    cut = client.completions.create(**request, stop=[word, "never written"]).choices[0]
+    assert (cut.text, cut.finish_reason) == (whole[: whole.index(word)], "stop")
+
+
+def test_a_bias_makes_and_forbids_tokens(client):
+    request = {"model": "tales", "prompt": PROMPT, "max_tokens": 3, "temperature": 0}
+    [token] = {7: None}
+    forced = client.completions.create(**request, logit_bias={str(token): 100}, logprobs=0)
+    free = client.completions.create(**request, logprobs=0)
+    assert len(set(forced.choices[0].logprobs.tokens)) == 1
+    assert forced.choices[0].text != free.choices[0].text
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("top_p", 0),
+        ("temperature", 2.5),
+        ("n", 17),
+        ("logprobs", 21),
+        ("max_tokens", 0),
+        ("suffix", "x"),
+        ("stop", [""]),
+        ("seed", -1),
+    ],
+)
+def test_an_impossible_value_is_refused_by_the_name_of_its_field(client, field, value):
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(model="tales", prompt=PROMPT, **{field: value})
+    assert error.value.param == field
+    assert error.value.body["request_id"] == error.value.request_id
+
+
+def test_what_does_not_fit_into_the_context_is_refused_and_not_cut(client):
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(model="tales", prompt=PROMPT, max_tokens=4096)
+    assert (error.value.code, error.value.param) == ("context_length_exceeded", "max_tokens")
+
+
+def test_a_chat_is_refused_in_words(client):
+    with pytest.raises(openai.BadRequestError, match="no chat template"):
+        client.chat.completions.create(model="tales", messages=[{"role": "user", "content": "hello"}])
+
+
+def test_keys_are_asked_for_where_there_are_keys(start, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("# two people\nfirst-key-0123456789\nsecond-key-0123456789\n")
+    server = start("--model", "tiny", "--api-key-file", str(keys))
+    assert server.client(api_key="second-key-0123456789").models.list().data[0].id == "tiny"
+    with pytest.raises(openai.AuthenticationError):
+        server.client(api_key="third-key-0123456789").models.list()
+
+
+def test_a_full_queue_is_told_at_once_and_a_patient_client_gets_through(start):
+    server = start("--model", "tales", "--queue", "8")
+    stream = server.client().completions.create(**LONG, stream=True)
+    next(iter(stream))
+    with pytest.raises(openai.RateLimitError) as error:
+        server.client().completions.create(model="tales", prompt=PROMPT, max_tokens=1)
+    assert error.value.response.headers["retry-after"] == "1"
+    releasing = threading.Timer(0.5, stream.close)
+    releasing.start()
+    completion = server.client(max_retries=8).completions.create(model="tales", prompt=PROMPT, max_tokens=1)
+    releasing.join()
+    assert completion.usage.completion_tokens == 1
+
+
+def test_a_request_past_its_time_ends_in_a_clean_error(start):
+    server = start("--model", "tales", "--request-timeout", "1")
+    # Enough for far more than a second.
+    work = LONG | {"prompt": [PROMPT] * 4, "n": 16}
+    with pytest.raises(openai.InternalServerError) as error:
+        server.client(max_retries=2).completions.create(**work)
+    assert (error.value.status_code, error.value.code) == (504, "timeout")
+    with pytest.raises(openai.APIError, match="took longer"):
+        list(server.client().completions.create(**work, stream=True))
+
+
+def test_a_server_that_is_told_to_stop_finishes_its_streams(start):
+    server = start("--model", "tales")
+    stream = iter(server.client().completions.create(**LONG, stream=True))
+    chunks = [next(stream)]
+    server.process.terminate()
+    chunks.extend(stream)
+    finished = [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason]
+    assert finished == ["length"] * 8
+    assert server.process.wait(60) == 0
+    with pytest.raises(openai.APIConnectionError):
+        server.client().models.list()
