@@ -32,7 +32,7 @@ export class MemoryChart {
 
 function chart(model, history) {
   const now = history.at(-1);
-  const top = Math.max(...history) * 1.25;
+  const top = Math.max(...history, 1) * 1.25;
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${POINTS - 1} 100`);
   svg.setAttribute("preserveAspectRatio", "none");

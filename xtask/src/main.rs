@@ -2,14 +2,17 @@
 //!
 //! - `setup`: the native library, the tools' packages and the guest toolchain, each only if it is missing
 //! - `guests`: the guests as WebAssembly components
-//! - `demo`: sets up, builds and shows both models at work
+//! - `serve`: sets up, builds and starts the server with its web page
+//! - `demo`: the same for both models on the command line
 //! - `test`, `lint`, `check`: what must hold before a commit
 //!
 //! The modules follow these words; `shell` runs programs and reports what they took.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use quality::Suite;
 
 mod guests;
 mod quality;
@@ -31,10 +34,20 @@ enum Command {
     Setup,
     /// Build the guests as components into guests/built.
     Guests,
+    /// Set up, build and start the server with its web page on http://127.0.0.1:3000.
+    Serve {
+        /// Flags of `carafe serve`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<OsString>,
+    },
     /// Set up, build, classify a bundled image and generate 64 tokens.
     Demo,
-    /// Set up, then run every Rust and Python test.
-    Test,
+    /// Set up, then run every test, or those of some suites.
+    Test {
+        /// Suites to run.
+        #[arg(value_enum)]
+        suites: Vec<Suite>,
+    },
     /// Formats, clippy, documentation and Python lints, warnings as errors.
     Lint,
     /// The quick inner loop: formats and clippy.
@@ -59,8 +72,9 @@ fn run(command: &Command) -> anyhow::Result<()> {
             guests::build()
         }
         Command::Guests => guests::build(),
+        Command::Serve { flags } => show::serve(flags),
         Command::Demo => show::demo(),
-        Command::Test => quality::test(),
+        Command::Test { suites } => quality::test(suites),
         Command::Lint => quality::lint(),
         Command::Check => quality::check(),
     }

@@ -1,9 +1,10 @@
 //! What must hold before a commit: tests, formats, lints and documentation.
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::setup::python;
-use crate::shell::{cargo, program, run};
+use crate::shell::{cargo, program, root, run};
 use crate::{guests, setup};
 
 /// Guests are tested as guests, by `carafe-e2e`; as native libraries there is nothing to run in them. This program has no tests, and would
@@ -16,13 +17,52 @@ const TESTED: [&str; 5] = [
     "--exclude=xtask",
 ];
 
-/// Every Rust and Python test.
-pub(crate) fn test() -> Result<()> {
+/// Where JavaScript is.
+const WEB_CODE: [&str; 2] = ["web", "crates/carafe-e2e"];
+
+/// A part of the tests.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Every crate, and the binary from end to end.
+    Rust,
+    /// The Python tools.
+    Tools,
+    /// The server with OpenAI's own clients, and with whatever its description permits.
+    Clients,
+    /// The page in Chromium; its looks are saved in target/screenshots.
+    Browser,
+}
+
+/// Tests of these suites, or of all.
+pub(crate) fn test(suites: &[Suite]) -> Result<()> {
     prepare()?;
     // The end-to-end tests drive the binary, which building the tests does not build.
     run(&mut cargo(&["build", "--release", "--package", "carafe-cli"]))?;
-    run(cargo(&["test", "--release", "--no-fail-fast"]).args(TESTED))?;
-    run(program(python()).args(["-m", "pytest", "tools"]))
+    let suites = if suites.is_empty() { Suite::value_variants() } else { suites };
+    suites.iter().try_for_each(|suite| suite.test())
+}
+
+impl Suite {
+    fn test(self) -> Result<()> {
+        match self {
+            Self::Rust => run(cargo(&["test", "--release", "--no-fail-fast"]).args(TESTED)),
+            Self::Tools => run(program(python()).args(["-m", "pytest", "tools"])),
+            Self::Clients => {
+                setup::clients()?;
+                run(program(python()).args(["-m", "pytest", "crates/carafe-e2e/clients"]))?;
+                node_tests("crates/carafe-e2e/clients")
+            }
+            Self::Browser => {
+                setup::clients()?;
+                node_tests("crates/carafe-e2e/browser")
+            }
+        }
+    }
+}
+
+/// One file after the other: each starts a server, and there may be few processors.
+fn node_tests(folder: &str) -> Result<()> {
+    run(program("node").args(["--test", "--test-concurrency=1", "--test-reporter=spec", folder]))
 }
 
 /// Formats, lints and documentation, warnings as errors.
@@ -32,8 +72,12 @@ pub(crate) fn lint() -> Result<()> {
     run(cargo(&["doc", "--release", "--no-deps", "--document-private-items"])
         .args(TESTED)
         .env("RUSTDOCFLAGS", "-D warnings"))?;
-    run(program(python()).args(["-m", "ruff", "check", "tools"]))?;
-    run(program(python()).args(["-m", "ruff", "format", "--check", "tools"]))
+    let python_code = ["tools", "crates/carafe-e2e"];
+    run(program(python()).args(["-m", "ruff", "check"]).args(python_code))?;
+    run(program(python()).args(["-m", "ruff", "format", "--check"]).args(python_code))?;
+    setup::clients()?;
+    let eslint = root().join("crates/carafe-e2e/node_modules/.bin/eslint");
+    run(program(eslint).args(["--config", "crates/carafe-e2e/eslint.config.mjs", "--max-warnings", "0"]).args(WEB_CODE))
 }
 
 /// The quick inner loop: formats and clippy. Needs guests, as everything that builds the host does.

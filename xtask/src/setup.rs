@@ -1,6 +1,6 @@
-//! What a fresh machine lacks: OpenVINO, the tools' Python packages and a compiler for the guests.
+//! What a fresh machine lacks: OpenVINO, the tools' Python packages, a compiler for the guests, and the clients of the tests.
 //!
-//! Everything lands in `.venv` or in the Rust toolchain. Each step leaves a marker with the requirements that it installed, and is
+//! Everything lands in `.venv`, in `node_modules` or in the Rust toolchain. Each step leaves a marker with the requirements that it installed, and is
 //! skipped while they are the same.
 
 use std::env;
@@ -16,6 +16,10 @@ use crate::shell::{output, program, report, root, run, step};
 const RUNTIME: &str = "tools/requirements-runtime.txt";
 /// Requirements of the conversion tools and their tests.
 const TOOLS: &str = "tools/requirements.txt";
+/// Requirements of the tests with other people's clients.
+const CLIENTS: &str = "crates/carafe-e2e/requirements-clients.txt";
+/// Where the requirements of those in JavaScript are.
+const NODE_CLIENTS: &str = "crates/carafe-e2e";
 /// The guests' target.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
@@ -38,6 +42,30 @@ pub(crate) fn tools() -> Result<()> {
         let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "tools"];
         run(program(python()).args(arguments))
     })
+}
+
+/// OpenAI's clients, and what else the tests of the server and its page need.
+pub(crate) fn clients() -> Result<()> {
+    install("install the clients' Python packages into .venv", CLIENTS, &[])?;
+    let folder = root().join(NODE_CLIENTS);
+    let (lock, marker) = (folder.join("package-lock.json"), folder.join("node_modules/.carafe-lock.json"));
+    if fs::read(&marker).is_ok_and(|installed| fs::read(&lock).is_ok_and(|wanted| wanted == installed)) {
+        return Ok(());
+    }
+    step("install the clients' JavaScript packages", || {
+        let installed = output(program("npm").args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            NODE_CLIENTS,
+        ]));
+        installed.map(drop).map_err(|error| {
+            error.context("Node.js 20.19 or later with npm is needed (Debian: `apt install nodejs npm`)")
+        })
+    })?;
+    Ok(fs::copy(lock, marker).map(drop)?)
 }
 
 /// The Python of `.venv`.

@@ -1,17 +1,31 @@
 //! Carafe at work: what a newcomer sees first.
 
-use anyhow::Result;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+
+use anyhow::{Context, Result};
 
 use crate::shell::{cargo, report, run, step};
 use crate::{guests, setup};
 
+/// Sets up what is missing, builds, and becomes the server: a Ctrl-C or a SIGTERM reaches it directly.
+pub(crate) fn serve(flags: &[OsString]) -> Result<()> {
+    build()?;
+    let mut server = cargo(&["run", "--release", "--quiet", "--package", "carafe-cli", "--", "serve"]);
+    Err(server.args(flags).exec()).context("failed to start cargo")
+}
+
 /// Sets up what is missing, builds, and runs both models.
 pub(crate) fn demo() -> Result<()> {
-    setup::runtime()?;
-    step("build the guests", guests::build)?;
-    step("build carafe", || run(&mut cargo(&["build", "--release", "--quiet", "--package", "carafe-cli"])))?;
+    build()?;
     carafe(&["classify", "images/cat_720p.jpg"])?;
     carafe(&["generate", "--prompt", "Once upon a time", "--max-tokens", "64", "--temperature", "0.7", "--seed", "7"])
+}
+
+fn build() -> Result<()> {
+    setup::runtime()?;
+    step("build the guests", guests::build)?;
+    step("build carafe", || run(&mut cargo(&["build", "--release", "--quiet", "--package", "carafe-cli"])))
 }
 
 /// Runs the binary that was just built, wherever cargo has put it.

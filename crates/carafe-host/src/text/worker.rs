@@ -75,7 +75,9 @@ impl Worker {
     ) -> Result<Self, Error> {
         let instance = Some(Instance::open(&blueprint)?);
         let (running, queue) = (BTreeMap::new(), VecDeque::new());
-        Ok(Self { blueprint, instance, commands, stats, running, queue, isolating: false, next_ticket: 0 })
+        let worker = Self { blueprint, instance, commands, stats, running, queue, isolating: false, next_ticket: 0 };
+        worker.note_memory();
+        Ok(worker)
     }
 
     /// Serves commands and steps the guest until the handle is dropped.
