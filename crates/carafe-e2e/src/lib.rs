@@ -2,6 +2,8 @@
 //!
 //! A machine without OpenVINO fails these tests with the words of `carafe-openvino`; `cargo xtask test` sets it up first.
 
+pub mod server;
+
 use std::env;
 use std::ffi::OsStr;
 use std::fs;

@@ -69,7 +69,7 @@ fn the_text_guest_writes_the_same_text_on_the_stock_host() -> Result<()> {
                 EventKind::Token(token) => texts.push(token.text),
                 EventKind::Failed(message) => return Err(Error::msg(message)),
                 EventKind::Finished(_) => break 'steps,
-                EventKind::Started(_) => {}
+                EventKind::Started(_) | EventKind::Prompt(_) => {}
             }
         }
     }
@@ -123,6 +123,7 @@ fn request() -> Request {
         ignore_end_of_text: true,
         min_tokens: 0,
         logprobs: None,
+        echo: false,
         resume: Vec::new(),
     }
 }

@@ -14,6 +14,7 @@ use carafe_host::text::EventKind;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::choice::Pieces;
 use super::plan::Plan;
@@ -28,6 +29,9 @@ const PING: Duration = Duration::from_secs(15);
 
 /// Chunks that may wait for the connection.
 const BACKLOG: usize = 64;
+
+/// How long a client may take to read each of the last events.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What ends every stream of OpenAI's API.
 const DONE: &str = "[DONE]";
@@ -77,14 +81,22 @@ impl Writer {
         let result = self.send_all(&mut sequences).await;
         // The record learns the outcome, and the places are free, before the client hears of the end.
         drop(sequences);
-        if let Err(Stopped::Failed(error)) = &result {
-            self.record.note_error(error);
-            let _: Result<(), Stopped> = self.send(&error.body(self.record.request_id())).await;
+        match result {
+            Err(Stopped::ClientLeft) => {}
+            Err(Stopped::Failed(error)) => {
+                self.record.note_error(&error);
+                if let Ok(event) = Event::default().json_data(error.body(self.record.request_id())) {
+                    self.send_last(event).await;
+                }
+                self.send_last(Event::default().data(DONE)).await;
+            }
+            Ok(()) => self.send_last(Event::default().data(DONE)).await,
         }
-        if !matches!(result, Err(Stopped::ClientLeft)) {
-            // Whoever has left by now does not miss it.
-            let _ = self.sender.send(Event::default().data(DONE)).await;
-        }
+    }
+
+    /// Sends one of the last events, whose time is not the request's; a client that has left, or does not read, misses it.
+    async fn send_last(&self, event: Event) {
+        let _ = timeout(FAREWELL, self.sender.send(event)).await;
     }
 
     async fn send_all(&mut self, sequences: &mut Sequences) -> Result<(), Stopped> {

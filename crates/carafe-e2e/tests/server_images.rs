@@ -1,0 +1,105 @@
+//! Images over HTTP: every way in, and what is refused.
+
+use std::fs;
+
+use anyhow::Result;
+use carafe_e2e::root;
+use carafe_e2e::server::{Answer, Server};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Sends a file of the tree as it is.
+fn send(server: &Server, path: &str, kind: &str, file: &str) -> Result<Answer> {
+    let (kind, file) = (format!("Content-Type: {kind}"), format!("@{}", root().join(file).display()));
+    server.curl(path, &["-H", &kind, "--data-binary", &file])
+}
+
+fn best(answer: &Answer) -> Result<Value> {
+    Ok(answer.json()?["labels"][0]["label"].clone())
+}
+
+#[test]
+fn an_image_is_recognised_by_every_door() -> Result<()> {
+    let server = Server::start(&[])?;
+    let cat = "images/cat_720p.jpg";
+    let raw = send(&server, "/v1/classify", "image/jpeg", cat)?;
+    assert_eq!(best(&raw)?, "Egyptian cat");
+    let bytes = send(&server, "/v1/classify?model=mobilenet-v2", "application/octet-stream", cat)?;
+    let form = format!("image=@{}", root().join(cat).display());
+    let form = server.curl("/v1/classify", &["-F", &form])?;
+    let infer = send(&server, "/infer", "image/jpeg", cat)?;
+    for answer in [bytes, form, infer] {
+        assert_eq!(answer.json()?["labels"], raw.json()?["labels"]);
+    }
+    assert_eq!(best(&send(&server, "/v1/classify", "image/bmp", "images/grace_hopper.bmp")?)?, "military uniform");
+    Ok(())
+}
+
+#[test]
+fn top_and_input_say_what_is_answered() -> Result<()> {
+    let server = Server::start(&["--model", "mobilenet-v2"])?;
+    let answer = send(&server, "/v1/classify?top=2&input=true", "image/jpeg", "images/parrot.jpg")?.json()?;
+    assert_eq!(answer["labels"].as_array().map(Vec::len), Some(2));
+    let (width, height) = (&answer["input"]["width"], &answer["input"]["height"]);
+    assert_eq!((width, height), (&json!(224), &json!(224)));
+    // Four letters of base64 for three bytes: one pixel.
+    assert_eq!(answer["input"]["rgb"].as_str().map(str::len), Some(224 * 224 * 4));
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_classified_is_refused_in_words() -> Result<()> {
+    let server = Server::start(&["--model", "mobilenet-v2"])?;
+    let folder = TempDir::new()?;
+    let large = folder.path().join("large");
+    fs::write(&large, vec![0; (20 << 20) + 1])?;
+    let large = large.to_string_lossy().into_owned();
+    let cases = [
+        ("/v1/classify", "image/gif", "images/parrot.jpg", 415, Value::Null),
+        ("/v1/classify", "application/json", "images/parrot.jpg", 415, Value::Null),
+        ("/v1/classify", "image/jpeg", "README.md", 400, json!("image")),
+        ("/v1/classify", "image/jpeg", "fixtures/images/empty.jpg", 400, json!("image")),
+        ("/v1/classify", "image/png", "fixtures/images/bomb.png", 413, json!("image")),
+        ("/v1/classify", "image/jpeg", &large, 413, Value::Null),
+        ("/v1/classify?top=0", "image/jpeg", "images/parrot.jpg", 400, json!("top")),
+        ("/v1/classify?top=1002", "image/jpeg", "images/parrot.jpg", 400, json!("top")),
+        ("/v1/classify?top=many", "image/jpeg", "images/parrot.jpg", 400, json!("top")),
+        ("/v1/classify?tops=1", "image/jpeg", "images/parrot.jpg", 400, json!("tops")),
+        ("/v1/classify?model=gpt-9", "image/jpeg", "images/parrot.jpg", 404, json!("model")),
+        ("/infer", "application/json", "README.md", 415, Value::Null),
+    ];
+    for (path, kind, file, status, param) in cases {
+        let answer = send(&server, path, kind, file)?;
+        assert_eq!((answer.status, &answer.json()?["error"]["param"]), (status, &param), "{path} {kind} {file}");
+    }
+    let named = send(&server, "/v1/classify", "image/gif", "images/parrot.jpg")?;
+    assert!(named.body.contains("JPEG, PNG or BMP"), "{}", named.body);
+    let parrot = send(&server, "/v1/classify", "image/jpeg", "images/parrot.jpg")?;
+    assert_eq!(best(&parrot)?, "macaw", "no refusal has harmed the model");
+    Ok(())
+}
+
+#[test]
+fn a_form_must_hold_one_image_and_nothing_else() -> Result<()> {
+    let server = Server::start(&["--model", "mobilenet-v2"])?;
+    let picture = root().join("images/parrot.jpg");
+    let (image, other) = (format!("image=@{}", picture.display()), format!("picture=@{}", picture.display()));
+    for form in [&["-F", &other][..], &["-F", &image, "-F", &image], &["-F", &image, "-F", "top=3"]] {
+        let answer = server.curl("/v1/classify", form)?;
+        assert_eq!((answer.status, &answer.json()?["error"]["param"]), (400, &json!("image")), "{form:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_text_goes_through_the_simple_door_as_it_is() -> Result<()> {
+    let server = Server::start(&["--model", "tiny"])?;
+    let text = |path: &str, body: &str| server.curl(path, &["-H", "Content-Type: text/plain", "--data-binary", body]);
+    let answer = text("/infer?max_tokens=5", "The fox")?.json()?;
+    assert_eq!((&answer["model"], &answer["usage"]["completion_tokens"]), (&json!("tiny"), &json!(5)));
+    assert_eq!(text("/infer?max_tokens=0", "The fox")?.json()?["error"]["param"], "max_tokens");
+    assert_eq!(text("/infer", "")?.json()?["error"]["param"], "prompt");
+    let no_image = text("/v1/classify", "The fox")?;
+    assert_eq!(no_image.status, 404, "this server has no image model: {}", no_image.body);
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! What a server takes on at one time, and how it lets go: of clients that leave, of requests that take too long, of itself.
+
+use std::io::Read;
+use std::thread;
+
+use anyhow::{Result, ensure};
+use carafe_e2e::server::{Server, wait};
+use serde_json::{Value, json};
+
+/// The most tokens that a sequence of [`long`] has.
+const LONG_TOKENS: u64 = 250;
+
+/// Seconds of work: so many sequences of 250 tokens.
+fn long(sequences: u64, stream: bool) -> Value {
+    json!({
+        "model": "tales", "prompt": "Once upon a time", "max_tokens": LONG_TOKENS, "n": sequences,
+        "ignore_eos": true, "stream": stream
+    })
+}
+
+fn in_hand(server: &Server) -> Result<f64> {
+    Ok(server.figure("carafe_num_requests_running{model=\"tales\"}")?
+        + server.figure("carafe_num_requests_waiting{model=\"tales\"}")?)
+}
+
+fn steps(server: &Server) -> Result<f64> {
+    server.figure("carafe_steps_total{model=\"tales\"}")
+}
+
+#[test]
+fn a_client_that_leaves_frees_its_places_and_nothing_is_computed_for_it_any_more() -> Result<()> {
+    let server = Server::start(&["--model", "tales", "--queue", "16"])?;
+    for stream in [true, false] {
+        let before = steps(&server)?;
+        let connection = server.send("/v1/completions", &long(16, stream))?;
+        wait("the request to run", || Ok(in_hand(&server)? > 0.0 && steps(&server)? > before))?;
+        assert_eq!(server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a" }))?.status, 429);
+        drop(connection);
+        wait("the places to be free", || Ok(in_hand(&server)? == 0.0))?;
+        let short = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a", "max_tokens": 1 }))?;
+        assert_eq!(short.status, 200, "{}", short.body);
+        let all = (16 * LONG_TOKENS) as f64;
+        assert!(steps(&server)? - before < all / 2.0, "what nobody waits for is not computed");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_that_does_not_read_loses_its_places_when_its_time_is_up() -> Result<()> {
+    let server = Server::start(&["--model", "tales", "--queue", "16", "--request-timeout", "2"])?;
+    let mut body = long(16, true);
+    body["logprobs"] = json!(20);
+    let unread = server.stream(&body)?;
+    wait("the places to be free", || Ok(in_hand(&server)? == 0.0))?;
+    assert_eq!(server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a" }))?.status, 200);
+    drop(unread);
+    Ok(())
+}
+
+#[test]
+fn the_queue_is_counted_in_sequences_and_refuses_at_once() -> Result<()> {
+    let server = Server::start(&["--model", "tales", "--queue", "4"])?;
+    let _running = server.stream(&long(3, true))?;
+    let refused = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a", "n": 2 }))?;
+    assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (429, "1"));
+    assert_eq!(refused.json()?["error"]["code"], "queue_full");
+    let impossible = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a", "n": 5 }))?;
+    assert_eq!((impossible.status, &impossible.json()?["error"]["param"]), (400, &json!("prompt")));
+    Ok(())
+}
+
+#[test]
+fn requests_at_one_time_give_what_each_gives_alone() -> Result<()> {
+    let server = Server::start(&["--model", "tales"])?;
+    let body = |seed: u64| json!({ "model": "tales", "prompt": "The fox", "max_tokens": 24, "seed": seed });
+    let text = |seed: u64| -> Result<Value> {
+        Ok(server.post("/v1/completions", &body(seed))?.json()?["choices"][0]["text"].clone())
+    };
+    let alone = (0..8).map(text).collect::<Result<Vec<_>>>()?;
+    let together = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|seed| scope.spawn(move || text(seed))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Ok(Value::Null))).collect::<Result<Vec<_>>>()
+    })?;
+    assert_eq!(together, alone);
+    Ok(())
+}
+
+#[test]
+fn what_runs_at_the_end_of_the_drain_is_cut_off_in_words() -> Result<()> {
+    let mut server = Server::start(&["--model", "tales", "--drain", "0"])?;
+    let mut connection = server.stream(&long(16, true))?;
+    server.terminate()?;
+    let mut rest = String::new();
+    connection.read_to_string(&mut rest)?;
+    ensure!(rest.contains("\"code\":\"draining\"") && rest.contains("data: [DONE]"), "it ends so: {rest}");
+    assert_eq!(server.ended()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn a_server_that_drains_finishes_what_runs_and_takes_nothing_new() -> Result<()> {
+    let mut server = Server::start(&["--model", "tales"])?;
+    let mut connection = server.stream(&long(8, true))?;
+    server.terminate()?;
+    wait("new connections to be refused", || Ok(server.get("/healthz").is_err()))?;
+    let mut rest = String::new();
+    connection.read_to_string(&mut rest)?;
+    assert_eq!(rest.matches("\"finish_reason\":\"length\"").count(), 8);
+    assert!(rest.contains("data: [DONE]"));
+    assert_eq!(server.ended()?.code(), Some(0));
+    Ok(())
+}
