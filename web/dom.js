@@ -19,7 +19,7 @@ export function announce(text) {
   byId("status").textContent = text;
 }
 
-export const percent = (share) => `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`;
+export const percent = (share) => `${(share * 100).toFixed(share < 0.0995 || share > 0.9905 ? 1 : 0)} %`;
 
 export const milliseconds = (time) => `${time < 10 ? time.toFixed(2) : time.toFixed(0)} ms`;
 

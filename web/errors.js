@@ -28,6 +28,7 @@ export function showProblem(problem, retry) {
   if (problem.code === "invalid_api_key") box.append(keyForm(retry));
   else if (PASSING.has(problem.code)) box.append(retryButton(retry));
   byId("problem").replaceChildren(box);
+  box.scrollIntoView({ block: "nearest" });
 }
 
 function sentence(problem) {

@@ -12,6 +12,9 @@ import { TokenView } from "./token-view.js";
 const NUMBERS = { temperature: "temperature", top_p: "top-p", top_k: "top-k", max_tokens: "max-tokens", seed: "seed" };
 const LARGEST_SEED = 2 ** 32;
 
+/** Seconds that tokens must have taken before their speed is shown. */
+const SHORTEST = 0.25;
+
 export class TextView {
   #tokens = new TokenView(() => this.#enable());
   #running = null;
@@ -96,6 +99,7 @@ export class TextView {
     }
     drawSpeed(timing);
     if (chunk.usage) drawContext(chunk.usage, model);
+    if (chunk.carafe) drawWholeSpeed(chunk.carafe, timing.tokens);
     if (chunk.carafe) store.setLatest(wayOf(chunk.carafe, chunk.usage, model));
     if (!this.isEmpty) this.#enable();
   }
@@ -161,7 +165,17 @@ function drawSpeed(timing) {
   if (timing.tokens === 0) return;
   byId("first-token").textContent = milliseconds(timing.first - timing.started);
   const seconds = (timing.last - timing.first) / 1000;
-  if (seconds > 0) byId("speed").textContent = `${((timing.tokens - 1) / seconds).toFixed(0)} tokens/s`;
+  // Tokens that arrive together would only look fast.
+  if (seconds > SHORTEST) drawTokensPerSecond(timing.tokens - 1, seconds);
+}
+
+/** The speed of the whole text by the server's own clock. */
+function drawWholeSpeed(report, tokens) {
+  if (tokens > 1) drawTokensPerSecond(tokens - 1, (report.total_ms - report.first_token_ms) / 1000);
+}
+
+function drawTokensPerSecond(tokens, seconds) {
+  byId("speed").textContent = `${(tokens / seconds).toFixed(0)} tokens/s`;
 }
 
 function drawContext(usage, model) {

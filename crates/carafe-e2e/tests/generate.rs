@@ -42,6 +42,19 @@ fn sandboxed_and_native_give_the_same_tokens() -> Result<()> {
 }
 
 #[test]
+fn a_prompt_is_scored_alike_in_the_sandbox_and_natively() -> Result<()> {
+    let prompt = "The old king 🦊";
+    let arguments = ["generate", "--json", "--echo", "--logprobs", "2", "--max-tokens", "0", "--prompt", prompt];
+    let sandboxed = run(&arguments)?.json()?;
+    let native = run(&[&arguments[..], &["--native"]].concat())?.json()?;
+    assert_eq!(sandboxed["prompt"], native["prompt"]);
+    assert_eq!((&sandboxed["text"], &sandboxed["tokens"]), (&prompt.into(), &serde_json::json!([])));
+    let scored = sandboxed["prompt"].as_array().context("no prompt")?;
+    assert!(scored[0]["logprob"].is_null() && scored[1..].iter().all(|token| token["logprob"].as_f64() < Some(0.0)));
+    Ok(())
+}
+
+#[test]
 fn another_seed_gives_other_tokens_and_the_same_seed_the_same() -> Result<()> {
     let of_seed = |seed| ids(&["--prompt", "The", "--max-tokens", "16", "--ignore-end-of-text", "--seed", seed]);
     assert_eq!(of_seed("1")?, of_seed("1")?);

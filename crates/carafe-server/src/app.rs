@@ -69,3 +69,70 @@ async fn guarded(mut response: Response) -> Response {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ApiKeys, Configuration};
+    use axum::body::{Body, to_bytes};
+    use serde_json::Value;
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+    use tower::ServiceExt;
+
+    fn server() -> Server {
+        Server::new(Configuration {
+            queue: NonZeroU32::MIN,
+            drain: Duration::ZERO,
+            request_timeout: Duration::from_secs(60),
+            api_keys: ApiKeys::parse("a-key-for-the-tests-0123").expect("one key"),
+            cors_origins: Vec::new(),
+            log_prompts: false,
+        })
+    }
+
+    /// Status and body of the answer to a request without a key, on a server without models.
+    fn ask(request: Request) -> (u16, Value) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let response = app(server()).oneshot(request).await.expect("an answer");
+            let status = response.status().as_u16();
+            let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+            (status, serde_json::from_slice(&body).unwrap_or_default())
+        })
+    }
+
+    fn get(path: &str) -> Request {
+        Request::builder().uri(path).body(Body::empty()).expect("a request")
+    }
+
+    #[test]
+    fn a_server_without_models_lives_and_is_not_ready() {
+        assert_eq!(ask(get("/healthz")).0, 200);
+        let (status, body) = ask(get("/readyz"));
+        assert_eq!((status, &body["error"]["code"]), (503, &"not_ready".into()));
+    }
+
+    #[test]
+    fn whoever_has_no_key_is_told_nothing_of_the_models() {
+        for path in ["/v1/models", "/v1/models/tales"] {
+            let (status, body) = ask(get(path));
+            assert_eq!((status, &body["error"]["code"]), (401, &"invalid_api_key".into()), "{path}");
+        }
+        let mut request = get("/v1/models");
+        let key = HeaderValue::from_static("Bearer a-key-for-the-tests-0123");
+        request.headers_mut().insert(header::AUTHORIZATION, key);
+        assert_eq!(ask(request).0, 503, "with a key it is told that there are none yet");
+    }
+
+    #[test]
+    fn every_route_that_is_described_exists() {
+        let (status, document) = ask(get("/openapi.json"));
+        assert_eq!(status, 200);
+        let paths = document["paths"].as_object().expect("paths");
+        assert_eq!(paths.len(), 9);
+        for path in paths.keys() {
+            assert_ne!(ask(get(path)).0, 404, "{path}");
+        }
+    }
+}

@@ -107,7 +107,8 @@ fn sampling() -> impl Strategy<Value = Sampling> {
 fn request() -> impl Strategy<Value = Request> {
     let prompt = prop::collection::vec(0..fake::VOCABULARY_SIZE, 1..20);
     let stop = prop::collection::vec("[ab👋]{1,3}", 0..3);
-    (prompt, 1u32..30, sampling(), stop, any::<bool>(), 0u32..6, prop::option::of(0u32..5)).prop_map(
+    let logprobs = (prop::option::of(0u32..5), any::<bool>());
+    (prompt, 1u32..30, sampling(), stop, any::<bool>(), 0u32..6, logprobs).prop_map(
         |(prompt, max_tokens, sampling, stop, ignore_end_of_text, min_tokens, (logprobs, echo))| Request {
             sampling,
             stop,
