@@ -1,4 +1,4 @@
-// Starts the page: the three panels and their tabs, then the list of models.
+// Starts the page: the two panels and their tabs, the one under the hood and its button, then the list of models.
 
 import { Problem, listModels } from "./api.js";
 import { announce, byId } from "./dom.js";
@@ -8,7 +8,7 @@ import { PictureView } from "./picture-view.js";
 import { store } from "./store.js";
 import { TextView } from "./text-view.js";
 
-const PANELS = ["text", "pictures", "hood"];
+const PANELS = ["text", "pictures"];
 const MOVES = { ArrowRight: 1, ArrowLeft: -1 };
 
 const textView = new TextView();
@@ -23,7 +23,6 @@ function open(panel, focus = false) {
     byId(name).hidden = name !== panel;
   }
   clearProblem();
-  hoodView.show(panel === "hood");
   if (focus) byId(`${panel}-tab`).focus();
 }
 
@@ -33,6 +32,15 @@ PANELS.forEach((panel, place) => {
   tab.addEventListener("keydown", (event) => {
     if (event.key in MOVES) open(PANELS.at((place + MOVES[event.key]) % PANELS.length), true);
   });
+});
+
+byId("hood-button").addEventListener("click", () => {
+  const hood = byId("hood");
+  hood.hidden = !hood.hidden;
+  document.body.classList.toggle("hooded", !hood.hidden);
+  byId("hood-button").setAttribute("aria-expanded", String(!hood.hidden));
+  hoodView.show(!hood.hidden);
+  if (!hood.hidden) hood.scrollIntoView({ block: "nearest" });
 });
 
 async function start() {

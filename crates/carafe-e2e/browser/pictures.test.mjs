@@ -99,16 +99,16 @@ test("what is no picture is refused in a sentence, and the next picture is taken
 
 test("under the hood are the way of the latest request, the guests' memory and the certificates", () =>
   onPictures(async (page) => {
+    await page.setViewportSize({ width: 1440, height: 900 });
     await page.getByRole("button", { name: "Cat" }).click();
     await untilStatus(page, /^Done/u);
-    await page.getByRole("tab", { name: "Under the hood" }).click();
+    await page.getByRole("button", { name: "Under the hood" }).click();
     assert.match(await page.locator("#way-summary").textContent(), /mobilenet-v2/u);
     assert.match(await page.locator("#way").textContent(), /Sandbox.*ms.*OpenVINO.*ms/su);
     await page.locator("#memory").getByText("mobilenet-v2: ").waitFor();
     assert.match(await page.locator("#cards").textContent(), /tales.*Every gate was passed.*mobilenet-v2/su);
     await page.getByRole("tab", { name: "Text" }).click();
     await generate(page, { "Max tokens": 10 });
-    await page.getByRole("tab", { name: "Under the hood" }).click();
     assert.match(await page.locator("#way-summary").textContent(), /tales.*10 tokens/u);
     await page.locator("#memory").getByText("tales: ").waitFor();
     await screenshot(page, "hood");
@@ -131,7 +131,7 @@ for (const colorScheme of ["light", "dark"]) {
         assert.ok(await fits());
         await checkAccessibility(page);
         await screenshot(page, `phone-${colorScheme}-text`);
-        await page.getByRole("tab", { name: "Under the hood" }).tap();
+        await page.getByRole("button", { name: "Under the hood" }).tap();
         assert.ok(await fits());
         await checkAccessibility(page);
         await screenshot(page, `phone-${colorScheme}-hood`);
