@@ -23,7 +23,8 @@ export class MemoryChart {
     // A server that is gone is told of by whatever a person does next; the chart only waits.
     const memory = await figures("carafe_guest_memory_bytes").catch(() => ({}));
     for (const [model, bytes] of Object.entries(memory)) {
-      const history = this.#history.get(model) ?? [];
+      // A line needs two points.
+      const history = this.#history.get(model) ?? [bytes];
       this.#history.set(model, [...history, bytes].slice(-POINTS));
     }
     byId("memory").replaceChildren(...[...this.#history].map(([model, history]) => chart(model, history)));

@@ -26,8 +26,8 @@ pub(crate) enum ApiError {
     InvalidKey,
     #[error("pages of `{origin}` may not use this server; allow it with `--cors-origin {origin}`")]
     ForbiddenOrigin { origin: String },
-    #[error("there is no model `{name}`; there are: {known}")]
-    UnknownModel { name: String, known: String },
+    #[error("{message}; there are: {known}")]
+    UnknownModel { message: String, known: String },
     #[error("there is nothing at `{path}`; `/openapi.json` lists what there is")]
     UnknownRoute { path: String },
     #[error("`{method}` is not possible at `{path}`; the header `Allow` says what is")]

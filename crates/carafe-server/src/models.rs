@@ -82,8 +82,12 @@ impl Models {
 
     /// The error of a name that no model has.
     pub(crate) fn unknown(&self, name: &str) -> ApiError {
+        self.missing(format!("there is no model `{name}`"))
+    }
+
+    fn missing(&self, message: String) -> ApiError {
         let known: Vec<String> = self.cards().map(|card| format!("`{}`", card.id)).collect();
-        ApiError::UnknownModel { name: name.to_owned(), known: known.join(", ") }
+        ApiError::UnknownModel { message, known: known.join(", ") }
     }
 
     fn find<'a, M>(
@@ -98,10 +102,7 @@ impl Models {
                 ApiError::invalid("model", format!("`{name}` does not do {}; `/v1/models` tells which do", task.name()))
             }
             Some(name) => self.unknown(name),
-            None => ApiError::UnknownModel {
-                name: format!("of the task {}", task.name()),
-                known: self.unknown("").to_string(),
-            },
+            None => self.missing(format!("no model here does {}", task.name())),
         })
     }
 }
