@@ -35,10 +35,10 @@ pub(crate) fn run(options: &Serve) -> Result<ExitCode> {
 }
 
 async fn serve(configuration: ServeConfiguration) -> Result<()> {
+    let mut signals = Signals::new()?;
     let listener = listen(configuration.address()).await?;
     output::line(&format!("listening on http://{}", listener.local_addr()?))?;
     let server = Server::new(configuration.server.clone());
-    let mut signals = Signals::new()?;
     let mut failed = load_behind(&server, configuration)?;
     let mut failure = None;
     let stop = async {
