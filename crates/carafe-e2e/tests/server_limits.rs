@@ -110,3 +110,28 @@ fn a_server_that_drains_finishes_what_runs_and_takes_nothing_new() -> Result<()>
     assert_eq!(server.ended()?.code(), Some(0));
     Ok(())
 }
+
+#[test]
+fn a_request_that_makes_the_guest_trap_fails_alone() -> Result<()> {
+    // Scoring so many positions at once takes more memory than this guest may have.
+    let server = Server::start(&["--model", "tales", "--guest-memory", "8"])?;
+    let greedy =
+        || json!({ "model": "tales", "prompt": "The fox", "max_tokens": 200, "temperature": 0, "ignore_eos": true });
+    let alone = server.post("/v1/completions", &greedy())?.json()?["choices"][0]["text"].clone();
+    let heavy = json!({ "model": "tales", "prompt": vec![7; 200], "max_tokens": 0, "echo": true, "logprobs": 1 });
+    let (beside, failed) = thread::scope(|scope| {
+        let beside = scope.spawn(|| server.post("/v1/completions", &greedy()));
+        let failed = server.post("/v1/completions", &heavy);
+        (beside.join().ok().transpose(), failed)
+    });
+    let failed = failed?;
+    assert_eq!((failed.status, &failed.json()?["error"]["code"]), (500, &json!("model_failed")), "{}", failed.body);
+    let line = server.log_of(&failed.headers["x-request-id"])?;
+    assert!(line["error"].as_str().is_some_and(|error| error.contains("--guest-memory")), "{line}");
+    assert_eq!(
+        beside?.map(|answer| answer.json()).transpose()?.map(|body| body["choices"][0]["text"].clone()),
+        Some(alone)
+    );
+    assert!(server.figure("carafe_guest_replacements_total{model=\"tales\"}")? >= 1.0);
+    Ok(())
+}
