@@ -6,6 +6,7 @@ const REFERENCES = {
   float64: "a reference that computes the same weights in 64 bits",
   faithful: "a reference that follows the source file operation by operation",
   litert: "LiteRT on the source file",
+  unrounded: "the weights before they were rounded to 8 bits",
   litert_pictures: "LiteRT on the sample pictures",
 };
 

@@ -2,12 +2,16 @@
 
     python -m carafe_tools probe model.tflite --tokenizer tokenizer.json --prompt "Once upon a time"
     python -m carafe_tools convert model.tflite --tokenizer tokenizer.json --out models/NAME
+    python -m carafe_tools convert HUGGING_FACE_FOLDER --out models/NAME
     python -m carafe_tools convert classifier.tflite --labels labels.txt --out models/NAME
     python -m carafe_tools certify models/NAME --source model.tflite --write
+    python -m carafe_tools perplexity models/NAME text.txt
     python -m carafe_tools write-tflite --weights FOLDER --out model.tflite
     python -m carafe_tools write-tflite --random --out random.tflite
+    python -m carafe_tools write-huggingface --tokenizer tokenizer.json --out FOLDER
     python -m carafe_tools tokenizer-json --encoder encoder.json --merges vocab.bpe --out tokenizer.json
     python -m carafe_tools fixtures
+    python -m carafe_tools layouts
     python -m carafe_tools images
 
 What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing half-written.
@@ -22,14 +26,18 @@ from typing import Any
 from carafe_tools import classifier, images, weights
 from carafe_tools.certify import certify_folder
 from carafe_tools.convert import convert_text, is_classifier
-from carafe_tools.environment import peak_memory_bytes
+from carafe_tools.environment import PROFILES, peak_memory_bytes
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.fixtures import write_fixtures
 from carafe_tools.folder import atomic_file
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.gpt2_writer import SEQUENCE, gpt2_tflite
+from carafe_tools.huggingface import is_huggingface
+from carafe_tools.huggingface_writer import write_huggingface
+from carafe_tools.layouts import certify_layouts
 from carafe_tools.manifest import Licence
 from carafe_tools.model_folder import About
+from carafe_tools.perplexity import perplexity
 from carafe_tools.probe import probe
 from carafe_tools.tflite_file import read_tflite
 from carafe_tools.tokenizer_files import from_gpt2_files
@@ -55,21 +63,25 @@ def main(words: list[str] | None = None) -> int:
 def _convert(arguments: argparse.Namespace) -> dict[str, Any]:
     name = arguments.name or arguments.out.resolve().name
     about = About(name, Licence(arguments.licence, arguments.notice), arguments.description, arguments.licence_text)
-    if is_classifier(read_tflite(arguments.source)):
-        _check_options(arguments, "an image classifier", "labels", foreign=("tokenizer", "random_weights"))
+    if not is_huggingface(arguments.source) and is_classifier(read_tflite(arguments.source)):
+        require(arguments.labels is not None, "an image classifier needs the option `--labels`")
+        _refuse_options(arguments, "an image classifier", "tokenizer", "random_weights")
         return classifier.convert(arguments.source, arguments.out, arguments.labels, about)
-    _check_options(arguments, "a text model", "tokenizer", foreign=("labels",))
+    _refuse_options(arguments, "a text model", "labels")
     return convert_text(arguments.source, arguments.tokenizer, arguments.out, about, arguments.random_weights)
 
 
-def _check_options(arguments: argparse.Namespace, what: str, needed: str, foreign: tuple[str, ...]) -> None:
-    require(getattr(arguments, needed) is not None, f"{what} needs the option `--{needed}`")
+def _refuse_options(arguments: argparse.Namespace, what: str, *foreign: str) -> None:
     for name in foreign:
         require(not getattr(arguments, name), f"{what} takes no option `--{name.replace('_', '-')}`")
 
 
 def _certify(arguments: argparse.Namespace) -> dict[str, Any]:
     return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write)
+
+
+def _perplexity(arguments: argparse.Namespace) -> dict[str, Any]:
+    return perplexity(arguments.folder, arguments.text, arguments.profile, arguments.window, arguments.limit)
 
 
 def _probe(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -80,10 +92,20 @@ def _write_tflite(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.weights is not None:
         model = weights.from_folder(arguments.weights)
     else:
-        model = weights.random(Dimensions(**{name: getattr(arguments, name) for name in vars(GPT2_SMALL)}), arguments.seed)
+        model = weights.random(_dimensions(arguments), arguments.seed)
     with atomic_file(arguments.out) as building:
         building.write_bytes(gpt2_tflite(model, min(arguments.sequence, model.dimensions.positions)))
     return {"out": str(arguments.out), "bytes": arguments.out.stat().st_size, **vars(model.dimensions)}
+
+
+def _write_huggingface(arguments: argparse.Namespace) -> dict[str, Any]:
+    dimensions = _dimensions(arguments)
+    write_huggingface(arguments.out, dimensions, arguments.seed, arguments.tokenizer)
+    return {"out": str(arguments.out), **vars(dimensions)}
+
+
+def _dimensions(arguments: argparse.Namespace) -> Dimensions:
+    return Dimensions(**{name: getattr(arguments, name) for name in vars(GPT2_SMALL)})
 
 
 def _tokenizer_json(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -101,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m carafe_tools", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    own = (_add_probe, _add_convert, _add_certify, _add_write_tflite, _add_tokenizer_json, _add_fixtures)
-    for add in (*own, images.add_command):
+    own = (_add_probe, _add_convert, _add_certify, _add_perplexity, _add_write_tflite, _add_tokenizer_json)
+    for add in (*own, _add_write_huggingface, _add_fixtures, _add_layouts, images.add_command):
         add(commands)
     return parser
 
@@ -116,10 +138,10 @@ def _add_probe(commands: Any) -> None:
 
 
 def _add_convert(commands: Any) -> None:
-    command = commands.add_parser("convert", help="make a certified model folder of a .tflite")
-    command.add_argument("source", type=Path, metavar="FILE.tflite")
+    command = commands.add_parser("convert", help="make a certified model folder of a .tflite or a Hugging Face folder")
+    command.add_argument("source", type=Path, metavar="SOURCE", help="a .tflite, or a Hugging Face folder")
     command.add_argument("--out", type=Path, required=True, help="the model folder to write")
-    command.add_argument("--tokenizer", type=Path, help="tokenizer.json, for a text model")
+    command.add_argument("--tokenizer", type=Path, help="tokenizer.json, for a text model; a Hugging Face folder has its own")
     command.add_argument("--labels", type=Path, help="a label a line, for an image classifier")
     command.add_argument("--name", help="the model's name, the folder's unless given")
     command.add_argument("--description", default="", help="one line for people")
@@ -133,10 +155,20 @@ def _add_convert(commands: Any) -> None:
 def _add_certify(commands: Any) -> None:
     command = commands.add_parser("certify", help="prove a model folder against its source again")
     command.add_argument("folder", type=Path, metavar="MODEL_FOLDER")
-    command.add_argument("--source", type=Path, required=True, metavar="FILE.tflite")
+    command.add_argument("--source", type=Path, required=True, help="the .tflite or folder that it was made from")
     command.add_argument("--write", action="store_true", help="replace the folder's certificate by the new one")
     _add_random_weights(command)
     command.set_defaults(run=_certify)
+
+
+def _add_perplexity(commands: Any) -> None:
+    command = commands.add_parser("perplexity", help="measure how well a text model predicts a text")
+    command.add_argument("folder", type=Path, metavar="MODEL_FOLDER")
+    command.add_argument("text", type=Path, metavar="TEXT", help="UTF-8, scored as it is")
+    command.add_argument("--profile", choices=sorted(PROFILES), default="exact", help="exact unless given")
+    command.add_argument("--window", type=int, help="tokens of a window; the model's context unless given")
+    command.add_argument("--limit", type=int, help="score only so many tokens from the beginning")
+    command.set_defaults(run=_perplexity)
 
 
 def _add_random_weights(command: Any) -> None:
@@ -148,12 +180,24 @@ def _add_write_tflite(commands: Any) -> None:
     origin = command.add_mutually_exclusive_group(required=True)
     origin.add_argument("--weights", type=Path, metavar="FOLDER", help="a Hugging Face GPT-2 folder")
     origin.add_argument("--random", action="store_true", help="random weights; sizes are GPT-2 small's unless given")
-    for name, value in vars(GPT2_SMALL).items():
-        command.add_argument(f"--{name}", type=int, default=value, help=f"with --random, {value} unless given")
-    command.add_argument("--seed", type=int, default=weights.SEED, help="with --random")
+    _add_dimensions(command)
     command.add_argument("--sequence", type=int, default=SEQUENCE, help="tokens that the file computes, at most the positions")
     command.add_argument("--out", type=Path, required=True)
     command.set_defaults(run=_write_tflite)
+
+
+def _add_write_huggingface(commands: Any) -> None:
+    command = commands.add_parser("write-huggingface", help="write a Hugging Face GPT-2 folder of random weights")
+    _add_dimensions(command)
+    command.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json to put into it")
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    command.set_defaults(run=_write_huggingface)
+
+
+def _add_dimensions(command: Any) -> None:
+    for name, value in vars(GPT2_SMALL).items():
+        command.add_argument(f"--{name}", type=int, default=value, help=f"of random weights, {value} unless given")
+    command.add_argument("--seed", type=int, default=weights.SEED, help="of random weights")
 
 
 def _add_tokenizer_json(commands: Any) -> None:
@@ -168,6 +212,12 @@ def _add_fixtures(commands: Any) -> None:
     command = commands.add_parser("fixtures", help="write the generated fixtures of the tests again")
     command.add_argument("--folder", type=Path, default=Path("fixtures"))
     command.set_defaults(run=_fixtures)
+
+
+def _add_layouts(commands: Any) -> None:
+    command = commands.add_parser("layouts", help="convert a tiny file of each .tflite layout and print the errors")
+    command.add_argument("--fixtures", type=Path, default=Path("fixtures"))
+    command.set_defaults(run=lambda arguments: certify_layouts(arguments.fixtures))
 
 
 if __name__ == "__main__":

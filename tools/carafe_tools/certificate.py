@@ -13,6 +13,7 @@ import openvino as ov
 
 from carafe_tools.environment import openvino_version, processor, read_model
 from carafe_tools.errors import ConversionError
+from carafe_tools.huggingface import source_bytes
 from carafe_tools.memory import measure_apart
 from carafe_tools.narrow import operations, require_narrow
 
@@ -40,7 +41,7 @@ def describe(folder: Path, name: str, task: str, source: Path) -> dict[str, Any]
         "graph": describe_graph(load_graph(folder)),
         "memory": measure_apart(folder / GRAPH),
         "sizes": {
-            "source_bytes": source.stat().st_size,
+            "source_bytes": source_bytes(source),
             "graph_bytes": (folder / GRAPH).stat().st_size,
             "weights_bytes": (folder / WEIGHTS).stat().st_size,
         },
@@ -72,6 +73,10 @@ def require_passed(certificate: dict[str, Any], failure: str) -> None:
     for name, entry in comparisons(certificate)[1].items():
         if entry["passed"] is False:
             raise ConversionError(f"{failure}: `{name}` has max_error {entry['max_error']:g}, its gate is: {entry['gate']}")
+    published = certificate.get("published") or {}
+    if published.get("passed") is False:
+        found = f"argmax_equal {published['argmax_equal']} of {published['rows']}, top5_overlap {published['top5_overlap']:g}"
+        raise ConversionError(f"{failure}: `published` has {found}; its gate is: {published['gate']}")
     raise ConversionError(f"{failure}: `determinism` is {certificate['determinism']}; bit-identical results were expected")
 
 

@@ -1,8 +1,8 @@
 """`certify`: proves an existing model folder against its source again.
 
-Goes in: a model folder and the .tflite that it came from. Comes out: a new certificate, shown, and on request put in the
-place of the old one. The source must be the one that the manifest names: its SHA-256 is compared first. A classifier's
-pictures are prepared as its manifest says today, so an edited `[image]` is certified too.
+Goes in: a model folder and the .tflite or Hugging Face folder that it came from. Comes out: a new certificate, shown, and on
+request put in the place of the old one. The source must be the one that the manifest names: its SHA-256 is compared first. A
+classifier's pictures are prepared as its manifest says today, so an edited `[image]` is certified too.
 """
 
 from pathlib import Path
@@ -14,11 +14,13 @@ from carafe_tools.classifier import image_evidence
 from carafe_tools.classifier_certificate import certify_image
 from carafe_tools.classifier_rule import check_rule
 from carafe_tools.classifier_source import check_classifier
-from carafe_tools.convert import TOKENIZER, check_text_source
+from carafe_tools.convert import TOKENIZER
 from carafe_tools.errors import require
-from carafe_tools.manifest import read_manifest, sha256, update_file
+from carafe_tools.huggingface import source_sha256
+from carafe_tools.manifest import read_manifest, update_file
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
+from carafe_tools.text_source import read_text_source
 from carafe_tools.tflite_file import read_tflite
 
 
@@ -27,7 +29,7 @@ def certify_folder(folder: Path, source_path: Path, random_weights: bool, write:
     manifest = read_manifest(folder)
     task = manifest.get("task")
     require(task in TASKS, f"`{folder}` has task `{task}`; `certify` proves {' and '.join(f'`{known}`' for known in TASKS)}")
-    found, named = sha256(source_path), manifest["provenance"]["source_sha256"]
+    found, named = source_sha256(source_path), manifest["provenance"]["source_sha256"]
     require(found == named, f"`{source_path}` has SHA-256 {found} but `{folder}` was made from {named}")
     certificate = TASKS[task](folder, manifest, source_path, random_weights)
     require_passed(certificate, f"`{folder}` does not compute what `{source_path}` does")
@@ -38,8 +40,7 @@ def certify_folder(folder: Path, source_path: Path, random_weights: bool, write:
 
 
 def _text(folder: Path, manifest: dict[str, Any], source_path: Path, random_weights: bool) -> dict[str, Any]:
-    source, tokenizer = check_text_source(source_path, folder / TOKENIZER)
-    evidence = TextEvidence(folder, manifest["name"], source_path, source, tokenizer, random_weights)
+    evidence = TextEvidence(folder, manifest["name"], read_text_source(source_path, folder / TOKENIZER), random_weights)
     return certify_text(evidence, Progress(text_certificate.STEPS))
 
 

@@ -19,7 +19,7 @@ from carafe_tools.classifier_source import ClassifierSource, check_classifier, r
 from carafe_tools.environment import read_model
 from carafe_tools.errors import require
 from carafe_tools.folder import atomic_folder
-from carafe_tools.manifest import Manifest, Port, check_name
+from carafe_tools.manifest import Manifest, Port, check_name, sha256
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import narrow
 from carafe_tools.progress import Progress
@@ -78,6 +78,7 @@ def _manifest(evidence: ImageEvidence, about: About, graph: ov.Model, classifier
         sections={"image": evidence.rule},
         licence=about.licence,
         source=evidence.source,
+        source_sha256=sha256(evidence.source),
     )
 
 

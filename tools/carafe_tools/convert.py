@@ -1,24 +1,22 @@
-"""`convert`: from a .tflite to a model folder, whole and certified or not at all.
+"""`convert`: from a .tflite or a Hugging Face folder to a model folder, whole and certified or not at all.
 
-Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`. Comes out: `models/NAME` with the graph, its weights, the
+Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`, or a Hugging Face folder with a GPT-2's weights, which are rounded to
+8 bits, each row with a scale of its own. Comes out: `models/NAME` with the graph, its weights, the
 tokenizer, `certificate.json` and `model.toml`. The way is: check the source, find the weights' roles, build, narrow, save,
 reload, certify; each border has its check, and a failed gate leaves nothing behind. Image classifiers go another way,
 `classifier.py`; here is only the question which of both a file is.
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import openvino as ov
-from tokenizers import Tokenizer
 
 from carafe_tools import text_certificate
 from carafe_tools.certificate import CERTIFICATE, GRAPH, WEIGHTS, load_graph
-from carafe_tools.errors import require
 from carafe_tools.folder import atomic_folder
 from carafe_tools.gpt2 import Dimensions
-from carafe_tools.gpt2_reader import Gpt2Source, find_gpt2
+from carafe_tools.huggingface import source_sha256
 from carafe_tools.manifest import Manifest, Port, check_name
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
@@ -26,8 +24,9 @@ from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
 from carafe_tools.text_context import LARGEST_STEP
 from carafe_tools.text_graph import build_text_graph
-from carafe_tools.tflite_file import TfliteFile, read_tflite
-from carafe_tools.tokenizer_files import end_of_text, load
+from carafe_tools.text_source import read_text_source
+from carafe_tools.tflite_file import TfliteFile
+from carafe_tools.tokenizer_files import end_of_text
 
 TOKENIZER = "tokenizer.json"
 STEPS = 3 + text_certificate.STEPS
@@ -49,37 +48,25 @@ def is_classifier(file: TfliteFile) -> bool:
     return len(inputs) == 1 and len(inputs[0].shape) == 4
 
 
-def check_text_source(path: Path, tokenizer_path: Path) -> tuple[Gpt2Source, Tokenizer]:
-    """Return what a .tflite and its tokenizer hold, refusing a pair that does not belong together."""
-    source = find_gpt2(read_tflite(path))
-    tokenizer = load(tokenizer_path)
-    tokens, rows = tokenizer.get_vocab_size(), source.model.dimensions.vocabulary
-    require(
-        tokens == rows,
-        f"`{tokenizer_path}` has {tokens} tokens but the token embedding of `{path}` has {rows} rows; they must be equal",
-    )
-    largest = max(tokenizer.get_vocab().values())
-    require(largest < rows, f"`{tokenizer_path}` has a token with id {largest}; ids from 0 to {rows - 1} were expected")
-    return source, tokenizer
-
-
-def convert_text(path: Path, tokenizer_path: Path, out: Path, about: About, random_weights: bool = False) -> dict[str, Any]:
-    """Write the model folder of a GPT-2 .tflite and return what to tell about it."""
+def convert_text(
+    path: Path, tokenizer_path: Path | None, out: Path, about: About, random_weights: bool = False
+) -> dict[str, Any]:
+    """Write the model folder of a GPT-2 and return what to tell about it."""
     check_name(about.name)
     progress = Progress(STEPS)
     progress.step(f"check the source `{path}` and find the weights' roles")
-    source, tokenizer = check_text_source(path, tokenizer_path)
+    source = read_text_source(path, tokenizer_path)
     with atomic_folder(out) as folder:
         progress.step("build the stateful graph and save it")
         graph = build_text_graph(source.model)
         require_narrow(graph, "the built graph")
         ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
         del graph
-        shutil.copyfile(tokenizer_path, folder / TOKENIZER)
+        (folder / TOKENIZER).write_text(source.tokenizer_json, encoding="utf-8")
         copy_licence(about, folder)
         progress.step("reload the saved graph")
         load_graph(folder)
-        evidence = TextEvidence(folder, about.name, path, source, tokenizer, random_weights)
+        evidence = TextEvidence(folder, about.name, source, random_weights)
         return finish(folder, out, certify_text(evidence, progress), _manifest(evidence, about))
 
 
@@ -92,9 +79,10 @@ def _manifest(evidence: TextEvidence, about: About) -> Manifest:
         files={"graph": GRAPH, "weights": WEIGHTS, "tokenizer": TOKENIZER, "certificate": CERTIFICATE},
         inputs=INPUTS,
         outputs=[Port("logits", "logits", "f32", ["N", size.vocabulary])],
-        sections={"bounds": _bounds(size), "text": _text(size, end_of_text(evidence.tokenizer))},
+        sections={"bounds": _bounds(size), "text": _text(size, end_of_text(evidence.source.tokenizer))},
         licence=about.licence,
-        source=evidence.source_path,
+        source=evidence.source.path,
+        source_sha256=source_sha256(evidence.source.path),
     )
 
 

@@ -38,11 +38,15 @@ def write_tiny_source(folder: Path) -> Path:
     return source
 
 
+def tiny_tokenizer(folder: Path, out: Path) -> Path:
+    """Train the tiny model's tokenizer on the text in the fixtures folder, write it and return its path."""
+    out.write_text(train((folder / TEXT).read_text(encoding="utf-8"), TINY.vocabulary), encoding="utf-8")
+    return out
+
+
 def write_fixtures(folder: Path) -> dict[str, Any]:
     """Write every generated fixture and return what to tell."""
-    text = (folder / TEXT).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as scratch:
-        tokenizer = Path(scratch) / "tokenizer.json"
-        tokenizer.write_text(train(text, TINY.vocabulary), encoding="utf-8")
+        tokenizer = tiny_tokenizer(folder, Path(scratch) / "tokenizer.json")
         source = write_tiny_source(folder)
         return convert_text(source, tokenizer, folder / "models" / ABOUT.name, ABOUT, random_weights=True)

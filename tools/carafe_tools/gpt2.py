@@ -1,18 +1,20 @@
 """What a GPT-2 is to these tools: its dimensions and its 8-bit weights, each in its role.
 
 `Gpt2` stands between the sides: the writer makes a .tflite from it, the reader finds it in a .tflite, the graph builder and
-the float64 reference compute it. A matrix is int8 with one scale for the whole tensor and zero point 0, the way the 2019
-weight quantiser left it; vectors stay f32. The head is the token embedding, so it has no field of its own.
+the float64 reference compute it. A matrix is int8 with zero point 0 and one scale, for the whole tensor or for each row;
+vectors stay f32. A tied head is the very object that the token embedding is.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from carafe_tools.errors import require
 
 LARGEST_INT8 = 127  # symmetric: -128 is not used
+SMALLEST = 1e-12  # keeps the scale of zeros positive
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,71 @@ class Dimensions:
         )
 
 
+class Matrix(Protocol):
+    """A matrix in whatever form its source has it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def rows(self, which: np.ndarray | slice) -> "Matrix":
+        """Return some of the rows."""
+
+    def dequantised(self, dtype: type = np.float32) -> np.ndarray:
+        """Return the real matrix that this one stands for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """An int8 matrix and the scale that makes real numbers of it."""
+    """An int8 matrix and the scales that make real numbers of it: one, or one a row, which is an output channel."""
 
-    values: np.ndarray  # int8
-    scale: np.float32
+    values: np.ndarray  # int8 (rows, columns)
+    scales: np.ndarray  # f32 (1,) or (rows,)
+
+    @property
+    def is_per_row(self) -> bool:
+        """Whether each row has a scale of its own."""
+        return self.scales.size > 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.values.shape
+
+    def rows(self, which: np.ndarray | slice) -> "Quantised":
+        """Return some of the rows."""
+        return Quantised(self.values[which], self.scales[which] if self.is_per_row else self.scales)
 
     def dequantised(self, dtype: type = np.float32) -> np.ndarray:
         """Return the real matrix that the int8 one stands for."""
-        return self.values.astype(dtype) * dtype(self.scale)
+        return self.values.astype(dtype) * self.scales.astype(dtype)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """A matrix that the source holds in f32."""
+
+    values: np.ndarray  # f32 (rows, columns)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.values.shape
+
+    def rows(self, which: np.ndarray | slice) -> "Real":
+        """Return some of the rows."""
+        return Real(self.values[which])
+
+    def dequantised(self, dtype: type = np.float32) -> np.ndarray:
+        """Return the matrix."""
+        return self.values.astype(dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
     """A linear operation, y = x W^T + b."""
 
-    weight: Quantised  # (out, in)
+    weight: Matrix  # (out, in)
     bias: np.ndarray  # (out,)
 
 
@@ -86,10 +136,16 @@ class Gpt2:
     """A whole model."""
 
     dimensions: Dimensions
-    token_embedding: Quantised  # wte, (V, E); also the head
-    position_embedding: Quantised  # wpe, (P, E)
+    token_embedding: Matrix  # wte, (V, E)
+    position_embedding: Matrix  # wpe, (P, E)
     layers: list[Layer]
     final_norm: Norm  # ln_f
+    head: Matrix  # lm_head, (V, E)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the head is the token embedding."""
+        return self.head is self.token_embedding
 
 
 def linear_shapes(width: int, layers: int) -> Iterator[tuple[int, int]]:
@@ -98,8 +154,9 @@ def linear_shapes(width: int, layers: int) -> Iterator[tuple[int, int]]:
         yield from ((3 * width, width), (width, width), (4 * width, width), (width, 4 * width))
 
 
-def quantise(matrix: np.ndarray) -> Quantised:
-    """Return the matrix in per-tensor symmetric int8: the largest absolute value becomes 127."""
-    scale = np.float32(max(float(np.abs(matrix).max()), 1e-12) / LARGEST_INT8)
-    rounded = np.round(matrix / scale)
-    return Quantised(np.clip(rounded, -LARGEST_INT8, LARGEST_INT8).astype(np.int8), scale)
+def quantise(matrix: np.ndarray, per_row: bool = False) -> Quantised:
+    """Return the matrix in symmetric int8: the largest absolute value, of all or of each row, becomes 127."""
+    largest = np.abs(matrix).max(axis=1) if per_row else np.abs(matrix).max(keepdims=True).reshape(1)
+    scales = (np.maximum(largest, SMALLEST) / LARGEST_INT8).astype(np.float32)
+    rounded = np.round(matrix / scales[:, None])
+    return Quantised(np.clip(rounded, -LARGEST_INT8, LARGEST_INT8).astype(np.int8), scales)

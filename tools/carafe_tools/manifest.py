@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Manifest:
     sections: dict[str, dict[str, Any]]
     licence: Licence
     source: Path
-    source_sha256: str = field(default="")
+    source_sha256: str
 
 
 def sha256(path: Path) -> str:
@@ -122,7 +122,7 @@ def _entry(folder: Path, name: str) -> dict[str, Any]:
 def _provenance(manifest: Manifest) -> dict[str, Any]:
     return {
         "source": manifest.source.name,
-        "source_sha256": manifest.source_sha256 or sha256(manifest.source),
+        "source_sha256": manifest.source_sha256,
         "tool": TOOL,
         "openvino": openvino_version(),
     }

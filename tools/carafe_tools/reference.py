@@ -16,22 +16,18 @@ HEAD_ROWS = 4096  # rows of the head dequantised at a time
 def reference_logits(model: Gpt2, tokens: np.ndarray) -> np.ndarray:
     """Return the logits (T, V) of a sequence of T tokens that starts at position 0."""
     heads = model.dimensions.heads
-    embedding, positions = model.token_embedding, model.position_embedding
-    hidden = _rows(embedding, tokens) + _rows(positions, np.arange(len(tokens)))  # (T, E)
+    tables = ((model.token_embedding, tokens), (model.position_embedding, np.arange(len(tokens))))
+    hidden = sum(table.rows(indices).dequantised(np.float64) for table, indices in tables)  # (T, E)
     for layer in model.layers:
         hidden = hidden + _attention(_norm(hidden, layer.attention_norm), layer, heads)
         inner = _gelu(_linear(_norm(hidden, layer.mlp_norm), layer.mlp_in))  # (T, 4E)
         hidden = hidden + _linear(inner, layer.mlp_out)
-    return _head(_norm(hidden, model.final_norm), embedding)
+    return _head(_norm(hidden, model.final_norm), model.head)
 
 
-def _rows(table: Quantised, indices: np.ndarray) -> np.ndarray:
-    return Quantised(table.values[indices], table.scale).dequantised(np.float64)
-
-
-def _head(hidden: np.ndarray, embedding: Quantised) -> np.ndarray:
-    blocks = range(0, len(embedding.values), HEAD_ROWS)
-    return np.concatenate([hidden @ _rows(embedding, slice(start, start + HEAD_ROWS)).T for start in blocks], axis=1)
+def _head(hidden: np.ndarray, head: Quantised) -> np.ndarray:
+    blocks = (head.rows(slice(start, start + HEAD_ROWS)) for start in range(0, head.shape[0], HEAD_ROWS))
+    return np.concatenate([hidden @ block.dequantised(np.float64).T for block in blocks], axis=1)
 
 
 def _linear(hidden: np.ndarray, linear: Linear) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Makes the certificate of a text model: the proof that the saved graph computes what its source does.
 
-Goes in: a folder with the saved graph, the source .tflite and the weights found in it, and the tokenizer. Comes out:
-the contents of `certificate.json`. The logits of a few sequences, real text and random ids, are computed by numpy in
-float64, by LiteRT, by OpenVINO's own reading of the source, and by the saved graph in both profiles, in one step and
-in several; then all are compared.
+Goes in: a folder with the saved graph, and the source that it was made from. Comes out: the contents of `certificate.json`.
+The logits of a few sequences, real text and random ids, are computed by numpy in float64 and by the saved graph in both
+profiles, in one step and in several. Of a .tflite also by LiteRT and by OpenVINO's own reading of it; of a Hugging Face folder
+with the weights before they were rounded to 8 bits. Then all are compared.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,14 @@ from carafe_tools.comparison import compare, gated, gated_agreement, reported
 from carafe_tools.environment import compile_model, resolved_properties
 from carafe_tools.errors import require
 from carafe_tools.faithful import faithful_logits, read_faithful
-from carafe_tools.gpt2_reader import Gpt2Source
+from carafe_tools.huggingface import HuggingFaceFolder, is_huggingface
 from carafe_tools.litert import LiteRt
 from carafe_tools.progress import Progress
+from carafe_tools.published import check_published
 from carafe_tools.reference import reference_logits
 from carafe_tools.text_context import greedy, logits_in_steps
+from carafe_tools.text_source import TextSource
+from carafe_tools.weights import as_stored
 
 TASK = "text-generation"
 STEPS = 5  # that `certify_text` tells of
@@ -52,9 +55,7 @@ class TextEvidence:
 
     folder: Path  # of the saved graph
     name: str
-    source_path: Path
-    source: Gpt2Source
-    tokenizer: Tokenizer
+    source: TextSource
     random_weights: bool  # then agreement with LiteRT says nothing and is only reported
 
 
@@ -73,49 +74,70 @@ class _Run:
 def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
     """Return the certificate of a text model."""
     check_context(evidence)
-    sequences = evaluation_sequences(evidence.tokenizer, evidence.source)
+    source = evidence.source
+    sequences = evaluation_sequences(source)
     progress.step("certify: float64 reference")
-    expected = [reference_logits(evidence.source.model, tokens) for tokens in sequences]
-    progress.step("certify: LiteRT, and OpenVINO's own reading of the source")
-    litert = _litert_logits(evidence.source_path, sequences)
-    faithful = _faithful_logits(evidence.source_path, sequences)
+    expected = [reference_logits(source.model, tokens) for tokens in sequences]
+    progress.step("certify: the source as others compute it")
+    witnesses = _witnesses(source, sequences)
     progress.step("certify: profile `exact`")
     exact = _run(evidence, "exact", sequences)
     progress.step("certify: profile `fast`")
     fast = _run(evidence, "fast", sequences)
-    progress.step("certify: memory")
-    litert_gate: Callable = reported if evidence.random_weights else gated_agreement
     logits = {
         "exact_against_float64": gated(compare(exact.whole, expected)),
-        "exact_against_faithful": gated(compare(exact.whole, faithful)),
         "exact_step_by_step": gated(compare(exact.stepwise, exact.whole)),
-        "exact_against_litert": litert_gate(compare(exact.whole, litert)),
         "fast_against_float64": reported(compare(fast.whole, expected)),
-        "litert_against_float64": reported(compare(litert, expected)),
+        **_against_witnesses(exact, expected, witnesses, evidence.random_weights),
     }
+    progress.step("certify: published outputs, where there are any, and memory")
+    published = check_published(evidence.folder, source)
     determinism = _determinism(exact, fast)
+    passed = all(entry["passed"] is not False for entry in (*logits.values(), published or {"passed": None}))
     return {
-        **describe(evidence.folder, evidence.name, TASK, evidence.source_path),
+        **describe(evidence.folder, evidence.name, TASK, source.path),
         "profiles": {"fast": fast.properties, "exact": exact.properties},
         "logits": logits,
+        **({} if published is None else {"published": published}),
         "greedy": exact.greedy,
         "determinism": determinism,
-        "passed": all(entry["passed"] is not False for entry in logits.values()) and _is_deterministic(determinism),
+        "passed": passed and _is_deterministic(determinism),
+    }
+
+
+def _witnesses(source: TextSource, sequences: list[np.ndarray]) -> dict[str, Logits]:
+    """Return the logits by name of those who compute the source without this package's reading of it, or without rounding."""
+    if is_huggingface(source.path):
+        with HuggingFaceFolder(source.path) as folder:
+            original = as_stored(folder)
+            return {"unrounded": [reference_logits(original, tokens) for tokens in sequences]}
+    return {"faithful": _faithful_logits(source.path, sequences), "litert": _litert_logits(source.path, sequences)}
+
+
+def _against_witnesses(exact: _Run, expected: Logits, witnesses: dict[str, Logits], random_weights: bool) -> dict[str, Any]:
+    """Return the entries of the comparisons with the witnesses that the source has."""
+    if "unrounded" in witnesses:
+        return {"exact_against_unrounded": reported(compare(exact.whole, witnesses["unrounded"]))}
+    litert_gate: Callable = reported if random_weights else gated_agreement
+    return {
+        "exact_against_faithful": gated(compare(exact.whole, witnesses["faithful"])),
+        "exact_against_litert": litert_gate(compare(exact.whole, witnesses["litert"])),
+        "litert_against_float64": reported(compare(witnesses["litert"], expected)),
     }
 
 
 def check_context(evidence: TextEvidence) -> None:
     """Refuse a model whose context a fixed prompt and its continuation would overrun."""
-    longest = max(len(evidence.tokenizer.encode(prompt).ids) for prompt in PROMPTS)
+    longest = max(len(evidence.source.tokenizer.encode(prompt).ids) for prompt in PROMPTS)
     needed, context = longest + GREEDY_TOKENS, evidence.source.model.dimensions.positions
     require(needed <= context, f"the model's context of {context} tokens is too short to certify; {needed} are needed")
 
 
-def evaluation_sequences(tokenizer: Tokenizer, source: Gpt2Source) -> list[np.ndarray]:
+def evaluation_sequences(source: TextSource) -> list[np.ndarray]:
     """Return the sequences of T tokens to compare logits on: the texts, repeated if short, and as many of random ids."""
     generator = np.random.default_rng(SEED)
     vocabulary = source.model.dimensions.vocabulary
-    texts = [np.resize(np.array(tokenizer.encode(text).ids, np.int32), source.sequence) for text in TEXTS]
+    texts = [np.resize(np.array(source.tokenizer.encode(text).ids, np.int32), source.sequence) for text in TEXTS]
     return texts + [generator.integers(0, vocabulary, source.sequence, np.int32) for _ in TEXTS]
 
 
@@ -158,13 +180,13 @@ def _run(evidence: TextEvidence, profile: str, sequences: list[np.ndarray]) -> _
     compiled = compile_model(load_graph(evidence.folder), profile)
     whole = [logits_in_steps(compiled, tokens) for tokens in sequences]
     stepwise = [logits_in_steps(compiled, tokens, range(1, len(tokens))) for tokens in sequences]
-    continuations = [_continue(compiled, prompt, profile, evidence.tokenizer) for prompt in PROMPTS]
+    continuations = [_continue(compiled, prompt, profile, evidence.source.tokenizer) for prompt in PROMPTS]
     difference = max(_difference(stepwise, whole), _difference(_cut(compiled, sequences[0]), whole[:1] * len(CUTS)))
     properties = resolved_properties(compiled)
 
     def same(model: ov.CompiledModel) -> bool:
         """Say whether computing again gives the same bits and tokens; one sequence and one prompt stand for all."""
-        again = _continue(model, PROMPTS[0], profile, evidence.tokenizer)
+        again = _continue(model, PROMPTS[0], profile, evidence.source.tokenizer)
         return again == continuations[0] and np.array_equal(logits_in_steps(model, sequences[0]), whole[0])
 
     bit_identical = all(same(compiled) for _ in range(REPEATS))

@@ -4,8 +4,8 @@ Goes in: a `Gpt2`. Comes out: an `ov.Model` with i32 inputs `input_ids [B,S]`, `
 `beam_idx [B]`, `logit_idx [N]` and the f32 output `logits [N,V]`. B rows take S positions a step, P positions are cached.
 
 The cache is ReadValue -> Gather(beam_idx) -> Concat -> {ScaledDotProductAttention, Assign}, the pattern that the CPU
-plugin fuses. Matrices stay the source's int8 bytes: Constant -> Convert -> Multiply(scale); embedding and head share one
-constant, of which the embedding gathers rows before it converts them.
+plugin fuses. Matrices stay the source's int8 bytes: Constant -> Convert -> Multiply(scales); embedding and a tied head share
+one constant, of which the embedding gathers rows before it converts them.
 """
 
 import math
@@ -16,7 +16,7 @@ import openvino as ov
 import openvino.opset13 as opset
 from openvino import Node, PartialShape, Type
 
-from carafe_tools.gpt2 import Gpt2, Layer, Linear, Norm, Quantised
+from carafe_tools.gpt2 import Gpt2, Layer, Linear, Norm, Quantised, Real
 
 # added to a masked score; finite, so that a row with nothing to attend to is an average and not NaN
 MASKED = float(np.finfo(np.float32).min)
@@ -45,24 +45,37 @@ def _arange(start: Node, stop: Node) -> Node:
     return opset.range(start, stop, _integer(1), output_type="i32")
 
 
-def _rows(constant: Node, scale: np.float32, indices: Node) -> Node:
-    """Gather rows of an int8 table, then make real numbers of those alone."""
-    rows = opset.gather(constant, indices, _integer(0))
-    return opset.multiply(opset.convert(rows, "f32"), _real(scale))
+class _Matrix:
+    """An int8 constant with its scales, whose rows are gathered, or by which something is multiplied, or both."""
+
+    def __init__(self, matrix: Quantised) -> None:
+        self.constant = ov.op.Constant(np.ascontiguousarray(matrix.values))
+        self.matrix = matrix
+
+    def rows(self, indices: Node) -> Node:
+        """Gather rows of the table, then make real numbers of those alone."""
+        rows = opset.convert(opset.gather(self.constant, indices, _integer(0)), "f32")
+        scales = _real(self.matrix.scales[:, None])
+        return opset.multiply(rows, opset.gather(scales, indices, _integer(0)) if self.matrix.is_per_row else _real(self.scale))
+
+    def product(self, hidden: Node) -> Node:
+        """Multiply by the transposed matrix, which is (out, in)."""
+        weight = opset.multiply(opset.convert(self.constant, "f32"), _real(self.matrix.scales[:, None]))
+        return opset.matmul(hidden, weight, False, True)
+
+    @property
+    def scale(self) -> np.float32:
+        return self.matrix.scales[0]
 
 
-def _product(hidden: Node, constant: Node, scale: np.float32) -> Node:
-    weight = opset.multiply(opset.convert(constant, "f32"), _real([[scale]]))  # (out, in)
-    return opset.matmul(hidden, weight, False, True)
-
-
-def _int8(matrix: Quantised) -> Node:
-    return ov.op.Constant(np.ascontiguousarray(matrix.values))
+def _rows(table: Quantised | Real, indices: Node) -> Node:
+    if isinstance(table, Quantised):
+        return _Matrix(table).rows(indices)
+    return opset.gather(_real(table.values), indices, _integer(0))
 
 
 def _linear(hidden: Node, linear: Linear) -> Node:
-    product = _product(hidden, _int8(linear.weight), linear.weight.scale)
-    return opset.add(product, _real(linear.bias.reshape(1, 1, -1)))
+    return opset.add(_Matrix(linear.weight).product(hidden), _real(linear.bias.reshape(1, 1, -1)))
 
 
 def _normalised(hidden: Node, norm: Norm) -> Node:
@@ -80,17 +93,14 @@ class _Builder:
         self.mask: Node | None = None
 
     def build(self) -> ov.Model:
-        table = _int8(self.model.token_embedding)
-        scale = self.model.token_embedding.scale
-        positions = self.model.position_embedding
-        hidden = opset.add(  # (B, S, E)
-            _rows(table, scale, self.inputs["input_ids"]),
-            _rows(_int8(positions), positions.scale, self.inputs["position_ids"]),
-        )
+        tokens = _Matrix(self.model.token_embedding)
+        head = tokens if self.model.is_tied else _Matrix(self.model.head)
+        positions = _rows(self.model.position_embedding, self.inputs["position_ids"])
+        hidden = opset.add(tokens.rows(self.inputs["input_ids"]), positions)  # (B, S, E)
         for index, layer in enumerate(self.model.layers):
             hidden = self._layer(hidden, index, layer)
         wanted = opset.gather(self._flat(hidden), self.inputs["logit_idx"], _integer(0))  # (N, E)
-        logits = _product(_normalised(wanted, self.model.final_norm), table, scale)  # (N, V)
+        logits = head.product(_normalised(wanted, self.model.final_norm))  # (N, V)
         logits.output(0).set_names({OUTPUT})
         result = opset.result(logits)
         return ov.Model([result], self.assigns, list(self.inputs.values()), "gpt2")

@@ -33,7 +33,8 @@ def options(name: str, **fields: Any) -> Any:
 class GraphBuilder:
     """A .tflite under construction; tensors are known by their index."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str, old_codes: bool = False) -> None:
+        self._old_codes = old_codes  # as files from before 2020 have them, in the deprecated field alone
         self._model = schema.ModelT()
         self._model.version = SCHEMA_VERSION
         self._model.description = description
@@ -48,31 +49,38 @@ class GraphBuilder:
         self._names: set[str] = set()
         self._small_constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
-    def tensor(self, name: str, shape: tuple[int, ...], dtype: type = np.float32, scale: np.float32 | None = None) -> int:
-        """Add a tensor without contents; its name gets a number if it is taken."""
+    def tensor(self, name: str, shape: tuple[int, ...], dtype: type = np.float32, scales: np.ndarray | None = None) -> int:
+        """Add a tensor without contents, several scales being for its rows; its name gets a number if it is taken."""
         tensor = schema.TensorT()
         tensor.name = self._unique(name)
         tensor.shape = np.array(shape, np.int32)
         tensor.type = TENSOR_TYPES[np.dtype(dtype)]
         tensor.buffer = 0
-        if scale is not None:
-            tensor.quantization = self._quantisation(scale)
+        if scales is not None:
+            tensor.quantization = self._quantisation(scales, axis=max(0, len(shape) - 2))
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def constant(self, name: str, values: Any, dtype: type = np.float32, scale: np.float32 | None = None) -> int:
+    def constant(self, name: str, values: Any, dtype: type = np.float32, scales: np.ndarray | None = None) -> int:
         """Add a tensor with contents; equal short ones are stored once."""
         array = np.ascontiguousarray(np.asarray(values, dtype))
-        key = (array.dtype.str, np.shape(values), array.tobytes()) if array.size <= 8 and scale is None else None
+        key = (array.dtype.str, np.shape(values), array.tobytes()) if array.size <= 8 and scales is None else None
         if key is not None and key in self._small_constants:
             return self._small_constants[key]
-        index = self.tensor(name, np.shape(values), dtype, scale)
+        index = self.tensor(name, np.shape(values), dtype, scales)
         buffer = schema.BufferT()
         buffer.data = array.reshape(-1).view(np.uint8)
         self._model.buffers.append(buffer)
         self._graph.tensors[index].buffer = len(self._model.buffers) - 1
         if key is not None:
             self._small_constants[key] = index
+        return index
+
+    def shared(self, constant: int, name: str, shape: tuple[int, ...]) -> int:
+        """Add a tensor over the contents of a constant, in another shape of as many elements."""
+        original = self._graph.tensors[constant]
+        index = self.tensor(name, shape, dtype=np.int8, scales=original.quantization.scale)
+        self._graph.tensors[index].buffer = original.buffer
         return index
 
     def operation(self, code: str, inputs: list[int], outputs: list[int], settings: Any = None, version: int = 1) -> None:
@@ -102,19 +110,20 @@ class GraphBuilder:
         self._names.add(candidate)
         return candidate
 
-    def _quantisation(self, scale: np.float32) -> Any:
+    def _quantisation(self, scales: np.ndarray, axis: int) -> Any:
         result = schema.QuantizationParametersT()
-        result.scale = np.atleast_1d(np.asarray(scale, np.float32))
+        result.scale = np.atleast_1d(np.asarray(scales, np.float32))
         result.zeroPoint = np.zeros(result.scale.size, np.int64)
-        result.quantizedDimension = 0
+        result.quantizedDimension = axis if result.scale.size > 1 else 0
         return result
 
     def _code(self, name: str, version: int) -> int:
         key = (name, version)
         if key not in self._codes:
             code = schema.OperatorCodeT()
-            code.builtinCode = getattr(schema.BuiltinOperator, name)
-            code.deprecatedBuiltinCode = min(code.builtinCode, LAST_DEPRECATED_CODE)
+            number = getattr(schema.BuiltinOperator, name)
+            code.deprecatedBuiltinCode = min(number, LAST_DEPRECATED_CODE)
+            code.builtinCode = 0 if self._old_codes else number
             code.version = version
             self._model.operatorCodes.append(code)
             self._codes[key] = len(self._codes)

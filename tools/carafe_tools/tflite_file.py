@@ -18,6 +18,7 @@ from carafe_tools.errors import ConversionError, require
 from carafe_tools.narrow import WIDEST_BITS
 from carafe_tools.tflite_builder import FILE_IDENTIFIER
 
+OPTION_NAMES = {code: name for name, code in vars(schema.BuiltinOptions).items() if isinstance(code, int)}
 OPERATION_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 TYPE_NAMES = {code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
 DTYPES = {
@@ -43,6 +44,7 @@ class Tensor:
     data: np.ndarray | None
     scales: np.ndarray
     zero_points: np.ndarray
+    axis: int = 0  # the dimension that several scales are for
 
     @property
     def zero_point(self) -> int:
@@ -57,6 +59,16 @@ class Operation:
     code: str  # the schema's name: `FULLY_CONNECTED`, …
     inputs: list[int]
     outputs: list[int]
+    raw: Any = None  # the schema's object, for the options
+
+    def option(self, name: str) -> Any:
+        """Return an option by the schema's name of it, None where the file gives no options."""
+        kind, table = OPTION_NAMES.get(self.raw.BuiltinOptionsType()), self.raw.BuiltinOptions()
+        if kind is None or table is None:
+            return None
+        options = getattr(schema, kind)()
+        options.Init(table.Bytes, table.Pos)
+        return getattr(options, name)()
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +145,8 @@ def _code_name(code: Any) -> str:
 
 
 def _operation(operator: Any, codes: list[str]) -> Operation:
-    return Operation(codes[operator.OpcodeIndex()], operator.InputsAsNumpy().tolist(), operator.OutputsAsNumpy().tolist())
+    inputs, outputs = operator.InputsAsNumpy().tolist(), operator.OutputsAsNumpy().tolist()
+    return Operation(codes[operator.OpcodeIndex()], inputs, outputs, operator)
 
 
 def _tensor(tensor: Any, buffers: list[np.ndarray | None]) -> Tensor:
@@ -147,7 +160,8 @@ def _tensor(tensor: Any, buffers: list[np.ndarray | None]) -> Tensor:
     quantised = quantisation is not None and quantisation.ScaleLength() > 0
     scales = quantisation.ScaleAsNumpy() if quantised else np.zeros(0, np.float32)
     zeros = quantisation.ZeroPointAsNumpy() if quantised and quantisation.ZeroPointLength() else np.zeros(scales.size, np.int64)
-    return Tensor(name, type_name, shape, tensor.Buffer(), data, scales, zeros)
+    axis = quantisation.QuantizedDimension() if quantised else 0
+    return Tensor(name, type_name, shape, tensor.Buffer(), data, scales, zeros, axis)
 
 
 def _check_indices(file: TfliteFile) -> None:

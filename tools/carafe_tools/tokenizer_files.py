@@ -49,8 +49,13 @@ def train(text: str, vocabulary_size: int) -> str:
 
 def load(path: Path) -> Tokenizer:
     """Return the tokenizer in a `tokenizer.json`, refusing one without an end-of-text token."""
+    return parse(path.read_text(encoding="utf-8"), path)
+
+
+def parse(contents: str, path: Path) -> Tokenizer:
+    """Return the tokenizer that the contents of a `tokenizer.json` describe, which came from a path."""
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_str(contents)
     except Exception as error:  # the library raises bare `Exception`
         raise ConversionError(f"failed to read `{path}` as a `tokenizer.json`: {error}") from error
     require(

@@ -1,87 +1,104 @@
-"""Where the weights of a written .tflite come from: a Hugging Face GPT-2 folder, or a seed.
+"""Where a `Gpt2` comes from when no .tflite holds it: a Hugging Face GPT-2 folder, or a seed.
 
-Goes in: a folder with `config.json` and `model.safetensors` under GPT-2's names, or dimensions and a seed. Comes out: a
-`Gpt2` in 8 bits. Every tensor's name and shape is checked where it crosses over, and a tensor that no role asked for is
-refused, because a forgotten one would give fluent nonsense.
+Goes in: an open folder, or dimensions and a seed. Comes out: a `Gpt2`, in 8 bits, or as the folder has it for comparison.
+Each role asks its source for one tensor by GPT-2's name of it.
 """
 
-import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from carafe_tools.errors import ConversionError, require
-from carafe_tools.gpt2 import Dimensions, Gpt2, Layer, Linear, Norm, quantise
+from carafe_tools.gpt2 import Dimensions, Gpt2, Layer, Linear, Matrix, Norm, Real, quantise
+from carafe_tools.huggingface import HEAD, HuggingFaceFolder
 
-CONFIG = {
-    "layers": "n_layer",
-    "width": "n_embd",
-    "heads": "n_head",
-    "positions": "n_positions",
-    "vocabulary": "vocab_size",
-}
-PREFIX = "transformer."
-IGNORED_SUFFIXES = (".attn.bias", ".attn.masked_bias", "lm_head.weight")  # the causal mask, and the tied head again
 SEED = 20190214
-GELU = "gelu_new"  # the one with tanh
 
-# a source of f32 tensors: role's Hugging Face name and shape -> values
-Source = Callable[[str, tuple[int, ...]], np.ndarray]
+# what a role asks for: the name, and the shape that the role has
+VectorSource = Callable[[str, int], np.ndarray]
+MatrixSource = Callable[[str, tuple[int, int]], Matrix]
 
 
-def from_folder(folder: Path) -> Gpt2:
-    """Return the 8-bit model in a Hugging Face GPT-2 folder."""
-    config = _config(folder / "config.json")
-    dimensions = Dimensions(**{ours: config[theirs] for ours, theirs in CONFIG.items()})
-    dimensions.check(f"`{folder / 'config.json'}`")
-    path = folder / "model.safetensors"
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = {name.removeprefix(PREFIX): name for name in file.keys()}  # noqa: SIM118 - not a mapping
-            asked: set[str] = set()
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A matrix that is read from its file each time that it is used."""
 
-            def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-                require(name in names, f"`{path}` has no tensor `{name}`")
-                asked.add(name)
-                return _checked(file.get_tensor(names[name]), shape, f"the tensor `{name}` of `{path}`")
+    read: Callable[[], np.ndarray]
+    shape: tuple[int, ...]
 
-            model = _assemble(dimensions, tensor, config["layer_norm_epsilon"], transposed=True)
-            extra = sorted(name for name in names if name not in asked and not name.endswith(IGNORED_SUFFIXES))
-    except (OSError, SafetensorError) as error:
-        raise ConversionError(f"failed to read `{path}`: {error}") from error
-    require(not extra, f"`{path}` has a tensor `{(extra or [''])[0]}` that a GPT-2 has no place for")
+    def rows(self, which: np.ndarray | slice) -> Real:
+        """Return some of the rows."""
+        return Real(self.read()[which])
+
+    def dequantised(self, dtype: type = np.float32) -> np.ndarray:
+        """Return the matrix."""
+        return self.read().astype(dtype)
+
+
+def from_folder(folder: Path, per_row: bool = False) -> Gpt2:
+    """Return the 8-bit model in a Hugging Face GPT-2 folder, each matrix with one scale or with one a row."""
+    with HuggingFaceFolder(folder) as source:
+        return quantised(source, per_row)
+
+
+def quantised(source: HuggingFaceFolder, per_row: bool) -> Gpt2:
+    """Return the 8-bit model in an open folder, read one tensor at a time."""
+    model = _of_folder(source, lambda name, shape: quantise(_matrix(source, name, shape), per_row))
+    source.check_complete()
     return model
 
 
-def random(dimensions: Dimensions, seed: int = SEED) -> Gpt2:
+def as_stored(source: HuggingFaceFolder) -> Gpt2:
+    """Return the model in an open folder with its matrices left in the file; computing with it reads them one by one."""
+    return _of_folder(source, lambda name, shape: Stored(lambda: _matrix(source, name, shape), shape))
+
+
+def random(dimensions: Dimensions, seed: int = SEED, per_row: bool = False, tied: bool = True, folded: bool = False) -> Gpt2:
     """Return a model of the given dimensions with random weights, the same for the same seed.
 
-    The spread is wider than at a real model's start, so that attention and logits are uneven enough to compare.
+    With `per_row`, the matrices of layers have a scale a row; a head that is not tied has weights of its own; folded positions
+    are in f32. The spread is wider than at a real model's start, so that attention and logits are uneven enough to compare.
     """
     dimensions.check("the random model")
     generator = np.random.default_rng(seed)
     deviation = 0.02 if dimensions.width >= 256 else 0.1
 
-    def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        values = generator.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
-        is_gamma = ".ln_" in f".{name}" and name.endswith("weight")
-        return values + np.float32(1) if is_gamma else values
+    def values(shape: tuple[int, ...]) -> np.ndarray:
+        return generator.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
 
-    return _assemble(dimensions, tensor, epsilon=1e-5, transposed=False)
+    def vector(name: str, size: int) -> np.ndarray:
+        return values((size,)) + np.float32(_is_gamma(name))
+
+    def matrix(name: str, shape: tuple[int, int]) -> Matrix:
+        return quantise(values(shape), per_row and name.startswith("h."))
+
+    model = _assemble(dimensions, vector, matrix, epsilon=1e-5, is_tied=tied)
+    return replace(model, position_embedding=Real(model.position_embedding.dequantised())) if folded else model
 
 
-def _assemble(dimensions: Dimensions, tensor: Source, epsilon: float, transposed: bool) -> Gpt2:
-    """Ask the source for each tensor in order and put it in its role; GPT-2's files hold matrices as (in, out)."""
+def _of_folder(source: HuggingFaceFolder, matrix: MatrixSource) -> Gpt2:
+    def vector(name: str, size: int) -> np.ndarray:
+        return source.tensor(name, (size,))
+
+    return _assemble(source.dimensions, vector, matrix, source.epsilon, source.is_tied)
+
+
+def _matrix(source: HuggingFaceFolder, name: str, shape: tuple[int, int]) -> np.ndarray:
+    """Return a matrix as (out, in) or as a table; the linear operations' are stored as (in, out)."""
+    is_table = not name.startswith("h.")
+    return source.tensor(name, shape) if is_table else np.ascontiguousarray(source.tensor(name, shape[::-1]).T)
+
+
+def _assemble(dimensions: Dimensions, vector: VectorSource, matrix: MatrixSource, epsilon: float, is_tied: bool) -> Gpt2:
+    """Ask for each tensor in order and put it in its role."""
     width = dimensions.width
 
     def norm(name: str) -> Norm:
-        return Norm(tensor(f"{name}.weight", (width,)), tensor(f"{name}.bias", (width,)), epsilon)
+        return Norm(vector(f"{name}.weight", width), vector(f"{name}.bias", width), epsilon)
 
     def linear(name: str, outputs: int, inputs: int) -> Linear:
-        matrix = tensor(f"{name}.weight", (inputs, outputs)).T if transposed else tensor(name, (outputs, inputs))
-        return Linear(quantise(np.ascontiguousarray(matrix)), tensor(f"{name}.bias", (outputs,)))
+        return Linear(matrix(f"{name}.weight", (outputs, inputs)), vector(f"{name}.bias", outputs))
 
     def layer(name: str) -> Layer:
         return Layer(
@@ -93,29 +110,16 @@ def _assemble(dimensions: Dimensions, tensor: Source, epsilon: float, transposed
             linear(f"{name}.mlp.c_proj", width, 4 * width),
         )
 
+    tokens = matrix("wte.weight", (dimensions.vocabulary, width))
     return Gpt2(
         dimensions,
-        quantise(tensor("wte.weight", (dimensions.vocabulary, width))),
-        quantise(tensor("wpe.weight", (dimensions.positions, width))),
+        tokens,
+        matrix("wpe.weight", (dimensions.positions, width)),
         [layer(f"h.{index}") for index in range(dimensions.layers)],
         norm("ln_f"),
+        tokens if is_tied else matrix(HEAD, (dimensions.vocabulary, width)),
     )
 
 
-def _config(path: Path) -> dict:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConversionError(f"failed to read `{path}`: {error}") from error
-    for name in (*CONFIG.values(), "layer_norm_epsilon", "activation_function"):
-        require(name in config, f"`{path}` has no `{name}`")
-    activation = config["activation_function"]
-    require(activation == GELU, f"`{path}` has activation_function `{activation}`; only `{GELU}` is supported")
-    return config
-
-
-def _checked(values: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
-    require(values.shape == shape, f"{what} has shape {list(values.shape)}; {list(shape)} was expected")
-    require(values.dtype == np.float32, f"{what} has type `{values.dtype}`; `float32` was expected")
-    require(bool(np.isfinite(values).all()), f"{what} holds values that are not finite")
-    return values
+def _is_gamma(name: str) -> bool:
+    return "ln_" in name and name.endswith("weight")

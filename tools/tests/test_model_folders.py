@@ -31,6 +31,7 @@ def manifest_of(folder: Path, name: str = "test") -> Manifest:
         sections={"text": {"end_of_text": [0], "ratio": 0.5, "on": True}},
         licence=Licence("MIT", "a notice"),
         source=folder / "model.xml",
+        source_sha256=sha256(folder / "model.xml"),
     )
 
 

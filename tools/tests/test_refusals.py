@@ -64,10 +64,6 @@ def two_subgraphs(model: Any, graph: Any) -> None:
     model.subgraphs.append(graph)
 
 
-def without_presents(_model: Any, graph: Any) -> None:
-    graph.outputs = graph.outputs[:1]
-
-
 def one_present_missing(_model: Any, graph: Any) -> None:
     graph.outputs = graph.outputs[:-1]
 
@@ -80,28 +76,17 @@ def two_inputs(_model: Any, graph: Any) -> None:
     graph.inputs = np.repeat(graph.inputs, 2)
 
 
-def untied_head(model: Any, graph: Any) -> None:
-    copy = schema.BufferT()
-    copy.data = model.buffers[tensor_named(graph, "wte").buffer].data
-    model.buffers.append(copy)
-    head = schema.TensorT()
-    vars(head).update(vars(tensor_named(graph, "wte")), name=b"head", buffer=len(model.buffers) - 1)
-    graph.tensors.append(head)
-    linears = [o for o in graph.operators if code_of(model, o) == schema.BuiltinOperator.FULLY_CONNECTED]
-    linears[-1].inputs[1] = len(graph.tensors) - 1
+def shuffled_positions(model: Any, graph: Any) -> None:
+    positions = model.buffers[tensor_named(graph, "position_ids").buffer]
+    positions.data = positions.data.view(np.int32)[::-1].copy().view(np.uint8)
 
 
-def folded_positions(model: Any, graph: Any) -> None:
-    """Replace GATHER(wpe) by an f32 constant, as a converter does that folds constants."""
-    rows = next(index for index, tensor in enumerate(graph.tensors) if tensor.name == b"wpe/rows")
-    gather = next(operator for operator in graph.operators if rows in operator.outputs)
-    dequantise = next(operator for operator in graph.operators if rows in operator.inputs)
-    tensor = graph.tensors[dequantise.outputs[0]]
-    folded = schema.BufferT()
-    folded.data = np.zeros(int(np.prod(tensor.shape)) * 4, np.uint8)
-    model.buffers.append(folded)
-    tensor.buffer = len(model.buffers) - 1
-    graph.operators = [operator for operator in graph.operators if operator not in (gather, dequantise)]
+def positions_subtracted(model: Any, graph: Any) -> None:
+    """Take the positions from the tokens instead of adding them."""
+    rows = next(index for index, tensor in enumerate(graph.tensors) if tensor.name == b"gather")
+    operator = next(operator for operator in graph.operators if rows in operator.inputs)
+    codes = [code.builtinCode for code in model.operatorCodes]
+    operator.opcodeIndex = codes.index(schema.BuiltinOperator.SUB)
 
 
 def without_gamma(_model: Any, graph: Any) -> None:
@@ -118,10 +103,6 @@ def another_gelu(model: Any, graph: Any) -> None:
 
 def index_beyond_the_tensors(_model: Any, graph: Any) -> None:
     graph.operators[0].inputs[0] = len(graph.tensors)
-
-
-def code_of(model: Any, operator: Any) -> int:
-    return model.operatorCodes[operator.opcodeIndex].builtinCode
 
 
 REFUSED: dict[str, tuple[Change, str]] = {
@@ -143,34 +124,34 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "has an input `input_ids` of type FLOAT32 and shape [1, 32]; INT32 [1, T] was expected",
     ),
     "two inputs": (two_inputs, "has 2 inputs; one was expected"),
-    "per-channel weights": (
-        of_quantisation(WEIGHT, scale=np.ones(256, np.float32), zeroPoint=np.zeros(256, np.int64)),
-        f"per-channel weights of `{WEIGHT}` are not supported yet",
+    "scales of another dimension": (
+        of_quantisation(WEIGHT, scale=np.ones(64, np.float32), zeroPoint=np.zeros(64, np.int64), quantizedDimension=1),
+        f"`{WEIGHT}` of `SOURCE` has 64 scales along dimension 1; one, or 256 along dimension 0 were expected",
     ),
     "a zero point": (
         of_quantisation(WEIGHT, zeroPoint=np.array([3], np.int64)),
-        f"`{WEIGHT}` of `SOURCE` has zero point 3; 0 was expected",
+        f"`{WEIGHT}` of `SOURCE` has zero point [3]; 0 was expected",
     ),
     "a scale of NaN": (
         of_quantisation(WEIGHT, scale=np.array([np.nan], np.float32)),
-        f"`{WEIGHT}` of `SOURCE` has scale nan; a positive number was expected",
+        f"`{WEIGHT}` of `SOURCE` has scale [nan]; positive numbers were expected",
     ),
     "no scale": (of_tensor(WEIGHT, quantization=None), f"`{WEIGHT}` of `SOURCE` is INT8 but has no scale"),
     "unsigned weights": (
         of_tensor(WEIGHT, type=schema.TensorType.UINT8),
-        f"UINT8 weights are not supported yet: `{WEIGHT}` of `SOURCE`; INT8 was expected",
+        f"UINT8 weights are not supported: `{WEIGHT}` of `SOURCE`; INT8 was expected",
     ),
     "a transposed weight": (
         of_tensor(WEIGHT, shape=np.array([64, 256], np.int32)),
         f"`{WEIGHT}` of `SOURCE` has shape [64, 256]; [256, 64] was expected there",
     ),
-    "an untied head": (
-        untied_head,
-        "an untied head is not supported yet: `SOURCE` stores `head` apart from `wte`",
+    "positions that do not count from 0": (shuffled_positions, "has positions `position_ids` that do not count from 0"),
+    "no positions": (positions_subtracted, "has no position embedding: an ADD after `gather` was expected, SUB was found"),
+    "rows scaled otherwise than their table": (
+        of_quantisation("wpe/rows", scale=np.array([0.5], np.float32)),
+        "gathers `wpe/rows` with scales [0.5] of `wpe` with ",
     ),
-    "folded positions": (folded_positions, "a folded position embedding is not supported yet"),
-    "no presents": (without_presents, "a file without presents is not supported yet"),
-    "one present too few": (one_present_missing, "2 presents of shape [2, 1, 2, 32, 32] were expected"),
+    "one present too few": (one_present_missing, "none, or 2 presents of shape [2, 1, 2, 32, 32] were expected"),
     "the logits last": (presents_first, "the logits [1, 32, 512] were expected"),
     "no gamma": (without_gamma, "has no gamma in the norm before `h.0/mlp/c_fc/weight`"),
     "another function than GELU": (

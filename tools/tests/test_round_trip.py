@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carafe_tools.gpt2 import Dimensions, Gpt2, Linear, Norm, Quantised, quantise
+from carafe_tools.gpt2 import Dimensions, Gpt2, Linear, Norm, Quantised, Real, quantise
 from carafe_tools.gpt2_reader import find_gpt2
 from carafe_tools.gpt2_writer import gpt2_tflite
+from carafe_tools.layouts import CASES
 from carafe_tools.tflite_file import read_tflite
 from carafe_tools.weights import random
 
@@ -22,7 +23,7 @@ SHAPES = [
 def assert_same(written: object, found: object) -> None:
     """Compare two parts of a model, field by field, to the bit."""
     assert type(written) is type(found)
-    if isinstance(written, Gpt2 | Linear | Norm | Quantised) or hasattr(written, "attention_in"):
+    if isinstance(written, Gpt2 | Linear | Norm | Quantised | Real) or hasattr(written, "attention_in"):
         for name, value in vars(written).items():
             assert_same(value, getattr(found, name))
     elif isinstance(written, list):
@@ -55,10 +56,29 @@ def test_quantising_is_off_by_at_most_half_a_step_and_reaches_127() -> None:
     matrix = np.random.default_rng(1).standard_normal((30, 20), dtype=np.float32)
     quantised = quantise(matrix)
     assert np.abs(quantised.values).max() == 127
-    assert np.abs(quantised.dequantised() - matrix).max() <= quantised.scale * 0.5001
+    assert np.abs(quantised.dequantised() - matrix).max() <= quantised.scales[0] * 0.5001
+
+
+def test_a_scale_a_row_is_never_worse_than_one_for_all() -> None:
+    rows = np.logspace(-2, 1, 30, dtype=np.float32)[:, None]
+    matrix = np.random.default_rng(2).standard_normal((30, 20), dtype=np.float32) * rows
+    by_row, by_tensor = (quantise(matrix, per_row=choice) for choice in (True, False))
+    assert (np.abs(by_row.values).max(axis=1) == 127).all()
+    worst = [np.abs(found.dequantised() - matrix).max(axis=1) for found in (by_row, by_tensor)]
+    assert (worst[0] <= by_row.scales * 0.5001).all()
+    assert np.median(worst[0] / worst[1]) < 0.5
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_layout_gives_the_weights_back(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    found = find_gpt2(read_tflite(case.write(tmp_path / "model.tflite")))
+    assert found.sequence == case.sequence
+    assert_same(case.model(), found.model)
+    assert found.model.is_tied is case.tied
 
 
 def test_a_matrix_of_zeros_can_be_quantised() -> None:
     quantised = quantise(np.zeros((2, 2), np.float32))
-    assert quantised.scale > 0
+    assert quantised.scales[0] > 0
     assert not quantised.values.any()

@@ -1,0 +1,170 @@
+"""A Hugging Face GPT-2 folder: `config.json`, the weights in one or several .safetensors files, the tokenizer's files.
+
+Goes in: the folder. Comes out: dimensions, and each tensor by its name and shape, read when it is asked for and not before,
+so that memory holds one of them at a time. A configuration that computes something else than GPT-2 is refused by its key,
+and a tensor that no role asked for is refused by name, because a forgotten one would give fluent nonsense.
+"""
+
+import hashlib
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from carafe_tools.errors import ConversionError, require
+from carafe_tools.gpt2 import Dimensions
+from carafe_tools.manifest import sha256
+from carafe_tools.tokenizer_files import from_gpt2_files
+
+CONFIG, WEIGHTS, SHARDS = "config.json", "model.safetensors", "model.safetensors.index.json"
+SIZES = {
+    "layers": "n_layer",
+    "width": "n_embd",
+    "heads": "n_head",
+    "positions": "n_positions",
+    "vocabulary": "vocab_size",
+}
+PREFIX = "transformer."
+HEAD = "lm_head.weight"
+MASK_SUFFIXES = (".attn.bias", ".attn.masked_bias")  # the causal mask, which old files hold
+TANH_GELUS = ("gelu_new", "gelu_pytorch_tanh")
+# options that change what is computed, with the values that GPT-2 has
+FIXED_OPTIONS: dict[str, tuple[Any, ...]] = {
+    "activation_function": TANH_GELUS,
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "add_cross_attention": (False,),
+}
+REAL_TYPES = (np.float32, np.float16)  # f16 widens to f32 without loss
+
+
+class HuggingFaceFolder:
+    """An open folder; `close` lets go of its files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        config = _read_json(folder / CONFIG)
+        self.dimensions = _dimensions(config, folder / CONFIG)
+        self.epsilon = float(config["layer_norm_epsilon"])
+        self.is_tied = bool(config.get("tie_word_embeddings", True))
+        self.files = _weight_files(folder)
+        self._stack = ExitStack()
+        self._asked: set[str] = set()
+        self._tensors: dict[str, tuple[Any, str, Path]] = {}  # by name without prefix: file, name in it, path
+        try:
+            for path in self.files:
+                file = self._stack.enter_context(safe_open(path, framework="numpy"))
+                for name in file.keys():  # noqa: SIM118 - not a mapping
+                    self._tensors[name.removeprefix(PREFIX)] = (file, name, path)
+        except (OSError, SafetensorError) as error:
+            self.close()
+            raise ConversionError(f"failed to read `{path}`: {error}") from error
+
+    def __enter__(self) -> "HuggingFaceFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the weights' files."""
+        self._stack.close()
+
+    def tensor(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a tensor as f32, which must have this shape and finite values."""
+        require(name in self._tensors, f"`{self.files[0]}` has no tensor `{name}`")
+        self._asked.add(name)
+        file, stored_name, path = self._tensors[name]
+        try:
+            values = file.get_tensor(stored_name)
+        except (OSError, SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks, bfloat16 say
+            raise ConversionError(f"failed to read the tensor `{name}` of `{path}`: {error}") from error
+        what = f"the tensor `{name}` of `{path}`"
+        require(values.shape == shape, f"{what} has shape {list(values.shape)}; {list(shape)} was expected")
+        require(values.dtype in REAL_TYPES, f"{what} has type `{values.dtype}`; `float32` or `float16` was expected")
+        require(bool(np.isfinite(values).all()), f"{what} holds values that are not finite")
+        return values.astype(np.float32, copy=False)
+
+    def check_complete(self) -> None:
+        """Refuse tensors that nobody asked for, and a head that contradicts the configuration."""
+        if self.is_tied and HEAD in self._tensors:
+            size = self.dimensions
+            shape = (size.vocabulary, size.width)
+            require(
+                np.array_equal(self.tensor(HEAD, shape), self.tensor("wte.weight", shape)),
+                f"`{self.folder / CONFIG}` ties the head to the token embedding, but `{HEAD}` differs from `wte.weight`; "
+                "if it is meant, `tie_word_embeddings` must be false",
+            )
+        extra = sorted(name for name in self._tensors if name not in self._asked and not name.endswith(MASK_SUFFIXES))
+        require(not extra, f"`{self.files[0]}` has a tensor `{(extra or [''])[0]}` that a GPT-2 has no place for")
+
+    def tokenizer(self) -> str:
+        """Return the contents of `tokenizer.json`, made of `vocab.json` and `merges.txt` where the folder has only these."""
+        path = self.folder / "tokenizer.json"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        parts = [self.folder / name for name in ("vocab.json", "merges.txt")]
+        for part in parts:
+            require(part.is_file(), f"`{self.folder}` has no `tokenizer.json`, nor `{part.name}` to make one of")
+        return from_gpt2_files(*parts)
+
+
+def is_huggingface(path: Path) -> bool:
+    """Say whether a path is a folder with a configuration."""
+    return path.is_dir() and (path / CONFIG).is_file()
+
+
+def source_sha256(path: Path) -> str:
+    """Return the SHA-256 of what a model is made from: a file, or the weights of a folder.
+
+    Of several files it is that of the lines `HASH  NAME` in the order of names, as `sha256sum *.safetensors | sha256sum` has it.
+    """
+    files = _weight_files(path) if path.is_dir() else [path]
+    if len(files) == 1:
+        return sha256(files[0])
+    return hashlib.sha256("".join(f"{sha256(file)}  {file.name}\n" for file in files).encode()).hexdigest()
+
+
+def source_bytes(path: Path) -> int:
+    """Return the size of what a model is made from."""
+    return sum(file.stat().st_size for file in (_weight_files(path) if path.is_dir() else [path]))
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the weights' files in the order of names."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = folder / SHARDS
+    require(index.is_file(), f"`{folder}` has neither `{WEIGHTS}` nor `{SHARDS}`")
+    places = _read_json(index).get("weight_map")
+    require(isinstance(places, dict) and len(places) > 0, f"`{index}` has no `weight_map`")
+    names = sorted(set(map(str, places.values())))
+    for name in names:
+        require(name == Path(name).name, f"`{index}` names a file `{name}`; a plain name was expected")
+        require((folder / name).is_file(), f"`{index}` names a file `{name}` that `{folder}` does not have")
+    return [folder / name for name in names]
+
+
+def _dimensions(config: dict[str, Any], path: Path) -> Dimensions:
+    for name in (*SIZES.values(), "layer_norm_epsilon", "activation_function"):
+        require(name in config, f"`{path}` has no `{name}`")
+    for name, known in FIXED_OPTIONS.items():
+        value = config.get(name, known[0])
+        require(value in known, f"`{path}` has {name} `{value}`; {' or '.join(f'`{one}`' for one in known)} was expected")
+    dimensions = Dimensions(**{ours: config[theirs] for ours, theirs in SIZES.items()})
+    dimensions.check(f"`{path}`")
+    inner = config.get("n_inner") or 4 * dimensions.width
+    require(inner == 4 * dimensions.width, f"`{path}` has n_inner `{inner}`; {4 * dimensions.width} was expected")
+    return dimensions
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"failed to read `{path}`: {error}") from error
+    require(isinstance(contents, dict), f"`{path}` does not hold an object")
+    return contents

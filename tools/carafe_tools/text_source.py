@@ -1,0 +1,61 @@
+"""What a text model is converted from: an 8-bit GPT-2 .tflite, or a Hugging Face folder that is made 8-bit here.
+
+Goes in: the path, and for a .tflite its `tokenizer.json`. Comes out: a `TextSource`, the model in its roles and its
+tokenizer, checked to belong together.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from carafe_tools.errors import require
+from carafe_tools.gpt2 import Gpt2
+from carafe_tools.gpt2_reader import find_gpt2
+from carafe_tools.huggingface import HuggingFaceFolder, is_huggingface
+from carafe_tools.tflite_file import read_tflite
+from carafe_tools.tokenizer_files import parse
+from carafe_tools.weights import quantised
+
+EVALUATED = 64  # tokens of each sequence that a Hugging Face model is certified on
+
+
+@dataclass(frozen=True, eq=False)
+class TextSource:
+    """A text model's source."""
+
+    path: Path
+    model: Gpt2
+    sequence: int  # tokens to evaluate at once, T; a .tflite can compute no other number
+    tokenizer_json: str
+    tokenizer: Tokenizer
+
+
+def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
+    """Return what a source and its tokenizer hold, refusing a pair that does not belong together."""
+    if is_huggingface(path):
+        with HuggingFaceFolder(path) as folder:
+            model = quantised(folder, per_row=True)
+            contents = folder.tokenizer() if tokenizer_path is None else _read(tokenizer_path)
+        sequence = min(EVALUATED, model.dimensions.positions)
+    else:
+        require(tokenizer_path is not None, "a text model needs the option `--tokenizer`")
+        found = find_gpt2(read_tflite(path))
+        model, sequence, contents = found.model, found.sequence, _read(tokenizer_path)
+    tokenizer = parse(contents, tokenizer_path or path)
+    _check_vocabulary(tokenizer, tokenizer_path or path, model, path)
+    return TextSource(path, model, sequence, contents, tokenizer)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _check_vocabulary(tokenizer: Tokenizer, tokenizer_path: Path, model: Gpt2, path: Path) -> None:
+    tokens, rows = tokenizer.get_vocab_size(), model.dimensions.vocabulary
+    require(
+        tokens == rows,
+        f"`{tokenizer_path}` has {tokens} tokens but the token embedding of `{path}` has {rows} rows; they must be equal",
+    )
+    largest = max(tokenizer.get_vocab().values())
+    require(largest < rows, f"`{tokenizer_path}` has a token with id {largest}; ids from 0 to {rows - 1} were expected")
