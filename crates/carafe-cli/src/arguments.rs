@@ -30,6 +30,7 @@ Examples:
   carafe classify picture.jpg --top 3
   carafe tokenize 'Hello, world'
   carafe models list
+  carafe models pull gpt2
 
 Environment:
   CARAFE_MODELS    folders of model folders, separated like PATH
@@ -267,6 +268,9 @@ pub(crate) enum ModelsCommand {
         #[command(flatten)]
         places: Places,
     },
+    /// Fetch a model from the Hugging Face hub, convert and certify it, and put it into the user's data folder.
+    #[command(after_help = PULL_HELP)]
+    Pull(Pull),
     /// Check a model's files, and with --run what it computes.
     Verify {
         /// The model.
@@ -280,6 +284,34 @@ pub(crate) enum ModelsCommand {
         #[command(flatten)]
         places: Places,
     },
+}
+
+const PULL_HELP: &str = "\
+Environment:
+  HF_ENDPOINT    another hub than https://huggingface.co
+  HF_HOME        where what was fetched is kept [default: ~/.cache/huggingface]
+  HF_TOKEN       for repositories that are not public
+  CARAFE_PYTHON  a Python that has carafe_tools, for the conversion";
+
+#[derive(Args)]
+pub(crate) struct Pull {
+    /// `gpt2` (OpenAI's, from its 8-bit .tflite), `distilgpt2`, or any repository with a GPT-2, as `owner/name`.
+    pub(crate) model: String,
+    /// Branch, tag or commit of the repository.
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    pub(crate) revision: String,
+    /// Take this 8-bit .tflite of the repository instead of its safetensors.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tflite: Option<String>,
+    /// What the model shall be called [default: as the repository].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Convert again where the model is there already.
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl Places {

@@ -38,8 +38,11 @@ pub(crate) const LOG: &str = "CARAFE_LOG";
 /// Stands for `serve --log-prompts`.
 pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 
+/// A Python that has `carafe_tools`, for `models pull`.
+pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
+
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 15] = [
+const OWN: [&str; 16] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -55,6 +58,7 @@ const OWN: [&str; 15] = [
     CORS_ORIGIN,
     LOG,
     LOG_PROMPTS,
+    PYTHON,
 ];
 
 /// Refuses variables that look as if they meant something here and do not: a mistyped one would silently do nothing.
@@ -70,6 +74,10 @@ pub(crate) fn refuse_unknown() -> Result<()> {
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 /// The user's home folder.
 const HOME: &str = "HOME";
+/// Where Hugging Face's programs keep what they fetched; `hf-hub` reads it, and `HF_ENDPOINT`, itself.
+const HF_HOME: &str = "HF_HOME";
+/// A token for the Hugging Face hub, before the one that its programs keep.
+const HF_TOKEN: &str = "HF_TOKEN";
 
 /// The folders that `CARAFE_MODELS` lists.
 pub(crate) fn model_places() -> Vec<PathBuf> {
@@ -80,6 +88,21 @@ pub(crate) fn model_places() -> Vec<PathBuf> {
 /// What `CARAFE_OPENVINO` names.
 pub(crate) fn openvino() -> Option<PathBuf> {
     path(OPENVINO)
+}
+
+/// What `CARAFE_PYTHON` names.
+pub(crate) fn python() -> Option<PathBuf> {
+    path(PYTHON)
+}
+
+/// What `HF_TOKEN` holds.
+pub(crate) fn hub_token() -> Option<String> {
+    env::var(HF_TOKEN).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty())
+}
+
+/// Whether there is a place for what is fetched from the hub.
+pub(crate) fn has_hub_cache() -> bool {
+    path(HF_HOME).is_some() || path(HOME).is_some()
 }
 
 /// The user's data folder; the specification wants relative paths ignored.

@@ -17,9 +17,19 @@ const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Places of models that are not named by the user: the user's data folder, an installation's, the source tree's.
 pub(crate) fn installed_model_places() -> Vec<PathBuf> {
-    let data = environment::data_folder().map(|folder| folder.join("carafe/models"));
     let installed = beside_binary("../share/carafe/models");
-    data.into_iter().chain(installed).chain([source_tree().join("models")]).collect()
+    user_model_place().into_iter().chain(installed).chain([source_tree().join("models")]).collect()
+}
+
+/// Where `models pull` puts models.
+pub(crate) fn user_model_place() -> Option<PathBuf> {
+    environment::data_folder().map(|folder| folder.join("carafe/models"))
+}
+
+/// Pythons that may have the conversion tools: an installation's, the source tree's, the system's.
+pub(crate) fn installed_pythons() -> Vec<PathBuf> {
+    let installed = beside_binary("../lib/carafe/tools/bin/python");
+    installed.into_iter().chain([source_tree().join(".venv/bin/python"), PathBuf::from("python3")]).collect()
 }
 
 /// Loads the native library from where it is.

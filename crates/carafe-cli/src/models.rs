@@ -1,4 +1,4 @@
-//! `carafe models`: what models there are, what they are, and whether their files and computations are the certified ones.
+//! `carafe models`: what models there are, what they are, whether their files and computations are the certified ones, and how new ones come.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use crate::arguments::{Models, ModelsCommand, Places};
 use crate::machine;
 use crate::output::{self, mebibytes};
 
+mod pull;
 mod rerun;
 mod show;
 
@@ -19,6 +20,10 @@ pub(crate) fn run(options: &Models) -> Result<ExitCode> {
         ModelsCommand::List { json, places } => list(places, *json),
         ModelsCommand::Show { name, json, places } => {
             show::run(&machine::catalogue(places).find(name)?, *json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ModelsCommand::Pull(options) => {
+            pull::run(options)?;
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Verify { name, run, json, places } => {

@@ -76,7 +76,7 @@ impl ModelFolder {
         self.check_size(file)?;
         let path = self.file(file);
         let bytes = fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        check_digest(path, file, &Sha256::digest(&bytes))?;
+        check_digest(path, file, &hexadecimal(&Sha256::digest(&bytes)))?;
         Ok(bytes)
     }
 
@@ -133,26 +133,37 @@ impl ModelFolder {
     fn verify_file(&self, file: &File) -> Result<VerifiedFile, Error> {
         self.check_size(file)?;
         let path = self.file(file);
-        let digest = digest(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let digest = sha256(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         check_digest(path, file, &digest)?;
         Ok(VerifiedFile { name: file.path.clone(), size: file.size, sha256: file.sha256.clone() })
     }
 }
 
-/// SHA-256 of a file, read in pieces: weights may be larger than memory should be.
-fn digest(path: &Path) -> std::io::Result<Vec<u8>> {
+/// SHA-256 of a file in lower-case hexadecimal, read in pieces: weights may be larger than memory should be.
+///
+/// # Errors
+///
+/// What reading the file ends in.
+pub fn sha256(path: &Path) -> std::io::Result<String> {
     let mut file = fs::File::open(path)?;
     let mut hash = Sha256::new();
     let mut piece = vec![0; 1 << 20];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(hash.finalize().to_vec()),
+            0 => return Ok(hexadecimal(&hash.finalize())),
             length => hash.update(&piece[..length]),
         }
     }
 }
 
-fn check_digest(path: PathBuf, file: &File, digest: &[u8]) -> Result<(), Error> {
-    let got: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    if got == file.sha256 { Ok(()) } else { Err(Error::Checksum { path, expected: file.sha256.clone(), got }) }
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check_digest(path: PathBuf, file: &File, got: &str) -> Result<(), Error> {
+    if got == file.sha256 {
+        Ok(())
+    } else {
+        Err(Error::Checksum { path, expected: file.sha256.clone(), got: got.to_owned() })
+    }
 }

@@ -1,0 +1,192 @@
+"""`carafe models pull` against a hub on loopback: what it fetches, what it resumes, and what it refuses."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import BINARY, ROOT
+from hub import COMMIT, Hub
+
+PYTHON = ROOT / ".venv/bin/python"
+TOKENIZER = ROOT / "fixtures/models/tiny/tokenizer.json"
+TINY = {"layers": 2, "width": 64, "heads": 2, "positions": 64, "vocabulary": 512}
+ENDS_WITHIN = 120
+
+
+def tools(*words: object) -> None:
+    subprocess.run([PYTHON, "-m", "carafe_tools", *map(str, words)], check=True, capture_output=True, timeout=ENDS_WITHIN)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a tiny repository: a configuration, weights, a tokenizer and a .tflite."""
+    folder = tmp_path_factory.mktemp("repository")
+    sizes = [word for name, value in TINY.items() for word in (f"--{name}", value)]
+    tools("write-huggingface", *sizes, "--tokenizer", TOKENIZER, "--out", folder)
+    (folder / "8bit.tflite").write_bytes((ROOT / "fixtures/tiny.tflite").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def hub(repository: Path) -> Iterator[Hub]:
+    """A hub with that repository."""
+    hub = Hub(repository)
+    yield hub
+    hub.close()
+
+
+class Puller:
+    """Runs `carafe models pull` with a home of its own."""
+
+    def __init__(self, hub: Hub, home: Path) -> None:
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("CARAFE_", "HF_", "XDG_"))}
+        self.environment = own | {"HOME": str(home), "HF_ENDPOINT": hub.url, "CARAFE_PYTHON": str(PYTHON)}
+        self.models = home / ".local/share/carafe/models"
+        self.cache = home / ".cache/huggingface/hub"
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [BINARY, "models", "pull", *words]
+        settings = {"capture_output": True, "text": True, "timeout": ENDS_WITHIN, "stdin": subprocess.DEVNULL}
+        return subprocess.run(command, env=self.environment | environment, check=False, **settings)
+
+    def pull(self, *words: str, **environment: str) -> dict[str, str]:
+        result = self.run(*words, "--json", **environment)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    def refuse(self, *words: str, **environment: str) -> str:
+        result = self.run(*words, **environment)
+        assert result.returncode == 1, result.stderr
+        assert "panicked" not in result.stderr
+        assert not self.models.exists() or not any(self.models.iterdir())
+        return result.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def puller(hub: Hub, tmp_path: Path) -> Puller:
+    return Puller(hub, tmp_path)
+
+
+def test_a_repository_becomes_a_certified_model_that_generates(hub: Hub, puller: Puller) -> None:
+    assert puller.pull(hub.repository)["path"] == str(puller.models / "tiny")
+    assert COMMIT in (puller.models / "tiny/model.toml").read_text()
+    words = ["generate", "--model", "tiny", "--models", str(puller.models), "--prompt", "The fox", "--max-tokens", "3", "--json"]
+    generated = subprocess.run([BINARY, *words], capture_output=True, check=True, timeout=ENDS_WITHIN)
+    assert json.loads(generated.stdout)["usage"]["completion_tokens"] == 3
+    fetched = len(hub.ranges)
+    assert "is there already" in puller.run(hub.repository).stderr
+    puller.pull(hub.repository, "--again")
+    assert len(hub.ranges) == fetched, "what the cache holds is not fetched again"
+
+
+def test_a_tflite_of_a_repository_is_taken_if_it_is_asked_for(hub: Hub, puller: Puller) -> None:
+    model = puller.pull(hub.repository, "--tflite", "8bit.tflite", "--name", "eight")
+    assert model["path"] == str(puller.models / "eight")
+    assert [name for name, _ in hub.ranges] == ["8bit.tflite"]
+
+
+def test_a_download_that_is_cut_twice_goes_on_where_it_broke(hub: Hub, puller: Puller) -> None:
+    hub.cuts = [100_000, 50_000]
+    puller.pull(hub.repository)
+    assert [asked for _, asked in hub.ranges] == ["bytes=0-", "bytes=100000-", "bytes=150000-"]
+
+
+def test_a_pull_that_gave_up_is_resumed_by_the_next(hub: Hub, puller: Puller) -> None:
+    hub.cuts = [100_000] + [0] * 6
+    assert "what came is kept, the same command goes on from there" in puller.refuse(hub.repository)
+    hub.ranges.clear()
+    puller.pull(hub.repository)
+    assert [asked for _, asked in hub.ranges] == ["bytes=100000-"]
+
+
+def test_contents_that_are_not_what_the_hub_named_are_thrown_away(hub: Hub, puller: Puller) -> None:
+    hub.claimed_hash = lambda _: "0" * 64
+    sentence = puller.refuse(hub.repository)
+    assert f"{'0' * 64} was expected. It was thrown away" in sentence
+    assert not list(puller.cache.rglob("0" * 64))
+
+
+def test_gpt2_must_be_the_file_that_is_known(hub: Hub, puller: Puller) -> None:
+    hub.repository = "openai-community/gpt2"
+    hub.files["64-8bits.tflite"] = hub.files["8bit.tflite"]
+    sentence = puller.refuse("gpt2")
+    assert f"is {len(hub.files['8bit.tflite'])} bytes long; 125162496 were expected" in sentence
+
+
+def test_a_file_that_is_not_there_is_named(hub: Hub, puller: Puller) -> None:
+    del hub.files["config.json"]
+    assert "has no file `config.json`, or there is no such repository" in puller.refuse(hub.repository)
+    assert "`nobody/nothing` (revision `main`) has no file" in puller.refuse("nobody/nothing")
+
+
+def test_a_repository_without_safetensors_is_refused(hub: Hub, puller: Puller) -> None:
+    del hub.files["model.safetensors"]
+    assert "has neither `model.safetensors` nor shards of it" in puller.refuse(hub.repository)
+
+
+def test_a_repository_that_is_not_public_wants_a_token(hub: Hub, puller: Puller) -> None:
+    hub.token = "hf_secret"
+    assert "Set HF_TOKEN" in puller.refuse(hub.repository)
+    sentence = puller.refuse(hub.repository, HF_TOKEN="hf_wrong")
+    assert "hf_wrong" not in sentence
+    puller.pull(hub.repository, HF_TOKEN="hf_secret")
+
+
+@pytest.mark.parametrize(("status", "sentence"), [(429, "asks to wait"), (500, "answered 500"), (503, "answered 503")])
+def test_a_hub_in_trouble_is_told_of(status: int, sentence: str, hub: Hub, puller: Puller) -> None:
+    hub.status = status
+    assert sentence in puller.refuse(hub.repository)
+
+
+@pytest.mark.parametrize("name", ["../../../../evil.safetensors", "/etc/passwd", ".hidden", "a\nb"])
+def test_shards_with_hostile_names_are_refused(name: str, hub: Hub, puller: Puller) -> None:
+    del hub.files["model.safetensors"]
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"wte.weight": name}}).encode()
+    assert "a plain name was expected" in puller.refuse(hub.repository)
+
+
+def test_shards_are_fetched(hub: Hub, puller: Puller) -> None:
+    hub.files["one-of-one.safetensors"] = hub.files.pop("model.safetensors")
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": {"wte.weight": "one-of-one.safetensors"}}).encode()
+    puller.pull(hub.repository)
+    assert [name for name, _ in hub.ranges] == ["one-of-one.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["../../escape", "..", "a/b"])
+def test_a_hub_that_names_paths_is_refused(name: str, hub: Hub, puller: Puller) -> None:
+    hub.commit = name
+    assert "in a way that no hub does" in puller.refuse(hub.repository)
+    hub.commit, hub.claimed_hash = COMMIT, lambda _: name
+    assert "in a way that no hub does" in puller.refuse(hub.repository)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("../gpt2",), ("a/b/c",), ("",), ("test/tiny", "--revision", "../main"), ("test/tiny", "--tflite", "../8bit.tflite")],
+)
+def test_names_that_lead_elsewhere_are_refused(words: tuple[str, ...], puller: Puller) -> None:
+    assert "was expected" in puller.refuse(*words)
+
+
+def test_what_cannot_be_converted_leaves_nothing(hub: Hub, puller: Puller) -> None:
+    configuration = json.loads(hub.files["config.json"])
+    hub.files["config.json"] = json.dumps(configuration | {"activation_function": "relu"}).encode()
+    result = puller.run(hub.repository)
+    assert "has activation_function `relu`" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("carafe: the conversion failed")
+    assert not puller.models.exists()
+
+
+def test_without_a_hub_what_was_fetched_before_is_used(hub: Hub, puller: Puller) -> None:
+    puller.pull(hub.repository)
+    hub.close()
+    result = puller.run(hub.repository, "--again")
+    assert result.returncode == 0, result.stderr
+    assert "the hub cannot be reached" in result.stderr
+
+
+def test_a_python_without_the_tools_is_named(hub: Hub, puller: Puller) -> None:
+    assert "CARAFE_PYTHON is `/bin/false`" in puller.refuse(hub.repository, CARAFE_PYTHON="/bin/false")
