@@ -4,6 +4,7 @@
 //! - `guests`: the guests as WebAssembly components
 //! - `serve`: sets up, builds and starts the server with its web page
 //! - `demo`: the same for both models on the command line
+//! - `bench`: measures Carafe and its peers side by side
 //! - `test`, `lint`, `check`: what must hold before a commit
 //!
 //! The modules follow these words; `shell` runs programs and reports what they took.
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use quality::Suite;
 
+mod bench;
 mod guests;
 mod quality;
 mod setup;
@@ -42,6 +44,13 @@ enum Command {
     },
     /// Set up, build, classify a bundled image and generate 64 tokens.
     Demo,
+    /// Install the peers, build, and measure side by side; `cargo xtask bench --help` shows the flags.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Flags of the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<OsString>,
+    },
     /// Set up, then run every test, or those of some suites.
     Test {
         /// Suites to run.
@@ -74,6 +83,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Guests => guests::build(),
         Command::Serve { flags } => show::serve(flags),
         Command::Demo => show::demo(),
+        Command::Bench { flags } => bench::bench(flags),
         Command::Test { suites } => quality::test(suites),
         Command::Lint => quality::lint(),
         Command::Check => quality::check(),

@@ -1,7 +1,7 @@
 //! `carafe`: OpenVINO models from inside a WebAssembly sandbox, on the command line.
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags and `environment` the variables;
-//! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`. What they share is in `machine` (finding and
+//! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`, `bench`. What they share is in `machine` (finding and
 //! loading) and `output` (printing).
 
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use clap::Parser;
 use arguments::{Arguments, Command, LogForm};
 
 mod arguments;
+mod bench;
 mod classify;
 mod environment;
 mod generate;
@@ -47,5 +48,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Classify(options) => classify::run(options),
         Command::Tokenize(options) => tokenize::run(options),
         Command::Models(options) => models::run(options),
+        Command::Bench(options) => bench::run(options),
     }
 }

@@ -137,11 +137,14 @@ impl tensor::Host for State {}
 
 impl tensor::HostTensor for State {
     fn new(&mut self, dimensions: Vec<u32>, ty: TensorType, data: Vec<u8>) -> wasmtime::Result<Resource<Tensor>> {
+        let started = Instant::now();
         let tensor = match self.admit(&dimensions, &data) {
             Ok(()) => Tensor { dimensions, ty, data, refused: None },
             Err(failure) => Tensor { dimensions: Vec::new(), ty, data: Vec::new(), refused: Some(failure) },
         };
-        Ok(self.table.push(tensor)?)
+        let tensor = self.table.push(tensor)?;
+        self.clock.add_host(started.elapsed());
+        Ok(tensor)
     }
 
     fn dimensions(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<Vec<u32>> {
@@ -153,7 +156,10 @@ impl tensor::HostTensor for State {
     }
 
     fn data(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.table.get(&tensor)?.data.clone())
+        let started = Instant::now();
+        let data = self.table.get(&tensor)?.data.clone();
+        self.clock.add_host(started.elapsed());
+        Ok(data)
     }
 
     fn drop(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<()> {
@@ -202,7 +208,9 @@ impl inference::HostGraphExecutionContext for State {
         context: Resource<ExecutionContext>,
         inputs: Vec<(String, Resource<Tensor>)>,
     ) -> wasmtime::Result<Result<Vec<(String, Resource<Tensor>)>, Resource<Failure>>> {
+        let started = Instant::now();
         let outputs = self.compute_owned(&context, inputs);
+        self.clock.add_host(started.elapsed());
         self.answer(outputs)
     }
 
@@ -291,6 +299,7 @@ impl State {
         let started = Instant::now();
         let outputs = context.context.compute(&views);
         self.clock.add_native(started.elapsed());
+        self.clock.add_inference(context.context.inference());
         // A refused compute leaves the cache as it was; after one that failed inside OpenVINO it may have grown.
         if outputs.is_ok() || context.context.state().dead {
             context.cached = after;

@@ -62,8 +62,12 @@ pub struct TextStats {
     pub steps: u64,
     /// Time of those calls.
     pub step_time: Duration,
-    /// The part of it that OpenVINO took.
+    /// The part of it that computes took: OpenVINO, and the checks and copies around it.
     pub model_time: Duration,
+    /// The part of it that the host's side of wasi:nn took, computes included.
+    pub host_time: Duration,
+    /// The part of it that OpenVINO alone took.
+    pub inference_time: Duration,
     /// Guests that were replaced after a trap.
     pub replaced: u64,
 }

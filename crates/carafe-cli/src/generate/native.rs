@@ -20,6 +20,13 @@ pub(crate) struct Native {
 impl Native {
     /// Makes a generator and submits the request.
     pub(crate) fn start(model: &LoadedGraph, request: host::Request) -> Result<Self> {
+        let mut generator = Self::generator(model)?;
+        generator.submit(core_request(request))?;
+        Ok(Self { generator, events: VecDeque::new() })
+    }
+
+    /// Makes a generator for a loaded model.
+    pub(crate) fn generator(model: &LoadedGraph) -> Result<Generator<OpenVino>> {
         let (text, bounds) = model.text()?;
         let sizes = TextModel {
             context_length: text.context_length,
@@ -30,9 +37,7 @@ impl Native {
             max_logits: bounds.logits,
         };
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
-        let mut generator = Generator::new(OpenVino::new(model), tokenizer, sizes)?;
-        generator.submit(core_request(request))?;
-        Ok(Self { generator, events: VecDeque::new() })
+        Ok(Generator::new(OpenVino::new(model), tokenizer, sizes)?)
     }
 }
 
@@ -52,7 +57,7 @@ impl Source for Native {
 }
 
 /// The forward pass over OpenVINO, with the same checks as under wasi:nn.
-struct OpenVino {
+pub(crate) struct OpenVino {
     graph: Graph,
     /// Names of the inputs, in the order of a step's fields.
     names: [String; 5],
@@ -102,7 +107,8 @@ fn forward_error(error: carafe_openvino::Error) -> ForwardError {
     ForwardError::new(format!("{:#}", anyhow::Error::new(error)))
 }
 
-fn core_request(request: host::Request) -> text::Request {
+/// A request of the host in the words of the core.
+pub(crate) fn core_request(request: host::Request) -> text::Request {
     let sampling = request.sampling;
     text::Request {
         prompt: match request.prompt {

@@ -61,15 +61,22 @@ impl Instance {
         answer.map_err(|error| trap(&self.store, &error))
     }
 
-    /// Events of one step, and the time that it took: all of it, and OpenVINO's part.
+    /// Events of one step, and the time that it took: all of it, OpenVINO's part, and the host's.
     pub(super) fn step(&mut self) -> Result<(Vec<Event>, StepTime), Error> {
         start_call(&mut self.store);
-        let native = self.store.data().clock.total_native();
+        let clock = &self.store.data().clock;
+        let (native, host, inference) = (clock.total_native(), clock.total_host(), clock.total_inference());
         let started = Instant::now();
         let interface = self.guest.carafe_guests_generation();
         let events = interface.generator().call_step(&mut self.store, self.generator);
         let events = events.map_err(|error| trap(&self.store, &error))?;
-        let time = StepTime { all: started.elapsed(), model: self.store.data().clock.total_native() - native };
+        let (all, clock) = (started.elapsed(), &self.store.data().clock);
+        let time = StepTime {
+            all,
+            model: clock.total_native() - native,
+            host: clock.total_host() - host,
+            inference: clock.total_inference() - inference,
+        };
         Ok((events, time))
     }
 
@@ -90,5 +97,10 @@ impl Instance {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepTime {
     pub(super) all: Duration,
+    /// In computes: OpenVINO, checks and copies.
     pub(super) model: Duration,
+    /// In all calls of wasi:nn on the host's side, computes included.
+    pub(super) host: Duration,
+    /// In OpenVINO alone.
+    pub(super) inference: Duration,
 }

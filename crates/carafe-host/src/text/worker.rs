@@ -267,6 +267,8 @@ impl Worker {
             stats.steps += 1;
             stats.step_time += time.all;
             stats.model_time += time.model;
+            stats.host_time += time.host;
+            stats.inference_time += time.inference;
         });
     }
 
