@@ -53,17 +53,18 @@ def _measure(arguments: argparse.Namespace, out: Path) -> None:
         new.runs.append(run | {"session": session["id"]})
 
     runner = Runner(settings, arguments.contestants, CACHE / "contestants.log", note)
+    results = Results() if arguments.fresh else Results.read(out)
     try:
         for scenario in scenarios(arguments.quick, TALES):
             if scenario.name in arguments.only:
                 runner.run(scenario)
+                session["bandwidth"].append(_bandwidth(settings.threads))
+                new.missing = runner.missing | runner.failed
+                # after each scenario: a run that is stopped has not been for nothing
+                results.merge(new)
+                results.write(out)
     finally:
         runner.stop()
-    session["bandwidth"].append(machine.bandwidth(str(BINARIES / "carafe-bandwidth"), settings.threads))
-    new.missing = runner.missing | runner.failed
-    results = Results() if arguments.fresh else Results.read(out)
-    results.merge(new)
-    results.write(out)
     say(f"results are in `{out}`")
 
 
@@ -103,8 +104,12 @@ def _session(arguments: argparse.Namespace, settings: Settings, model: models.Mo
         "threads": arguments.threads,
         "machine": machine.describe(),
         "versions": machine.versions(settings.carafe),
-        "bandwidth": [machine.bandwidth(str(BINARIES / "carafe-bandwidth"), settings.threads)],
+        "bandwidth": [_bandwidth(settings.threads)],
     }
+
+
+def _bandwidth(threads: int) -> float:
+    return machine.bandwidth(str(BINARIES / "carafe-bandwidth"), threads)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -39,7 +39,7 @@ DIGITS = {
 
 
 def bandwidth(session: dict[str, Any]) -> float:
-    """Return the bytes a second that memory gave in a session, between before and after."""
+    """Return the bytes a second that memory gave in a session, the middle of all looks at it."""
     return quantile(session["bandwidth"], 0.5)
 
 

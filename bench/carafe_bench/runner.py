@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from carafe_bench.contestants.registry import ENTRIES
 from carafe_bench.plan import Scenario
 from carafe_bench.process import FailedError, Process
 
+SEEDS_OF_A_ROUND = 1000
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -65,6 +67,8 @@ class Runner:
         task = scenario.tasks_of(name).get(task_name)
         if task is None or name not in self.processes:
             return
+        # other prompts in each round, so that nobody can keep what it has read of one
+        task = replace(task, seed=task.seed + SEEDS_OF_A_ROUND * round_)
         if scenario.name == "start-cold":
             os.sync()
             DROP_CACHES.write_text("1", encoding="ascii")

@@ -43,6 +43,15 @@ class _Times(genai.StreamerBase):
         pass
 
 
+def _scheduler() -> genai.SchedulerConfig:
+    """Return a scheduler with room for the largest batch that reads every prompt itself."""
+    scheduler = genai.SchedulerConfig()
+    scheduler.cache_size, scheduler.max_num_seqs = CACHE_GIB, LARGEST_BATCH
+    scheduler.max_num_batched_tokens, scheduler.dynamic_split_fuse = LARGEST_STEP, True
+    scheduler.enable_prefix_caching = False
+    return scheduler
+
+
 class _Pipeline:
     """LLMPipeline, one text at a time."""
 
@@ -53,10 +62,13 @@ class _Pipeline:
         self.settings = settings
 
     def start(self) -> None:
-        properties = {"ATTENTION_BACKEND": self.attention, "INFERENCE_NUM_THREADS": self.settings.threads}
+        properties = {"ATTENTION_BACKEND": self.attention, "INFERENCE_NUM_THREADS": self.settings.threads, **self.options()}
         self.pipeline = genai.LLMPipeline(self.settings.genai, "CPU", **properties)
         self.words = Words(Path(self.settings.genai) / "tokenizer.json")
         self._generate(self.words.prompt(8), 2)
+
+    def options(self) -> dict[str, Any]:
+        return {}
 
     def run(self, task: Task) -> dict[str, Any]:
         prompt = self.words.prompt(task.prompt_tokens, task.seed)
@@ -84,6 +96,10 @@ class PagedAttention(_Pipeline):
 
     attention = "PA"
 
+    def options(self) -> dict[str, Any]:
+        """Return the scheduler that paged attention has."""
+        return {"scheduler_config": _scheduler()}
+
 
 class Continuous:
     """ContinuousBatchingPipeline: requests are added at any time, `step` serves all."""
@@ -95,12 +111,8 @@ class Continuous:
 
     def start(self) -> None:
         """Load the pipeline with room for the largest batch, and compute once."""
-        scheduler = genai.SchedulerConfig()
-        scheduler.cache_size, scheduler.max_num_seqs = CACHE_GIB, LARGEST_BATCH
-        scheduler.max_num_batched_tokens, scheduler.dynamic_split_fuse = LARGEST_STEP, True
-        scheduler.enable_prefix_caching = False
         properties = {"INFERENCE_NUM_THREADS": self.settings.threads}
-        self.pipeline = genai.ContinuousBatchingPipeline(self.settings.genai, scheduler, "CPU", properties)
+        self.pipeline = genai.ContinuousBatchingPipeline(self.settings.genai, _scheduler(), "CPU", properties)
         self.words = Words(Path(self.settings.genai) / "tokenizer.json")
         self.next_id = 0
         self.run(Task("generate", prompt_tokens=8, new_tokens=2))
