@@ -19,7 +19,7 @@ pub(crate) struct Native {
 
 impl Native {
     /// Makes a generator and submits the request.
-    pub(crate) fn start(model: &LoadedGraph, request: host::Request) -> Result<Self> {
+    pub(crate) fn start(model: &LoadedGraph, draft_tokens: u32, request: host::Request) -> Result<Self> {
         let (text, bounds) = model.text()?;
         let sizes = TextModel {
             context_length: text.context_length,
@@ -28,6 +28,8 @@ impl Native {
             max_batch: bounds.batch,
             max_step: bounds.step,
             max_logits: bounds.logits,
+            max_positions: bounds.positions,
+            draft_tokens,
         };
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
         let mut generator = Generator::new(OpenVino::new(model), tokenizer, sizes)?;
