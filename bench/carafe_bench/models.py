@@ -5,7 +5,6 @@ model, or a folder; with `--source` (its .tflite or Hugging Face folder) llama.c
 """
 
 import os
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from carafe_tools.text_source import read_text_source
 
 RANDOM = "gpt2-random"
 TOKENIZER = Path("fixtures/gpt2-tokenizer/tokenizer.json")
-ROWS = 64  # the widest batch that is measured
 
 
 @dataclass(frozen=True)
@@ -49,18 +47,7 @@ def _random(cache: Path) -> tuple[Path, Path]:
         _tools("write-tflite", "--random", "--out", source)
     if not (folder / "model.toml").exists():
         _tools("convert", source, "--tokenizer", TOKENIZER, "--out", folder, "--random-weights")
-        _widen(folder / "model.toml")
     return folder, source
-
-
-def _widen(manifest: Path) -> None:
-    """Allow as many rows as are measured: a manifest's own bound is for machines of any size."""
-    text = manifest.read_text(encoding="utf-8")
-    rows = int(re.search(r"^batch = (\d+)$", text, re.MULTILINE)[1])
-    positions = int(re.search(r"^positions = (\d+)$", text, re.MULTILINE)[1])
-    text = re.sub(r"^batch = \d+$", f"batch = {ROWS}", text, flags=re.MULTILINE)
-    text = re.sub(r"^positions = \d+$", f"positions = {positions // rows * ROWS}", text, flags=re.MULTILINE)
-    manifest.write_text(text, encoding="utf-8")
 
 
 def _find(name: str) -> Path:

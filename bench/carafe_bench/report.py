@@ -206,7 +206,10 @@ def machine_table(results: Results) -> str:
         ["Instructions", ", ".join(machine["instructions"])],
         ["Memory", f"{machine['memory_gib']} GiB"],
         ["System", machine["system"]],
-        ["Memory bandwidth", f"{bandwidth(session) / 1e9:.1f} GB/s, read by all threads together, the middle of a look before and after each scenario"],
+        [
+            "Memory bandwidth",
+            f"{bandwidth(session) / 1e9:.1f} GB/s, read by all threads together; looked at between scenarios",
+        ],
         ["Weights", f"{session['model']}: {session['weight_bytes'] / 1e6:.1f} MB are read for each token"],
         ["Limit of one sequence", f"{limit(session):.0f} tokens/s: bandwidth by weights"],
         ["Profile", session["profile"]],

@@ -96,14 +96,12 @@ def figures_of(answer: dict[str, Any], task: Task) -> timing.Figures:
     figures = timing.figures(requests)
     step = answer.get("step")
     if step is not None:
-        # the first token comes of the prompt's step
         figures |= {key: value for key, value in step.items() if key.endswith("_us")}
-        figures["tokens_per_step"] = sum(len(request.tokens) for request in requests) / step["steps"]
+        figures["tokens_per_step"] = step["generated_tokens"] / step["steps"]
+        if step["draft_tokens"]:
+            figures["acceptance"] = step["accepted_tokens"] / step["draft_tokens"]
     if "generator_processor_seconds" in answer:
         figures["generator_share"] = answer["generator_processor_seconds"] / answer["wall_seconds"]
-    drafts = answer.get("drafts")
-    if drafts:
-        figures["acceptance"] = drafts["accepted"] / max(drafts["drafted"], 1)
     return figures
 
 

@@ -49,29 +49,37 @@ def _start(name: str, settings: Settings, answers: TextIO) -> Contestant | None:
 
 def _run(name: str, contestant: Contestant, task: Task) -> dict[str, Any]:
     try:
-        if task.kind == "start" and not contestant.measures_itself:
-            return _start_again(name)
-        if task.kind == "memory" and not contestant.measures_itself:
+        if task.kind == "own-memory":
             return {"figures": own_memory()}
+        if task.kind in ("start", "memory") and not contestant.measures_itself:
+            return _measure_again(name, task)
         return contestant.run(task)
     except Exception:
         return {"failed": traceback.format_exc()}
 
 
-def _start_again(name: str) -> dict[str, Any]:
-    """Time another process of the same contestant from its start to its first token."""
+def _measure_again(name: str, task: Task) -> dict[str, Any]:
+    """Start another process of the same contestant, and measure the time to its first token, or its memory after some."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "carafe_bench.worker", name, sys.argv[2]]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        task = Task("generate", prompt_tokens=8, new_tokens=1)
-        process.stdin.write(json.dumps(task.as_json()) + "\n")
-        process.stdin.flush()
         ready = json.loads(process.stdout.readline())
-        answer = json.loads(process.stdout.readline()) if "ready" in ready else ready
+        if "ready" not in ready:
+            return ready
+        answer = _ask(process, Task("generate", task.prompt_tokens, task.new_tokens))
         seconds = time.perf_counter() - began
+        memory = _ask(process, Task("own-memory"))
         process.stdin.close()
         process.wait(timeout=60)
-    return {"figures": {"start_seconds": seconds}} if "requests" in answer else answer
+    if "requests" not in answer:
+        return answer
+    return {"figures": {"start_seconds": seconds}} if task.kind == "start" else memory
+
+
+def _ask(process: subprocess.Popen[str], task: Task) -> dict[str, Any]:
+    process.stdin.write(json.dumps(task.as_json()) + "\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
 
 
 def _answer(answers: TextIO, answer: dict[str, Any]) -> None:

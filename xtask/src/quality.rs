@@ -25,7 +25,7 @@ const WEB_CODE: [&str; 2] = ["web", "crates/carafe-e2e"];
 pub(crate) enum Suite {
     /// Every crate, and the binary from end to end.
     Rust,
-    /// The Python tools.
+    /// The Python tools, and the benchmark's arithmetic.
     Tools,
     /// The server with OpenAI's own clients, and with whatever its description permits.
     Clients,
@@ -46,7 +46,10 @@ impl Suite {
     fn test(self) -> Result<()> {
         match self {
             Self::Rust => run(cargo(&["test", "--release", "--no-fail-fast"]).args(TESTED)),
-            Self::Tools => run(program(python()).args(["-m", "pytest", "tools"])),
+            Self::Tools => {
+                run(program(python()).args(["-m", "pytest", "tools"]))?;
+                run(program(python()).args(["-m", "pytest", "bench"]))
+            }
             Self::Clients => {
                 setup::clients()?;
                 run(program(python()).args(["-m", "pytest", "crates/carafe-e2e/clients"]))?;

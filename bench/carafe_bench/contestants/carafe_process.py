@@ -20,8 +20,6 @@ class Sandboxed:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        folder = Path(settings.model)
-        self.model = ["--models", str(folder.parent), "--model", folder.name]
         self.running = ["--profile", settings.profile, "--threads", str(settings.threads)]
 
     def start(self) -> None:
@@ -39,7 +37,7 @@ class Sandboxed:
         if task.kind == "memory":
             guest = answer["guest_memory_bytes"]
             return {"figures": memory | ({} if guest is None else {"guest_mib": guest / 2**20})}
-        return {"requests": run["requests"], "step": run["step"], "drafts": answer.get("drafts")}
+        return {"requests": run["requests"], "step": run["step"]}
 
     def stop(self) -> None:
         """Nothing: each run is a process that has ended."""
@@ -50,15 +48,15 @@ class Sandboxed:
             options["--prompt"] = task.options["prompt"]
         else:
             options["--prompt-tokens"] = task.prompt_tokens
-        drafts = draft_flag(self.settings.carafe, "bench", task.options.get("draft_tokens", 0))
-        words = [str(word) for pair in options.items() for word in pair]
-        return run_carafe(self.settings, ["bench", *self.model, *self.running, "--json", *words, *drafts, *self.flags])
+        words = [str(word) for pair in options.items() for word in pair] + drafts(task.options.get("draft_tokens", 0))
+        model = model_flags(task.options.get("model", self.settings.model))
+        return run_carafe(self.settings, ["bench", *model, *self.running, "--json", *words, *self.flags])
 
     def _time_start(self) -> float:
         flags = ["--prompt", " house", "--max-tokens", "1", "--temperature", "0", "--ignore-end-of-text", "--json"]
         native = [flag for flag in self.flags if flag == "--native"]
         began = time.perf_counter()
-        run_carafe(self.settings, ["generate", *self.model, *self.running, *flags, *native])
+        run_carafe(self.settings, ["generate", *model_flags(self.settings.model), *self.running, *flags, *native])
         return time.perf_counter() - began
 
 
@@ -75,8 +73,7 @@ class Images:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        folder = Path(settings.image_model)
-        self.flags = ["--models", str(folder.parent), "--model", folder.name, "--profile", settings.profile]
+        self.flags = [*model_flags(settings.image_model), "--profile", settings.profile]
 
     def start(self) -> None:
         """See that the binary is there."""
@@ -100,15 +97,19 @@ def require_binary(settings: Settings) -> None:
             raise MissingError(f"`{binary}` is not there; `cargo xtask bench` builds it")
 
 
+def model_flags(folder: str) -> list[str]:
+    """Return the flags that name a model by its folder."""
+    return ["--models", str(Path(folder).parent), "--model", Path(folder).name]
+
+
 def sampling(task: Task) -> dict[str, Any]:
     """Return the flags by which tokens are chosen: greedy unless the task says otherwise."""
     return {"--seed": task.seed, "--temperature": 0, **task.options.get("sampling", {})}
 
 
-def draft_flag(carafe: str, command: str, tokens: int | None) -> list[str]:
-    """Return the flag that sets how many tokens are drafted, for a binary that drafts at all; its default for none."""
-    described = subprocess.run([carafe, command, "--help"], check=True, capture_output=True, text=True).stdout
-    return [] if tokens is None or "--draft-tokens" not in described else ["--draft-tokens", str(tokens)]
+def drafts(tokens: int | None) -> list[str]:
+    """Return the flag that sets how many tokens are guessed ahead; none for Carafe's default."""
+    return [] if tokens is None else ["--draft-tokens", str(tokens)]
 
 
 def run_carafe(settings: Settings, words: list[str]) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 """Carafe through its server: `carafe serve` and the load generator, each a process of its own."""
 
-import time
 from pathlib import Path
 from typing import Any
 
-from carafe_bench.contestant import Settings, Task, memory_of
-from carafe_bench.contestants.carafe_process import draft_flag, require_binary
-from carafe_bench.contestants.server_process import ServerProcess, free_port, load, text_flags, tokenizer_flag
+from carafe_bench.contestant import Settings, Task
+from carafe_bench.contestants.carafe_process import drafts, model_flags, require_binary
+from carafe_bench.contestants.server_process import (
+    ServerProcess,
+    free_port,
+    load,
+    measure_again,
+    text_flags,
+    tokenizer_flag,
+)
 from carafe_bench.images import figures_of
 
 
@@ -31,10 +37,9 @@ class _Server:
 
     def _serve(self) -> ServerProcess:
         port, settings = free_port(), self.settings
-        model = ["--models", str(self.folder.parent), "--model", self.folder.name]
+        model = model_flags(str(self.folder))
         running = ["--profile", settings.profile, "--threads", str(settings.threads), "--queue", "1024"]
-        drafts = draft_flag(settings.carafe, "serve", 0)
-        command = [settings.carafe, "serve", "--port", str(port), *model, *running, *drafts]
+        command = [settings.carafe, "serve", "--port", str(port), *model, *running, *drafts(0)]
         return ServerProcess(command, f"http://127.0.0.1:{port}", "/readyz")
 
     def _load(self, server: ServerProcess, flags: list[str]) -> dict[str, Any]:
@@ -48,22 +53,13 @@ class CarafeServer(_Server):
         super().__init__(settings, settings.model)
 
     def run(self, task: Task) -> dict[str, Any]:
-        """Load the server, look at its memory, or start another one."""
-        if task.kind == "memory":
-            return {"figures": memory_of(self.server.process.pid)}
-        if task.kind == "start":
-            return {"figures": self._time_start()}
-        return self._load(self.server, [*tokenizer_flag(self.settings), *text_flags(task)])
+        """Load the server, or measure another one."""
+        if task.kind in ("start", "memory"):
+            return {"figures": measure_again(self._serve, self._ask, task)}
+        return self._ask(self.server, task)
 
-    def _time_start(self) -> dict[str, float]:
-        server = self._serve()
-        try:
-            ready = time.perf_counter() - server.began
-            first = Task("generate", prompt_tokens=8, new_tokens=1)
-            self._load(server, [*tokenizer_flag(self.settings), *text_flags(first)])
-            return {"start_seconds": time.perf_counter() - server.began, "ready_seconds": ready}
-        finally:
-            server.stop()
+    def _ask(self, server: ServerProcess, task: Task) -> dict[str, Any]:
+        return self._load(server, [*tokenizer_flag(self.settings), *text_flags(task)])
 
 
 class CarafeImageServer(_Server):

@@ -6,11 +6,17 @@ the server takes no token ids.
 
 import importlib.util
 import sys
-import time
 from typing import Any
 
-from carafe_bench.contestant import MissingError, Settings, Task, memory_of
-from carafe_bench.contestants.server_process import ServerProcess, free_port, load, text_flags, tokenizer_flag
+from carafe_bench.contestant import MissingError, Settings, Task
+from carafe_bench.contestants.server_process import (
+    ServerProcess,
+    free_port,
+    load,
+    measure_again,
+    text_flags,
+    tokenizer_flag,
+)
 
 CONTEXT = 1024
 MODEL = "gpt2"
@@ -35,11 +41,9 @@ class LlamaServer:
         self.run(Task("generate", prompt_tokens=8, new_tokens=2))
 
     def run(self, task: Task) -> dict[str, Any]:
-        """Load the server, look at its memory, or start another one."""
-        if task.kind == "memory":
-            return {"figures": memory_of(self.server.process.pid)}
-        if task.kind == "start":
-            return {"figures": {"start_seconds": self._time_start()}}
+        """Load the server, or measure another one."""
+        if task.kind in ("start", "memory"):
+            return {"figures": measure_again(self._serve, self._load, task)}
         return self._load(self.server, task)
 
     def stop(self) -> None:
@@ -63,14 +67,6 @@ class LlamaServer:
         }
         words = [word for pair in flags.items() for word in pair]
         return ServerProcess([sys.executable, "-m", "llama_cpp.server", *words], f"http://127.0.0.1:{port}", "/v1/models")
-
-    def _time_start(self) -> float:
-        server = self._serve()
-        try:
-            self._load(server, Task("generate", prompt_tokens=8, new_tokens=1))
-            return time.perf_counter() - server.began
-        finally:
-            server.stop()
 
     def _load(self, server: ServerProcess, task: Task) -> dict[str, Any]:
         return load(self.settings, server.url, MODEL, ["--text", *tokenizer_flag(self.settings), *text_flags(task)])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from carafe_bench.arrivals import load_of
-from carafe_bench.contestant import Settings, Task
+from carafe_bench.contestant import Settings, Task, memory_of
 
 READY_SECONDS = 120
 LOAD_SECONDS = 300
@@ -59,6 +59,19 @@ class ServerProcess:
                 self.stop()
                 raise RuntimeError(f"the server was not ready within {READY_SECONDS} s")
             time.sleep(PAUSE)
+
+
+def measure_again(serve: Callable[[], ServerProcess], ask: Callable[[ServerProcess, Task], Any], task: Task) -> dict[str, float]:
+    """Start another server, and measure the time to its first token, or its memory after some."""
+    server = serve()
+    try:
+        ready = time.perf_counter() - server.began
+        ask(server, Task("generate", task.prompt_tokens, task.new_tokens))
+        if task.kind == "memory":
+            return memory_of(server.process.pid)
+        return {"start_seconds": time.perf_counter() - server.began, "ready_seconds": ready}
+    finally:
+        server.stop()
 
 
 def text_flags(task: Task) -> list[str]:

@@ -22,6 +22,8 @@ pub struct Limits {
     pub contexts: u32,
     /// Time of one call into the guest, less the time that OpenVINO takes.
     pub call_time: Duration,
+    /// Tokens that a text guest may guess ahead of each that it chooses; 0 turns speculation off. Changes speed, not tokens.
+    pub draft_tokens: u32,
 }
 
 impl Limits {
@@ -37,6 +39,7 @@ impl Default for Limits {
             handles: 1024,
             contexts: 8,
             call_time: Duration::from_secs(2),
+            draft_tokens: 3,
         }
     }
 }
@@ -225,12 +228,12 @@ impl GuestClock {
         self.total_native
     }
 
-    /// Adds time that the host has spent on a call of wasi:nn, what it waited for OpenVINO included.
+    /// Adds time that the host has spent on a compute of wasi:nn, taking and keeping tensors included, and OpenVINO.
     pub(crate) fn add_host(&mut self, time: Duration) {
         self.total_host += time;
     }
 
-    /// Time that calls of wasi:nn have taken on the host's side since the store was made, OpenVINO's included.
+    /// Time that computes of wasi:nn have taken on the host's side since the store was made, OpenVINO's included.
     pub(crate) fn total_host(&self) -> Duration {
         self.total_host
     }

@@ -14,6 +14,9 @@ pub(super) struct Parts {
     inference: Duration,
     host: Duration,
     guest: Duration,
+    generated: u64,
+    drafted: u64,
+    accepted: u64,
 }
 
 impl Parts {
@@ -21,7 +24,15 @@ impl Parts {
     pub(super) fn between(before: &TextStats, after: &TextStats) -> Self {
         let (inference, host) = (after.inference_time - before.inference_time, after.host_time - before.host_time);
         let guest = (after.step_time - before.step_time).saturating_sub(host);
-        Self { steps: after.steps - before.steps, inference, host: host.saturating_sub(inference), guest }
+        Self {
+            steps: after.steps - before.steps,
+            inference,
+            host: host.saturating_sub(inference),
+            guest,
+            generated: after.generated_tokens - before.generated_tokens,
+            drafted: after.draft_tokens - before.draft_tokens,
+            accepted: after.accepted_tokens - before.accepted_tokens,
+        }
     }
 
     /// A line for each part: microseconds of a step, and percent.
@@ -30,7 +41,9 @@ impl Parts {
             format!("    {name:<44} {:>9.1} us {:>6.2} %", self.microseconds(time), 100.0 * self.share(time))
         };
         let head = format!("  {} steps, each {:.1} us:", self.steps, self.microseconds(self.all()));
-        std::iter::once(head).chain(self.named().into_iter().map(line)).collect()
+        let drafts =
+            format!("    {} tokens, {} of {} guessed ahead were right", self.generated, self.accepted, self.drafted);
+        std::iter::once(head).chain(self.named().into_iter().map(line)).chain([drafts]).collect()
     }
 
     /// The same for programs.
@@ -41,13 +54,16 @@ impl Parts {
             "openvino_us": self.microseconds(self.inference),
             "host_us": self.microseconds(self.host),
             "guest_us": self.microseconds(self.guest),
+            "generated_tokens": self.generated,
+            "draft_tokens": self.drafted,
+            "accepted_tokens": self.accepted,
         })
     }
 
     fn named(&self) -> [(&'static str, Duration); 3] {
         [
             ("OpenVINO", self.inference),
-            ("host: checks and copies in wasi:nn", self.host),
+            ("host: checks and copies of a compute", self.host),
             ("guest, with copies into and out of its memory", self.guest),
         ]
     }

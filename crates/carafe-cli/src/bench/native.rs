@@ -15,8 +15,8 @@ pub(super) struct NativeModel(Generator<OpenVino>);
 
 impl NativeModel {
     /// Opens a generator.
-    pub(super) fn open(model: &LoadedGraph) -> Result<Self> {
-        Ok(Self(Native::generator(model)?))
+    pub(super) fn open(model: &LoadedGraph, draft_tokens: u32) -> Result<Self> {
+        Ok(Self(Native::generator(model, draft_tokens)?))
     }
 
     /// Runs requests to their ends; when the tokens of each came.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel, TextStats};
-use carafe_host::{LoadedGraph, Sandbox};
+use carafe_host::{Limits, LoadedGraph, Sandbox};
 use carafe_models::Task;
 use serde_json::{Value, json};
 
@@ -55,9 +55,10 @@ pub(super) fn run(options: &Bench) -> Result<()> {
 impl Runner {
     fn start(options: &Bench, model: &LoadedGraph) -> Result<Self> {
         Ok(if options.native {
-            Self::Native(Box::new(NativeModel::open(model)?))
+            Self::Native(Box::new(NativeModel::open(model, options.draft_tokens)?))
         } else {
-            Self::Sandboxed(TextModel::start(&Sandbox::new()?, model, options.running.limits())?)
+            let limits = Limits { draft_tokens: options.draft_tokens, ..options.running.limits() };
+            Self::Sandboxed(TextModel::start(&Sandbox::new()?, model, limits)?)
         })
     }
 

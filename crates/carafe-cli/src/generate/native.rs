@@ -19,14 +19,14 @@ pub(crate) struct Native {
 
 impl Native {
     /// Makes a generator and submits the request.
-    pub(crate) fn start(model: &LoadedGraph, request: host::Request) -> Result<Self> {
-        let mut generator = Self::generator(model)?;
+    pub(crate) fn start(model: &LoadedGraph, draft_tokens: u32, request: host::Request) -> Result<Self> {
+        let mut generator = Self::generator(model, draft_tokens)?;
         generator.submit(core_request(request))?;
         Ok(Self { generator, events: VecDeque::new() })
     }
 
     /// Makes a generator for a loaded model.
-    pub(crate) fn generator(model: &LoadedGraph) -> Result<Generator<OpenVino>> {
+    pub(crate) fn generator(model: &LoadedGraph, draft_tokens: u32) -> Result<Generator<OpenVino>> {
         let (text, bounds) = model.text()?;
         let sizes = TextModel {
             context_length: text.context_length,
@@ -35,6 +35,8 @@ impl Native {
             max_batch: bounds.batch,
             max_step: bounds.step,
             max_logits: bounds.logits,
+            max_positions: bounds.positions,
+            draft_tokens,
         };
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
         Ok(Generator::new(OpenVino::new(model), tokenizer, sizes)?)
