@@ -53,8 +53,6 @@ class Task:
 class Contestant(Protocol):
     """Something that is measured."""
 
-    measures_itself: bool  # tasks `start` and `memory` too; else the worker measures its own process
-
     def start(self) -> None:
         """Load what is to be measured and warm it up; raise `MissingError` if it cannot take part."""
 

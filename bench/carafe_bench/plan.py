@@ -34,6 +34,7 @@ class Scenario:
     rounds: int
     higher_is_better: bool = True
     seconds: float = 120  # that one task may take
+    is_cold: bool = False  # contestants are not loaded when it begins
     slow: dict[str, tuple[str, ...]] = field(default_factory=dict)  # contestant: the only tasks that it runs
 
     def tasks_of(self, contestant: str) -> dict[str, Task]:
@@ -49,9 +50,11 @@ def scenarios(quick: bool, tales: Path) -> list[Scenario]:
         _prefill(quick),
         _aggregate(quick),
         _mixed(quick),
-        Scenario("start", "Start, files in the cache", "start_seconds", _one("start"), 2 if quick else 5, False),
-        Scenario("start-cold", "Start, files not in the cache", "start_seconds", _one("start"), 1 if quick else 3, False),
-        Scenario("memory", "Memory", "anonymous_mib", _one("memory"), 1, False),
+        Scenario("start", "Start, files in the cache", "start_seconds", _one("start"), 2 if quick else 5, False, is_cold=True),
+        Scenario(
+            "start-cold", "Start, files not in the cache", "start_seconds", _one("start"), 1 if quick else 3, False, is_cold=True
+        ),
+        Scenario("memory", "Memory", "anonymous_mib", _one("memory"), 1, False, is_cold=True),
         _images(quick),
         _context(quick),
         _width(quick),

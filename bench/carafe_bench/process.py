@@ -21,9 +21,10 @@ class FailedError(Exception):
 class Process:
     """A contestant that is ready."""
 
-    def __init__(self, name: str, settings: Settings, log: Path) -> None:
+    def __init__(self, name: str, settings: Settings, log: Path, is_idle: bool = False) -> None:
         self.name = name
         command = [sys.executable, "-m", "carafe_bench.worker", name, json.dumps(settings.as_json())]
+        command += ["idle"] if is_idle else []
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
@@ -31,10 +32,7 @@ class Process:
         self.log = log
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
-        answer = self._wait(START_SECONDS)
-        if "missing" in answer:
-            self.stop()
-            raise MissingError(answer["missing"])
+        self._wait(START_SECONDS)
 
     def run(self, task: Task, seconds: float) -> dict[str, Any]:
         """Run a task, for so many seconds at most."""
@@ -69,6 +67,9 @@ class Process:
         if not line:
             raise FailedError(f"`{self.name}` has ended; its words are in `{self.log}`")
         answer = json.loads(line)
+        if "missing" in answer:
+            self.stop()
+            raise MissingError(answer["missing"])
         if "failed" in answer:
             raise FailedError(f"`{self.name}` failed: {answer['failed'].strip().splitlines()[-1]}")
         return answer

@@ -27,6 +27,7 @@ class Runner:
 
     def __init__(self, settings: Settings, wanted: list[str], log: Path, note: Callable[[dict[str, Any]], None]) -> None:
         self.settings, self.wanted, self.log, self.note = settings, wanted, log, note
+        self.is_cold = False
         self.processes: dict[str, Process] = {}
         self.missing: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -36,6 +37,9 @@ class Runner:
         if scenario.name == "start-cold" and not os.access(DROP_CACHES, os.W_OK):
             self.missing[scenario.name] = f"only root may empty the file cache (`{DROP_CACHES}`), so it was not measured"
             return
+        if scenario.is_cold != self.is_cold:
+            self.stop()
+            self.is_cold = scenario.is_cold
         names = [name for name in self.wanted if scenario.name in ENTRIES[name].scenarios and self._is_ready(name)]
         for round_ in range(scenario.rounds):
             say(f"{scenario.title}: round {round_ + 1} of {scenario.rounds}")
@@ -56,7 +60,7 @@ class Runner:
             return False
         say(f"start {name}")
         try:
-            self.processes[name] = Process(name, self.settings, self.log)
+            self.processes[name] = Process(name, self.settings, self.log, self.is_cold)
         except MissingError as missing:
             self._leave_out(self.missing, name, missing)
         except FailedError as failed:
@@ -75,8 +79,8 @@ class Runner:
         began = time.perf_counter()
         try:
             answer = self.processes[name].run(task, scenario.seconds)
-        except FailedError as failed:
-            self._leave_out(self.failed, name, failed)
+        except (FailedError, MissingError) as reason:
+            self._leave_out(self.missing if isinstance(reason, MissingError) else self.failed, name, reason)
             self.processes.pop(name).stop()
             return
         seconds = time.perf_counter() - began

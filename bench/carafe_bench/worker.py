@@ -1,7 +1,8 @@
 """The process of one contestant: tasks come in as lines of JSON on standard input, answers go out on standard output.
 
-    python -m carafe_bench.worker NAME SETTINGS_JSON
+    python -m carafe_bench.worker NAME SETTINGS_JSON [idle]
 
+An idle one loads nothing: it is for measuring other processes of the contestant, from their start.
 Libraries that print find standard error where standard output was.
 """
 
@@ -19,39 +20,42 @@ from carafe_bench.contestants import registry
 
 def main() -> int:
     """Serve tasks until standard input ends."""
-    name, settings = sys.argv[1], Settings(**json.loads(sys.argv[2]))
+    name, settings, is_idle = sys.argv[1], Settings(**json.loads(sys.argv[2])), "idle" in sys.argv[3:]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    contestant = _start(name, settings, answers)
-    if contestant is None:
+    try:
+        contestant = _make(name, settings, is_idle)
+    except MissingError as missing:
+        _answer(answers, {"missing": str(missing)})
         return 1
+    except Exception:
+        _answer(answers, {"failed": traceback.format_exc()})
+        return 1
+    _answer(answers, {"ready": True})
     try:
         for line in sys.stdin:
             _answer(answers, _run(name, contestant, Task(**json.loads(line))))
     finally:
-        contestant.stop()
+        if contestant is not None and not is_idle:
+            contestant.stop()
     return 0
 
 
-def _start(name: str, settings: Settings, answers: TextIO) -> Contestant | None:
-    try:
-        contestant = registry.make(name, settings)
+def _make(name: str, settings: Settings, is_idle: bool) -> Contestant | None:
+    """Make a contestant and start it; an idle worker holds no file in the cache by having it open."""
+    if is_idle and not registry.ENTRIES[name].measures_itself:
+        return None
+    contestant = registry.make(name, settings)
+    if not is_idle:
         contestant.start()
-    except MissingError as missing:
-        _answer(answers, {"missing": str(missing)})
-        return None
-    except Exception:
-        _answer(answers, {"failed": traceback.format_exc()})
-        return None
-    _answer(answers, {"ready": True})
     return contestant
 
 
-def _run(name: str, contestant: Contestant, task: Task) -> dict[str, Any]:
+def _run(name: str, contestant: Contestant | None, task: Task) -> dict[str, Any]:
     try:
         if task.kind == "own-memory":
             return {"figures": own_memory()}
-        if task.kind in ("start", "memory") and not contestant.measures_itself:
+        if task.kind in ("start", "memory") and not registry.ENTRIES[name].measures_itself:
             return _measure_again(name, task)
         return contestant.run(task)
     except Exception:

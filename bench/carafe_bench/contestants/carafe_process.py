@@ -15,7 +15,6 @@ SECONDS = 300
 class Sandboxed:
     """A text model in the sandbox."""
 
-    measures_itself = True
     flags: tuple[str, ...] = ()
 
     def __init__(self, settings: Settings) -> None:
@@ -68,8 +67,6 @@ class Native(Sandboxed):
 
 class Images:
     """An image model in the sandbox."""
-
-    measures_itself = True
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

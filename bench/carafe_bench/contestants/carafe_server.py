@@ -19,8 +19,6 @@ from carafe_bench.images import figures_of
 class _Server:
     """A server of one model."""
 
-    measures_itself = True
-
     def __init__(self, settings: Settings, folder: str) -> None:
         self.settings, self.folder = settings, Path(folder)
         self.server: ServerProcess | None = None

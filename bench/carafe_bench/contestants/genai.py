@@ -55,7 +55,6 @@ def _scheduler() -> genai.SchedulerConfig:
 class _Pipeline:
     """LLMPipeline, one text at a time."""
 
-    measures_itself = False
     attention = ""
 
     def __init__(self, settings: Settings) -> None:
@@ -103,8 +102,6 @@ class PagedAttention(_Pipeline):
 
 class Continuous:
     """ContinuousBatchingPipeline: requests are added at any time, `step` serves all."""
-
-    measures_itself = False
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -14,8 +14,6 @@ from carafe_bench.prompts import Words
 class LiteRt:
     """An interpreter with XNNPACK, as LiteRT has it by default."""
 
-    measures_itself = False
-
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 

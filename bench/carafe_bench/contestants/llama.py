@@ -39,8 +39,6 @@ class _Sequence:
 class LlamaCpp:
     """One model and one context."""
 
-    measures_itself = False
-
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 

@@ -25,8 +25,6 @@ MODEL = "gpt2"
 class LlamaServer:
     """`python -m llama_cpp.server`."""
 
-    measures_itself = True
-
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.server: ServerProcess | None = None

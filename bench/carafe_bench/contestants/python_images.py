@@ -23,8 +23,6 @@ from carafe_bench.images import figures_of
 class PythonImages:
     """What is the same for both; `decode` and `resize` are theirs."""
 
-    measures_itself = False
-
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.image = Path(settings.image).read_bytes()

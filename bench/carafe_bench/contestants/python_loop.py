@@ -25,8 +25,6 @@ PROPERTIES = {
 class PythonLoop:
     """A loop over the stateful graph."""
 
-    measures_itself = False
-
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 

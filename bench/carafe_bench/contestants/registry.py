@@ -22,14 +22,22 @@ class Entry:
     scenarios: frozenset[str]
     peer: str = ""  # the lock of peers/ that it needs
     is_native_peer: bool = False  # an engine without a sandbox that Carafe is compared with
+    measures_itself: bool = False  # runs `start` and `memory` with programs of its own; else the worker does, with another worker
 
 
 ENTRIES = {
     "carafe": Entry(
-        "Carafe, sandboxed, in process (`carafe bench`)", "carafe_process.Sandboxed", TEXT | RESOURCES | {"speculation"}
+        "Carafe, sandboxed, in process (`carafe bench`)",
+        "carafe_process.Sandboxed",
+        TEXT | RESOURCES | {"speculation"},
+        measures_itself=True,
     ),
-    "carafe-native": Entry("Carafe without the sandbox (`carafe bench --native`)", "carafe_process.Native", TEXT | RESOURCES),
-    "carafe-server": Entry("Carafe, sandboxed, through its server", "carafe_server.CarafeServer", TEXT | RESOURCES | {"mixed"}),
+    "carafe-native": Entry(
+        "Carafe without the sandbox (`carafe bench --native`)", "carafe_process.Native", TEXT | RESOURCES, measures_itself=True
+    ),
+    "carafe-server": Entry(
+        "Carafe, sandboxed, through its server", "carafe_server.CarafeServer", TEXT | RESOURCES | {"mixed"}, measures_itself=True
+    ),
     "python-loop": Entry(
         "OpenVINO, a plain Python loop over the same graph", "python_loop.PythonLoop", TEXT | RESOURCES, is_native_peer=True
     ),
@@ -54,6 +62,7 @@ ENTRIES = {
         "llama_server.LlamaServer",
         frozenset({"decode", "prefill", "aggregate", "mixed", "start", "memory"}),
         "llama-cpp",
+        True,
         True,
     ),
     "litert": Entry(
