@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
-use carafe_core::text::{self, Forward, ForwardError, Generator, Step, TextModel, Tokenizer};
+use carafe_core::text::{self, Forward, ForwardError, Generator, Logits, Step, TextModel, Tokenizer};
 use carafe_host::LoadedGraph;
 use carafe_host::text as host;
 use carafe_models::manifest::Role;
@@ -79,7 +79,7 @@ impl Forward for OpenVino {
         self.graph.context().map_err(forward_error)
     }
 
-    fn forward(&mut self, context: &mut Context, step: &Step<'_>, logits: &mut Vec<f32>) -> Result<(), ForwardError> {
+    fn forward(&mut self, context: &mut Context, step: &Step<'_>, logits: &mut Logits) -> Result<(), ForwardError> {
         let (rows, total) = (step.rows, step.attention_mask.len() / step.rows.max(1));
         let inputs = [
             (vec![rows, step.length], step.input_ids),
@@ -91,10 +91,9 @@ impl Forward for OpenVino {
         let tensors = inputs.map(|(dims, values)| carafe_openvino::Tensor::from_i32(&sizes(&dims), values));
         let views: Vec<(&str, TensorView<'_>)> =
             self.names.iter().zip(&tensors).map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-        logits.clear();
         let read = |_: &str, output: TensorView<'_>| {
             debug_assert_eq!(output.element, ElementType::F32);
-            logits.extend(output.f32_values());
+            logits.refill(|values| values.extend(output.f32_values()));
         };
         context.compute_with(&views, read).map_err(forward_error)
     }

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn nothing_is_guessed_without_an_earlier_occurrence() {
         for tokens in [&[][..], &[1], &[1, 2], &[1, 2, 3, 4], &[1, 2, 3, 1]] {
-            assert_eq!(Drafter::default().draft(tokens, 3), []);
+            assert!(Drafter::default().draft(tokens, 3).is_empty(), "{tokens:?}");
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     admission::{self, Place},
     batch::{Batch, Row, Share},
     event::{Event, EventKind, FinishReason},
-    forward::{Forward, ForwardError, Step},
+    forward::{Forward, ForwardError, Logits, Step},
     model::{ModelError, TextModel},
     plan::{self, Bounds},
     request::Request,
@@ -71,7 +71,7 @@ struct Chooser {
     model: TextModel,
     sampler: Sampler,
     /// The logits of the latest step.
-    logits: Vec<f32>,
+    logits: Logits,
     /// A copy of a row of them as the model gave it.
     raw: Vec<f32>,
     stats: Stats,
@@ -82,7 +82,7 @@ impl<F: Forward> Generator<F> {
     pub fn new(forward: F, tokenizer: Tokenizer, model: TextModel) -> Result<Self, ModelError> {
         model.check(&tokenizer)?;
         let (sampler, stats) = (Sampler::default(), Stats::default());
-        let chooser = Chooser { tokenizer, model, sampler, logits: Vec::new(), raw: Vec::new(), stats };
+        let chooser = Chooser { tokenizer, model, sampler, logits: Logits::default(), raw: Vec::new(), stats };
         Ok(Self { forward, waiting: VecDeque::new(), batches: Vec::new(), turn: 0, next_id: 1, chooser })
     }
 
@@ -252,8 +252,8 @@ impl Chooser {
     ) -> Result<(), ForwardError> {
         forward.forward(context, step, &mut self.logits)?;
         let (rows, size) = (step.logit_idx.len(), self.vocabulary_size());
-        if self.logits.len() != rows * size {
-            let got = self.logits.len();
+        let got = self.logits.values().len();
+        if got != rows * size {
             return Err(ForwardError::new(format!("the model returned {got} logits instead of {rows} x {size}")));
         }
         self.stats.forwards += 1;
@@ -278,7 +278,7 @@ impl Chooser {
     /// Makes events of the logits of a step, row by row. Rows whose sequence has come to its end are removed.
     fn choose<C>(&mut self, batch: &mut Batch<C>, shares: Vec<Share>, events: &mut Vec<Event>) {
         let mut logits = mem::take(&mut self.logits);
-        let mut rest = &mut logits[..];
+        let mut rest = logits.values();
         let mut shares = shares.into_iter();
         batch.rows.retain_mut(|row| {
             let share = shares.next().unwrap_or_default();

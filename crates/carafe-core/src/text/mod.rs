@@ -36,7 +36,7 @@ mod utf8;
 pub use admission::MAX_BATCHES;
 pub use event::{Event, EventKind, FinishReason, PromptToken};
 pub use extremes::LogitError;
-pub use forward::{Forward, ForwardError, Step};
+pub use forward::{Forward, ForwardError, Logits, Step};
 pub use generator::{Generator, MAX_WAITING, Stats};
 pub use logprobs::{MAX_LOGPROBS, TokenLogprob, TokenLogprobs};
 pub use model::{MAX_STEP, ModelError, TextModel};

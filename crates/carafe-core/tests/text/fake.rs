@@ -5,8 +5,8 @@
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use carafe_core::text::{
-    Event, EventKind, FinishReason, Forward, ForwardError, Generator, Prompt, PromptToken, Request, Step, TextModel,
-    TokenLogprobs, Tokenizer, rng,
+    Event, EventKind, FinishReason, Forward, ForwardError, Generator, Logits as Answer, Prompt, PromptToken, Request,
+    Step, TextModel, TokenLogprobs, Tokenizer, rng,
 };
 use serde_json::{Value, json};
 
@@ -167,12 +167,7 @@ impl Forward for Fake {
         Ok(FakeContext { rows: Vec::new(), failed: false, model: self.model.clone(), log: Rc::clone(&self.log) })
     }
 
-    fn forward(
-        &mut self,
-        context: &mut FakeContext,
-        step: &Step<'_>,
-        logits: &mut Vec<f32>,
-    ) -> Result<(), ForwardError> {
+    fn forward(&mut self, context: &mut FakeContext, step: &Step<'_>, logits: &mut Answer) -> Result<(), ForwardError> {
         assert!(!context.failed, "a context was used after it failed");
         check_shapes(context, step);
         let mut log = self.log.borrow_mut();
@@ -190,15 +185,12 @@ impl Forward for Fake {
         context.rows = (0..step.rows).map(|row| extended(context, step, row)).collect();
         log.cached += context.cached();
         assert!(log.cached <= self.model.max_positions as usize, "{} positions are cached", log.cached);
-        logits.clear();
-        for &index in step.logit_idx {
+        let row_of = |index: i32| {
             let (row, place) = (index as usize / step.length, index as usize % step.length);
-            let last = context.positions() - step.length + place;
-            match visible(context, step, row, last) {
-                Some(tokens) => logits.extend((self.logits)(&tokens)),
-                None => logits.extend(vec![f32::NAN; VOCABULARY_SIZE as usize]),
-            }
-        }
+            let tokens = visible(context, step, row, context.positions() - step.length + place);
+            tokens.map_or_else(|| vec![f32::NAN; VOCABULARY_SIZE as usize], |tokens| (self.logits)(&tokens))
+        };
+        logits.refill(|values| step.logit_idx.iter().for_each(|&index| values.extend(row_of(index))));
         Ok(())
     }
 }
