@@ -59,6 +59,7 @@ def scenarios(quick: bool, tales: Path) -> list[Scenario]:
         _context(quick),
         _width(quick),
         _speculation(quick, tales),
+        _sampling(quick),
     ]
 
 
@@ -123,3 +124,19 @@ def _speculation(quick: bool, tales: Path) -> Scenario:
     for state, drafts in (("off", 0), ("on", None)):
         tasks[f"full size, random weights, {state}"] = Task("generate", 32, 96, options={"draft_tokens": drafts})
     return Scenario("speculation", "Speculation off and on", "decode_tokens_per_second", tasks, 2 if quick else 5)
+
+
+def _sampling(quick: bool) -> Scenario:
+    kinds = {
+        "greedy": {},
+        # with random weights all tokens are nearly as probable: no filter has more to keep
+        "flat": {"--temperature": 0.8, "--top-p": 0.9},
+        # a low temperature makes random logits as uneven as those of a trained model
+        "peaked": {"--temperature": 0.1, "--top-p": 0.9},
+    }
+    tasks = {
+        f"{width}, {kind}": Task("generate", 32, 32, width, options={"sampling": sampling})
+        for width in (1, 16)
+        for kind, sampling in kinds.items()
+    }
+    return Scenario("sampling", "Sampling", "decode_tokens_per_second", tasks, 2 if quick else 5)

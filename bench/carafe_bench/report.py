@@ -61,7 +61,9 @@ def _blocks() -> dict[str, Callable[[Results], str]]:
         "context-first": lambda results: by_task(results, "context", "ttft_p50_ms"),
         "width": lambda results: by_task(results, "width", "decode_tokens_per_second"),
         "speculation": speculation_table,
-        "step": step_table,
+        "step": lambda results: step_table(results, "aggregate"),
+        "sampling": lambda results: step_table(results, "sampling"),
+        "generator": lambda results: by_task(results, "aggregate", "generator_share"),
         "goals": goals_table,
         "sessions": sessions_table,
     }
@@ -118,13 +120,15 @@ def by_task(results: Results, scenario: str, figure: str) -> str:
     peers = {task: best_native(results, scenario, task, figure) for task in tasks}
     rows = []
     for name in results.contestants(scenario):
+        if not any(results.values((scenario, task, name), figure) for task in tasks):
+            continue
         row = [title(name)]
         for task in tasks:
             cell = (scenario, task, name)
             spread, peer = results.spread(cell, figure), peers[task]
             to_peer = results.ratio(cell, (scenario, task, peer), figure) if peer else None
             text = ABSENT if spread is None else f"{spread.median:,.{DIGITS.get(figure, 1)}f}"
-            row.append(text if to_peer is None or figure.endswith("_ms") else f"{text} ({to_peer:.2f})")
+            row.append(f"{text} ({to_peer:.2f})" if to_peer is not None and figure.endswith("per_second") else text)
         rows.append(row)
     return markdown(["", *tasks], rows) if rows else ""
 
@@ -181,12 +185,12 @@ def speculation_table(results: Results) -> str:
     return markdown(head, rows) if rows else ""
 
 
-def step_table(results: Results) -> str:
-    """Return where the time of Carafe's steps goes, as `carafe bench --explain` tells it, by batch width."""
+def step_table(results: Results, scenario: str) -> str:
+    """Return where the time of Carafe's steps goes, as `carafe bench --explain` tells it, for each task of a scenario."""
     rows = []
-    for task in results.tasks("aggregate"):
+    for task in results.tasks(scenario):
         names = ("step_us", "openvino_us", "host_us", "guest_us")
-        parts = [results.spread(("aggregate", task, "carafe"), name) for name in names]
+        parts = [results.spread((scenario, task, "carafe"), name) for name in names]
         if all(parts):
             whole = parts[0].median
             shares = [f"{part.median:,.0f} ({100 * part.median / whole:.1f} %)" for part in parts[1:]]
@@ -208,7 +212,7 @@ def machine_table(results: Results) -> str:
         ["System", machine["system"]],
         [
             "Memory bandwidth",
-            f"{bandwidth(session) / 1e9:.1f} GB/s, read by all threads together; looked at between scenarios",
+            f"{bandwidth(session) / 1e9:.1f} GB/s, read by all threads together; the best of a look after each scenario",
         ],
         ["Weights", f"{session['model']}: {session['weight_bytes'] / 1e6:.1f} MB are read for each token"],
         ["Limit of one sequence", f"{limit(session):.0f} tokens/s: bandwidth by weights"],

@@ -80,6 +80,11 @@ class Results:
             return ratio_of_rounds(values, base).median
         return spread(values).median / spread(base).median
 
+    def ratio_of(self, cell: Cell, figure: str, baseline: str) -> float | None:
+        """Return the median ratio of two figures of the same runs."""
+        values, base = self.values(cell, figure), self.values(cell, baseline)
+        return ratio_of_rounds(values, base).median if values and base else None
+
     def session_of(self, scenario: str, contestant: str) -> dict[str, Any]:
         """Return the session that measured a contestant in a scenario."""
         ids = [run["session"] for run in self.runs if (run["scenario"], run["contestant"]) == (scenario, contestant)]

@@ -1,8 +1,8 @@
 """llama.cpp in process: one context, its parallel batch decoding, greedy, with nothing of llama-cpp-python's own loop.
 
 This is the tuned way: prompts are read in whole batches, every running sequence gets a token in one `llama_decode`, logits are
-made only where a token is chosen, flash attention is on, the cache is unified or split, whichever llama.cpp prefers for the
-number of sequences. Its file is memory-mapped; llama.cpp repacks weights for this processor at loading.
+made only where a token is chosen, flash attention is on, the context has as many sequences as run and no more. The file is
+memory-mapped; llama.cpp repacks weights for this processor at loading where it has faster kernels for that.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from carafe_bench.prompts import Words
 CONTEXT = 1024
 SEQUENCES = 64
 BATCH = 2048  # tokens of one decode
-PIECE = 512  # tokens that are computed at once within it: the fastest of 128, 256, 512 and 1024 here
+PIECE = 512  # tokens that are computed at once within it, llama.cpp's own default
 
 
 @dataclass

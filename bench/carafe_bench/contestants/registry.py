@@ -29,7 +29,7 @@ ENTRIES = {
     "carafe": Entry(
         "Carafe, sandboxed, in process (`carafe bench`)",
         "carafe_process.Sandboxed",
-        TEXT | RESOURCES | {"speculation"},
+        TEXT | RESOURCES | {"speculation", "sampling"},
         measures_itself=True,
     ),
     "carafe-native": Entry(

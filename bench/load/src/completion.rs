@@ -1,6 +1,6 @@
 //! Streamed completions: each request on a thread of its own, which notes when tokens come.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -119,7 +119,7 @@ fn complete(agent: &ureq::Agent, url: &str, body: &str, began: Instant, wanted: 
 }
 
 /// When the pieces of an answer came, and the number of tokens if the server says it.
-fn read(stream: impl BufRead + Read, began: Instant) -> Result<(Vec<f64>, Option<usize>)> {
+fn read(stream: impl BufRead, began: Instant) -> Result<(Vec<f64>, Option<usize>)> {
     let (mut times, mut count, mut is_finished) = (Vec::new(), None, false);
     for line in stream.lines() {
         let line = line.context("the stream broke off")?;

@@ -1,6 +1,6 @@
 //! The load generator against a small server that answers what a test wants.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
