@@ -1,8 +1,9 @@
 """llama.cpp in process: one context, its parallel batch decoding, greedy, with nothing of llama-cpp-python's own loop.
 
 This is the tuned way: prompts are read in whole batches, every running sequence gets a token in one `llama_decode`, logits are
-made only where a token is chosen, flash attention is on, the context has as many sequences as run and no more. The file is
-memory-mapped; llama.cpp repacks weights for this processor at loading where it has faster kernels for that.
+made only where a token is chosen, flash attention is on, and all sequences share one cache: where this was written, 16 of them
+were three times as fast as with a cache for each, which is llama.cpp's default. The file is memory-mapped; llama.cpp repacks
+weights at loading where it has faster kernels for that.
 """
 
 import ctypes
@@ -93,7 +94,7 @@ class LlamaCpp:
         options.n_ctx, options.n_seq_max = CONTEXT * sequences, sequences
         options.n_batch, options.n_ubatch = BATCH, PIECE
         options.n_threads = options.n_threads_batch = self.settings.threads
-        options.flash_attn_type = 1
+        options.flash_attn_type, options.kv_unified = 1, True
         self.context, self.room = llama.llama_init_from_model(self.model, options), sequences
         if not self.context:
             raise RuntimeError("llama.cpp could not make a context")

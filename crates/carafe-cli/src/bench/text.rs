@@ -15,6 +15,9 @@ use crate::arguments::Bench;
 use crate::machine::{self, Loaded};
 use crate::{generate, output};
 
+/// Tokens of each request of a run that is not measured.
+const WARM_UP_TOKENS: u32 = 8;
+
 /// The model, wherever its generator runs.
 enum Runner {
     Sandboxed(TextModel),
@@ -34,7 +37,10 @@ pub(super) fn run(options: &Bench) -> Result<()> {
     let loaded = machine::load(&options.running, &options.model, Task::TextGeneration)?;
     let mut runner = Runner::start(options, &loaded.model)?;
     let requests = |concurrent| requests(options, &loaded.model, concurrent);
-    runner.run(vec![Request { max_tokens: 2, ..requests(1)?.remove(0) }])?;
+    for &concurrent in &options.concurrent {
+        let short = requests(concurrent)?.into_iter().map(shortened);
+        runner.run(short.collect())?;
+    }
     let mut runs = Vec::new();
     for round in 0..options.rounds {
         for &concurrent in &options.concurrent {
@@ -50,6 +56,11 @@ pub(super) fn run(options: &Bench) -> Result<()> {
     options.concurrent.iter().try_for_each(|&concurrent| print(options, &runs, concurrent))?;
     output::note(&format!("\n{}: {}, OpenVINO {}", options.model, loaded.profile_words(), loaded.runtime.version()));
     Ok(())
+}
+
+/// A request of the same shape that is soon done: OpenVINO prepares its kernels when it first meets a shape.
+fn shortened(request: Request) -> Request {
+    Request { max_tokens: request.max_tokens.min(WARM_UP_TOKENS), ..request }
 }
 
 impl Runner {
