@@ -28,7 +28,7 @@ const SAMPLED: usize = 4;
 const FEWEST_BLOCKS: usize = 32;
 
 /// How many standard deviations of the sample's mass the guess allows on either side.
-const DEVIATIONS: f64 = 3.0;
+const DEVIATIONS: f64 = 2.5;
 
 /// How many logits are looked at together, before single ones are.
 const TOGETHER: usize = 16;

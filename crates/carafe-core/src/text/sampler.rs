@@ -104,7 +104,7 @@ impl Sampler {
 
     /// Excludes all but the fewest best tokens that hold `share` of the weight that is left.
     fn keep_top_p(&mut self, logits: &[f32], share: f32) {
-        let total: f64 = self.weights.chunks(BLOCK).map(math::wide_sum).sum();
+        let total: f64 = math::wide_sum(&self.weights);
         let shares = (total * f64::from(share), total);
         if let Some(cut) = self.ranking.cut(logits, &self.extremes, Mass::Weights(&self.weights), shares) {
             cut.clear_tail(logits, &self.extremes, &mut self.weights);
