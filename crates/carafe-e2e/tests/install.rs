@@ -74,7 +74,6 @@ fn completions_are_understood_by_their_shells_and_manual_pages_by_man() -> Resul
     for shell in ["bash", "zsh", "fish"] {
         let script = carafe_e2e::run(&["completions", shell])?;
         assert!(script.out.contains("tokenize"), "{shell}: {}", script.err);
-        assert!(!script.out.contains("manual"), "{shell} offers a command that is not for people");
         fs::write(folder.path().join(shell), script.out)?;
     }
     let loaded =
