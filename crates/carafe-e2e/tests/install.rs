@@ -77,7 +77,7 @@ fn completions_are_understood_by_their_shells_and_manual_pages_by_man() -> Resul
         fs::write(folder.path().join(shell), script.out)?;
     }
     let loaded =
-        Command::new("bash").args(["-euc", "source bash; complete -p carafe"]).current_dir(&folder).output()?;
+        Command::new("bash").args(["-euc", "source ./bash; complete -p carafe"]).current_dir(&folder).output()?;
     assert!(loaded.status.success(), "{loaded:?}");
     let pages: PathBuf = folder.path().join("pages");
     fs::create_dir(&pages)?;
