@@ -48,8 +48,22 @@ pub(crate) enum Command {
     Classify(Classify),
     /// Turn text into token ids, or token ids into text.
     Tokenize(Tokenize),
-    /// List, show and verify models.
+    /// List, show, fetch and verify models.
     Models(Models),
+    /// Ask a running server whether it is ready; the exit code tells.
+    Health(Health),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder, which must be there.
+        folder: PathBuf,
+    },
 }
 
 /// Where models are.
@@ -118,6 +132,16 @@ pub(crate) struct Serve {
     pub(crate) print_config: bool,
     #[command(flatten)]
     pub(crate) running: Running,
+}
+
+#[derive(Args)]
+pub(crate) struct Health {
+    /// Address of the server.
+    #[arg(long, env = environment::HOST, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// Port of the server.
+    #[arg(long, env = environment::PORT, value_name = "N", default_value_t = 3000)]
+    pub(crate) port: u16,
 }
 
 /// How the log is written.

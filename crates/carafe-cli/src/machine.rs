@@ -14,11 +14,18 @@ use crate::environment;
 
 /// The source tree that this binary was built from; its models and `.venv` serve a binary that is not installed.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// What an installation has, from the folder that its `bin` lies in; `cargo xtask install` puts it there.
+const INSTALLED_MODELS: &str = "share/carafe/models";
+const INSTALLED_LIBRARIES: &str = "lib/carafe";
+const INSTALLED_PYTHON: &str = "lib/carafe/tools/bin/python";
 
-/// Places of models that are not named by the user: the user's data folder, an installation's, the source tree's.
+/// Places of models that are not named by the user: the user's data folder, then the bundled ones.
 pub(crate) fn installed_model_places() -> Vec<PathBuf> {
-    let installed = beside_binary("../share/carafe/models");
-    user_model_place().into_iter().chain(installed).chain([source_tree().join("models")]).collect()
+    let bundled = installed_or_built(INSTALLED_MODELS, "models");
+    let mut places: Vec<PathBuf> = user_model_place().into_iter().chain([bundled]).collect();
+    // One place where the installation is the user's own.
+    places.dedup();
+    places
 }
 
 /// Where `models pull` puts models.
@@ -26,15 +33,14 @@ pub(crate) fn user_model_place() -> Option<PathBuf> {
     environment::data_folder().map(|folder| folder.join("carafe/models"))
 }
 
-/// Pythons that may have the conversion tools: an installation's, the source tree's, the system's.
+/// Pythons that may have the conversion tools.
 pub(crate) fn installed_pythons() -> Vec<PathBuf> {
-    let installed = beside_binary("../lib/carafe/tools/bin/python");
-    installed.into_iter().chain([source_tree().join(".venv/bin/python"), PathBuf::from("python3")]).collect()
+    vec![installed_or_built(INSTALLED_PYTHON, ".venv/bin/python"), PathBuf::from("python3")]
 }
 
 /// Loads the native library from where it is.
 pub(crate) fn runtime() -> Result<Runtime> {
-    let folders = beside_binary("../lib/carafe").into_iter().chain([source_tree().join(".venv")]).collect();
+    let folders = vec![installed_or_built(INSTALLED_LIBRARIES, ".venv")];
     Ok(Runtime::load(&Search { explicit: environment::openvino(), folders })?)
 }
 
@@ -88,9 +94,16 @@ pub(crate) fn peak_memory() -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-fn beside_binary(path: &str) -> Option<PathBuf> {
+/// What belongs to this binary: at the first path in its installation, or at the second in the source tree if it is not installed. An
+/// installed binary looks into no source tree, where anybody may have put something since.
+fn installed_or_built(installed: &str, built: &str) -> PathBuf {
+    installation().map_or_else(|| source_tree().join(built), |folder| folder.join(installed))
+}
+
+fn installation() -> Option<PathBuf> {
     let binary = env::current_exe().ok()?.canonicalize().ok()?;
-    Some(binary.parent()?.join(path))
+    let folder = binary.ancestors().nth(2)?;
+    folder.join(INSTALLED_MODELS).is_dir().then(|| folder.to_owned())
 }
 
 /// Without `..`, where it is there.
