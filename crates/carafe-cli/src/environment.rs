@@ -25,6 +25,8 @@ pub(crate) const PORT: &str = "CARAFE_PORT";
 pub(crate) const MODEL: &str = "CARAFE_MODEL";
 /// Stands for `serve --queue`.
 pub(crate) const QUEUE: &str = "CARAFE_QUEUE";
+/// Stands for `serve --image-workers`.
+pub(crate) const IMAGE_WORKERS: &str = "CARAFE_IMAGE_WORKERS";
 /// Stands for `serve --drain`.
 pub(crate) const DRAIN: &str = "CARAFE_DRAIN";
 /// Stands for `serve --request-timeout`.
@@ -42,7 +44,7 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 16] = [
+const OWN: [&str; 17] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -52,6 +54,7 @@ const OWN: [&str; 16] = [
     PORT,
     MODEL,
     QUEUE,
+    IMAGE_WORKERS,
     DRAIN,
     REQUEST_TIMEOUT,
     API_KEY_FILE,
