@@ -105,6 +105,10 @@ pub(crate) struct Serve {
     /// Texts and images that each model works on or lets wait, 1 to 1024; more are refused with 429.
     #[arg(long, env = environment::QUEUE, value_name = "N", default_value = "64")]
     pub(crate) queue: NonZeroU32,
+    /// Images that each model works on at once, 1 to 64, each in a guest of its own with its own `--guest-memory`
+    /// [default: one for each processor, 8 at most].
+    #[arg(long, env = environment::IMAGE_WORKERS, value_name = "N")]
+    pub(crate) image_workers: Option<NonZeroU32>,
     /// Once told to stop (SIGTERM), how many seconds running requests may still take.
     #[arg(long, env = environment::DRAIN, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain: u32,

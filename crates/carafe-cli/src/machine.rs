@@ -2,7 +2,9 @@
 
 use std::env;
 use std::fs;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use anyhow::{Context, Result};
 use carafe_host::{Limits, LoadedGraph};
@@ -66,7 +68,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> {
     let folder = find(&running.places, name, task)?;
     let runtime = runtime()?;
-    let options = Options { profile: running.profile, threads: running.threads };
+    let options = Options { profile: running.profile, threads: running.threads, ..Options::default() };
     let model = load_folder(&runtime, folder, &options)?;
     Ok(Loaded { runtime, model })
 }
@@ -84,6 +86,12 @@ impl Running {
     pub(crate) fn limits(&self) -> Limits {
         Limits { guest_memory: self.guest_memory << 20, ..Limits::default() }
     }
+}
+
+/// Processors that this process may use.
+pub(crate) fn processors() -> NonZeroU32 {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u32::try_from(processors).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
 /// The most memory that this process has had, in bytes; nothing where the system does not tell.
