@@ -5,6 +5,7 @@
 //! - `serve`: sets up, builds and starts the server with its web page
 //! - `demo`: the same for both models on the command line
 //! - `install`, `uninstall`: everything that `carafe` needs, into a folder like `~/.local`
+//! - `bench`: measures Carafe and its peers side by side
 //! - `test`, `lint`, `check`: what must hold before a commit
 //!
 //! The modules follow these words; `shell` runs programs and reports what they took.
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use quality::Suite;
 
+mod bench;
 mod guests;
 mod install;
 mod quality;
@@ -60,6 +62,13 @@ enum Command {
         #[arg(long)]
         prefix: Option<PathBuf>,
     },
+    /// Install the peers, build, and measure side by side; `cargo xtask bench --help` shows the flags.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Flags of the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<OsString>,
+    },
     /// Set up, then run every test, or those of some suites.
     Test {
         /// Suites to run.
@@ -94,6 +103,8 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Demo => show::demo(),
         Command::Install { prefix, without_tools } => install::install(prefix.as_deref(), !without_tools),
         Command::Uninstall { prefix } => install::uninstall(prefix.as_deref()),
+    },
+        Command::Bench { flags } => bench::bench(flags),
         Command::Test { suites } => quality::test(suites),
         Command::Lint => quality::lint(),
         Command::Check => quality::check(),

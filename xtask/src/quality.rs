@@ -25,7 +25,7 @@ const WEB_CODE: [&str; 2] = ["web", "crates/carafe-e2e"];
 pub(crate) enum Suite {
     /// Every crate, and the binary from end to end.
     Rust,
-    /// The Python tools.
+    /// The Python tools, and the benchmark's arithmetic.
     Tools,
     /// The server with OpenAI's own clients, and with whatever its description permits.
     Clients,
@@ -46,7 +46,10 @@ impl Suite {
     fn test(self) -> Result<()> {
         match self {
             Self::Rust => run(cargo(&["test", "--release", "--no-fail-fast"]).args(TESTED)),
-            Self::Tools => run(program(python()).args(["-m", "pytest", "tools"])),
+            Self::Tools => {
+                run(program(python()).args(["-m", "pytest", "tools"]))?;
+                run(program(python()).args(["-m", "pytest", "bench"]))
+            }
             Self::Clients => {
                 setup::clients()?;
                 run(program(python()).args(["-m", "pytest", "crates/carafe-e2e/clients"]))?;
@@ -72,7 +75,7 @@ pub(crate) fn lint() -> Result<()> {
     run(cargo(&["doc", "--release", "--no-deps", "--document-private-items"])
         .args(TESTED)
         .env("RUSTDOCFLAGS", "-D warnings"))?;
-    let python_code = ["tools", "crates/carafe-e2e", "container"];
+    let python_code = ["tools", "bench", "container", "crates/carafe-e2e"];
     run(program(python()).args(["-m", "ruff", "check"]).args(python_code))?;
     run(program(python()).args(["-m", "ruff", "format", "--check"]).args(python_code))?;
     setup::clients()?;

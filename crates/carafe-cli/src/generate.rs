@@ -16,7 +16,7 @@ use carafe_models::Task;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
-use crate::arguments::Generate;
+use crate::arguments::{Generate, SamplingOptions};
 use crate::machine::{self, Loaded};
 use crate::output;
 use outcome::Outcome;
@@ -26,7 +26,7 @@ mod outcome;
 mod sandboxed;
 mod summary;
 
-pub(crate) use native::Native;
+pub(crate) use native::{Native, OpenVino, core_request};
 pub(crate) use sandboxed::Sandboxed;
 
 /// What the shell expects of a program that Ctrl-C stopped.
@@ -77,27 +77,31 @@ fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dy
 }
 
 fn request(options: &Generate, prompt: String) -> Request {
-    let sampling = &options.sampling;
     Request {
         prompt: Prompt::Text(prompt),
         max_tokens: options.max_tokens,
-        sampling: Sampling {
-            temperature: sampling.temperature,
-            top_k: sampling.top_k,
-            top_p: sampling.top_p,
-            min_p: sampling.min_p,
-            repetition_penalty: sampling.repetition_penalty,
-            frequency_penalty: sampling.frequency_penalty,
-            presence_penalty: sampling.presence_penalty,
-            logit_bias: sampling.logit_bias.clone(),
-            seed: sampling.seed.unwrap_or_else(new_seed),
-        },
+        sampling: sampling(&options.sampling),
         stop: options.stop.clone(),
         ignore_end_of_text: options.ignore_end_of_text,
         min_tokens: options.min_tokens,
         logprobs: options.logprobs,
         echo: options.echo,
         resume: Vec::new(),
+    }
+}
+
+/// How tokens are chosen, as the flags say.
+pub(crate) fn sampling(options: &SamplingOptions) -> Sampling {
+    Sampling {
+        temperature: options.temperature,
+        top_k: options.top_k,
+        top_p: options.top_p,
+        min_p: options.min_p,
+        repetition_penalty: options.repetition_penalty,
+        frequency_penalty: options.frequency_penalty,
+        presence_penalty: options.presence_penalty,
+        logit_bias: options.logit_bias.clone(),
+        seed: options.seed.unwrap_or_else(new_seed),
     }
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use carafe_host::{Limits, LoadedGraph};
 use carafe_models::{Catalogue, ModelFolder, Task};
 use carafe_openvino::{Options, Runtime, Search};
+use serde_json::{Value, json};
 
 use crate::arguments::{Places, Running};
 use crate::environment;
@@ -96,8 +97,21 @@ pub(crate) fn processors() -> NonZeroU32 {
 
 /// The most memory that this process has had, in bytes; nothing where the system does not tell.
 pub(crate) fn peak_memory() -> Option<u64> {
+    memory_line("VmHWM:")
+}
+
+/// The memory of this process now, in bytes; an entry is null where the system does not tell.
+pub(crate) fn memory() -> Value {
+    json!({
+        "rss_bytes": memory_line("VmRSS:"),
+        "anonymous_bytes": memory_line("RssAnon:"),
+        "peak_rss_bytes": memory_line("VmHWM:"),
+    })
+}
+
+fn memory_line(key: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kibibytes << 10)
 }

@@ -1,8 +1,8 @@
 //! `carafe`: OpenVINO models from inside a WebAssembly sandbox, on the command line.
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags and `environment` the variables;
-//! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`, `health`; `manual` writes what goes with an
-//! installation. What they share is in `machine` (finding and loading) and `output` (printing).
+//! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with
+//! an installation. What they share is in `machine` (finding and loading) and `output` (printing).
 
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use clap::Parser;
 use arguments::{Arguments, Command, LogForm};
 
 mod arguments;
+mod bench;
 mod classify;
 mod environment;
 mod generate;
@@ -52,5 +53,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Health(options) => health::run(options),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Manual { folder } => manual::pages(folder),
+        Command::Bench(options) => bench::run(options),
     }
 }

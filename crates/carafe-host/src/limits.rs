@@ -177,18 +177,28 @@ impl Ledger {
     }
 }
 
-/// Measures a call into the guest: its time on the wall, and the part of it that OpenVINO took.
+/// Measures a call into the guest: its time on the wall, and the parts of it that OpenVINO and the host took.
 #[derive(Debug)]
 pub(crate) struct GuestClock {
     limit: Duration,
     started: Instant,
     native: Duration,
     total_native: Duration,
+    total_host: Duration,
+    total_inference: Duration,
 }
 
 impl GuestClock {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { limit: limits.call_time, started: Instant::now(), native: Duration::ZERO, total_native: Duration::ZERO }
+        let zero = Duration::ZERO;
+        Self {
+            limit: limits.call_time,
+            started: Instant::now(),
+            native: zero,
+            total_native: zero,
+            total_host: zero,
+            total_inference: zero,
+        }
     }
 
     /// Starts to measure a call.
@@ -197,15 +207,35 @@ impl GuestClock {
         self.native = Duration::ZERO;
     }
 
-    /// Takes time off that the guest spent waiting for OpenVINO.
+    /// Takes time off that the guest spent waiting for a compute, checks and copies included.
     pub(crate) fn add_native(&mut self, time: Duration) {
         self.native += time;
         self.total_native += time;
     }
 
+    /// Notes the part of a compute that was OpenVINO's own.
+    pub(crate) fn add_inference(&mut self, time: Duration) {
+        self.total_inference += time;
+    }
+
+    /// OpenVINO's own part of all computes since the store was made.
+    pub(crate) fn total_inference(&self) -> Duration {
+        self.total_inference
+    }
+
     /// Time that OpenVINO has taken since the store was made.
     pub(crate) fn total_native(&self) -> Duration {
         self.total_native
+    }
+
+    /// Adds time that the host has spent on a compute of wasi:nn, taking and keeping tensors included, and OpenVINO.
+    pub(crate) fn add_host(&mut self, time: Duration) {
+        self.total_host += time;
+    }
+
+    /// Time that computes of wasi:nn have taken on the host's side since the store was made, OpenVINO's included.
+    pub(crate) fn total_host(&self) -> Duration {
+        self.total_host
     }
 
     /// The whole limit of a call in epochs.

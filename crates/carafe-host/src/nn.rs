@@ -219,7 +219,9 @@ impl inference::HostGraphExecutionContext for State {
         context: Resource<ExecutionContext>,
         inputs: Vec<(String, Resource<Tensor>)>,
     ) -> wasmtime::Result<Result<Vec<(String, Resource<Tensor>)>, Resource<Failure>>> {
+        let started = Instant::now();
         let outputs = self.compute_owned(&context, inputs);
+        self.clock.add_host(started.elapsed());
         self.answer(outputs)
     }
 
@@ -308,6 +310,7 @@ impl State {
         let started = Instant::now();
         let outputs = context.context.compute(&views);
         self.clock.add_native(started.elapsed());
+        self.clock.add_inference(context.context.inference());
         // A refused compute leaves the cache as it was; after one that failed inside OpenVINO it may have grown.
         if outputs.is_ok() || context.context.state().dead {
             context.cached = after;

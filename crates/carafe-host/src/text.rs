@@ -62,8 +62,12 @@ pub struct TextStats {
     pub steps: u64,
     /// Time of those calls.
     pub step_time: Duration,
-    /// The part of it that OpenVINO took.
+    /// The part of it that computes took: OpenVINO, and the checks and copies around it.
     pub model_time: Duration,
+    /// The part of it that computes took with all that the host does for them: its tensors taken and kept as well.
+    pub host_time: Duration,
+    /// The part of it that OpenVINO alone took.
+    pub inference_time: Duration,
     /// Guests that were replaced after a trap.
     pub replaced: u64,
     /// Tokens of prompts that the model has read.

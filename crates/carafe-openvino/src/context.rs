@@ -5,6 +5,7 @@
 //! There is no reset; a fresh state is a new context.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use openvino::{InferRequest, Shape};
 
@@ -20,17 +21,24 @@ pub struct Context {
     request: InferRequest,
     graph: Arc<Shared>,
     state: ContextState,
+    inference: Duration,
 }
 
 impl Context {
     pub(crate) fn new(graph: Arc<Shared>, request: InferRequest) -> Self {
-        Self { request, graph, state: ContextState::default() }
+        Self { request, graph, state: ContextState::default(), inference: Duration::ZERO }
     }
 
     /// Rows and positions kept, and whether the context is dead.
     #[must_use]
     pub fn state(&self) -> &ContextState {
         &self.state
+    }
+
+    /// How long OpenVINO itself took for the latest compute; the rest of it is checks and copies.
+    #[must_use]
+    pub fn inference(&self) -> Duration {
+        self.inference
     }
 
     /// Computes, and hands each output by its name to `each`, borrowed from OpenVINO: copy what is to be kept.
@@ -47,7 +55,9 @@ impl Context {
         // Dead until proven alive: whatever fails from here on has left the state unknown.
         self.state.dead = true;
         self.bind(&checked)?;
+        let started = Instant::now();
         self.request.infer().map_err(Error::native("compute"))?;
+        self.inference = started.elapsed();
         self.hand_out(&checked.sizes, each)?;
         self.state = checked.next;
         Ok(())

@@ -20,6 +20,13 @@ pub(crate) struct Native {
 impl Native {
     /// Makes a generator and submits the request.
     pub(crate) fn start(model: &LoadedGraph, draft_tokens: u32, request: host::Request) -> Result<Self> {
+        let mut generator = Self::generator(model, draft_tokens)?;
+        generator.submit(core_request(request))?;
+        Ok(Self { generator, events: VecDeque::new() })
+    }
+
+    /// Makes a generator for a loaded model.
+    pub(crate) fn generator(model: &LoadedGraph, draft_tokens: u32) -> Result<Generator<OpenVino>> {
         let (text, bounds) = model.text()?;
         let sizes = TextModel {
             context_length: text.context_length,
@@ -32,9 +39,7 @@ impl Native {
             draft_tokens,
         };
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
-        let mut generator = Generator::new(OpenVino::new(model), tokenizer, sizes)?;
-        generator.submit(core_request(request))?;
-        Ok(Self { generator, events: VecDeque::new() })
+        Ok(Generator::new(OpenVino::new(model), tokenizer, sizes)?)
     }
 }
 
@@ -54,7 +59,7 @@ impl Source for Native {
 }
 
 /// The forward pass over OpenVINO, with the same checks as under wasi:nn.
-struct OpenVino {
+pub(crate) struct OpenVino {
     graph: Graph,
     /// Names of the inputs, in the order of a step's fields.
     names: [String; 5],
@@ -103,7 +108,8 @@ fn forward_error(error: carafe_openvino::Error) -> ForwardError {
     ForwardError::new(format!("{:#}", anyhow::Error::new(error)))
 }
 
-fn core_request(request: host::Request) -> text::Request {
+/// A request of the host in the words of the core.
+pub(crate) fn core_request(request: host::Request) -> text::Request {
     let sampling = request.sampling;
     text::Request {
         prompt: match request.prompt {

@@ -67,16 +67,19 @@ impl Instance {
     /// Events of one step, and what it took and achieved.
     pub(super) fn step(&mut self) -> Result<(Vec<Event>, StepReport), Error> {
         start_call(&mut self.store);
-        let native = self.store.data().clock.total_native();
+        let clock = &self.store.data().clock;
+        let (native, host, inference) = (clock.total_native(), clock.total_host(), clock.total_inference());
         let started = Instant::now();
         let interface = self.guest.carafe_guests_generation();
         let events = interface.generator().call_step(&mut self.store, self.generator);
         let events = events.map_err(|error| trap(&self.store, &error))?;
-        let (all, model) = (started.elapsed(), self.store.data().clock.total_native() - native);
+        let (all, clock) = (started.elapsed(), &self.store.data().clock);
+        let model = clock.total_native() - native;
+        let (host, inference) = (clock.total_host() - host, clock.total_inference() - inference);
         let now = interface.generator().call_stats(&mut self.store, self.generator);
         let now = now.map_err(|error| trap(&self.store, &error))?;
         let before = replace(&mut self.counted, now);
-        Ok((events, StepReport { all, model, before, now }))
+        Ok((events, StepReport { all, model, host, inference, before, now }))
     }
 
     pub(super) fn cancel(&mut self, request: u64) -> Result<bool, Error> {
@@ -110,6 +113,10 @@ pub(super) struct StepReport {
     pub(super) all: Duration,
     /// The part of it that OpenVINO took.
     pub(super) model: Duration,
+    /// In computes as wasi:nn sees them: tensors taken and kept as well.
+    pub(super) host: Duration,
+    /// In OpenVINO alone.
+    pub(super) inference: Duration,
     /// The guest's counters before the step, and after it.
     pub(super) before: Stats,
     pub(super) now: Stats,

@@ -267,6 +267,8 @@ impl Worker {
             stats.steps += 1;
             stats.step_time += report.all;
             stats.model_time += report.model;
+            stats.host_time += report.host;
+            stats.inference_time += report.inference;
             stats.add(&report.before, &report.now);
         });
     }
