@@ -1,8 +1,9 @@
 """`images`: makes the odd images that the decoders are tested with, and the golden results that classification must reach.
 
 Goes in: the bundled pictures and a classifier's model folder. Comes out, in `fixtures/images`: the files of `images_odd`, pairs
-of a JPEG file and its pixels, pairs of an image and its resized self, and `golden.json`: how each file must come out, and for each picture the five best labels that
-OpenVINO finds in `exact` on the pixels of the Python reference (`classifier_pixels`). The same packages give the same bytes.
+of a JPEG file and its pixels, pairs of an image and its resized self, and `golden.json`: how each file must come out, and for
+each picture the five best labels that OpenVINO finds in `exact` on the pixels of the Python reference (`classifier_pixels`).
+The same packages give the same bytes.
 
     python -m carafe_tools images --out fixtures/images
 """

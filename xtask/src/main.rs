@@ -103,7 +103,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Demo => show::demo(),
         Command::Install { prefix, without_tools } => install::install(prefix.as_deref(), !without_tools),
         Command::Uninstall { prefix } => install::uninstall(prefix.as_deref()),
-    },
         Command::Bench { flags } => bench::bench(flags),
         Command::Test { suites } => quality::test(suites),
         Command::Lint => quality::lint(),
