@@ -11,7 +11,8 @@
     python -m carafe_tools write-huggingface --tokenizer tokenizer.json --out FOLDER
     python -m carafe_tools tokenizer-json --encoder encoder.json --merges vocab.bpe --out tokenizer.json
     python -m carafe_tools fixtures
-    python -m carafe_tools layouts
+    python -m carafe_tools layouts --document docs/models.md
+    python -m carafe_tools shapes tales --document docs/models.md
     python -m carafe_tools images
 
 What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing half-written.
@@ -39,6 +40,7 @@ from carafe_tools.manifest import Licence
 from carafe_tools.model_folder import About
 from carafe_tools.perplexity import perplexity
 from carafe_tools.probe import probe
+from carafe_tools.shapes import SHAPES, Workshop, measure_shapes
 from carafe_tools.tflite_file import read_tflite
 from carafe_tools.tokenizer_files import from_gpt2_files
 
@@ -124,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     own = (_add_probe, _add_convert, _add_certify, _add_perplexity, _add_write_tflite, _add_tokenizer_json)
-    for add in (*own, _add_write_huggingface, _add_fixtures, _add_layouts, images.add_command):
+    for add in (*own, _add_write_huggingface, _add_fixtures, _add_layouts, _add_shapes, images.add_command):
         add(commands)
     return parser
 
@@ -217,7 +219,21 @@ def _add_fixtures(commands: Any) -> None:
 def _add_layouts(commands: Any) -> None:
     command = commands.add_parser("layouts", help="convert a tiny file of each .tflite layout and print the errors")
     command.add_argument("--fixtures", type=Path, default=Path("fixtures"))
-    command.set_defaults(run=lambda arguments: certify_layouts(arguments.fixtures))
+    command.add_argument("--document", type=Path, help="put the table into this Markdown file, too")
+    command.set_defaults(run=lambda arguments: certify_layouts(arguments.fixtures, arguments.document))
+
+
+def _add_shapes(commands: Any) -> None:
+    command = commands.add_parser("shapes", help="make GPT-2 in several shapes of random weights, and measure them")
+    command.add_argument("shapes", nargs="+", choices=SHAPES, metavar="SHAPE", help=", ".join(SHAPES))
+    command.add_argument("--work", type=Path, default=Path("target/shapes"), help="where to make them; what is there is kept")
+    command.add_argument("--carafe", type=Path, default=Path("target/release/carafe"), help="the program to measure with")
+    command.add_argument("--document", type=Path, help="put the rows into the table of this Markdown file, too")
+    command.set_defaults(run=_shapes)
+
+
+def _shapes(arguments: argparse.Namespace) -> dict[str, Any]:
+    return measure_shapes(arguments.shapes, Workshop(arguments.work, arguments.carafe), arguments.document)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ and a tensor that no role asked for is refused by name, because a forgotten one 
 
 import hashlib
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,11 @@ REAL_TYPES = (np.float32, np.float16)  # f16 widens to f32 without loss
 
 
 class HuggingFaceFolder:
-    """An open folder; `close` lets go of its files."""
+    """A folder whose tensors can be read.
+
+    A file is opened for each tensor and closed again: it is mapped into memory, and what has been read of it would count as this
+    process's own for as long as it is open.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,35 +54,23 @@ class HuggingFaceFolder:
         self.epsilon = float(config["layer_norm_epsilon"])
         self.is_tied = bool(config.get("tie_word_embeddings", True))
         self.files = _weight_files(folder)
-        self._stack = ExitStack()
         self._asked: set[str] = set()
-        self._tensors: dict[str, tuple[Any, str, Path]] = {}  # by name without prefix: file, name in it, path
+        self._tensors: dict[str, tuple[str, Path]] = {}  # by name without prefix: name in the file, the file
         try:
             for path in self.files:
-                file = self._stack.enter_context(safe_open(path, framework="numpy"))
-                for name in file.keys():  # noqa: SIM118 - not a mapping
-                    self._tensors[name.removeprefix(PREFIX)] = (file, name, path)
+                with safe_open(path, framework="numpy") as file:
+                    self._tensors |= {name.removeprefix(PREFIX): (name, path) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (OSError, SafetensorError) as error:
-            self.close()
             raise ConversionError(f"failed to read `{path}`: {error}") from error
-
-    def __enter__(self) -> "HuggingFaceFolder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the weights' files."""
-        self._stack.close()
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Return a tensor as f32, which must have this shape and finite values."""
         require(name in self._tensors, f"`{self.files[0]}` has no tensor `{name}`")
         self._asked.add(name)
-        file, stored_name, path = self._tensors[name]
+        stored_name, path = self._tensors[name]
         try:
-            values = file.get_tensor(stored_name)
+            with safe_open(path, framework="numpy") as file:
+                values = file.get_tensor(stored_name)
         except (OSError, SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks, bfloat16 say
             raise ConversionError(f"failed to read the tensor `{name}` of `{path}`: {error}") from error
         what = f"the tensor `{name}` of `{path}`"

@@ -1,8 +1,9 @@
 """`images`: makes the odd images that the decoders are tested with, and the golden results that classification must reach.
 
 Goes in: the bundled pictures and a classifier's model folder. Comes out, in `fixtures/images`: the files of `images_odd`, pairs
-of an image and its resized self, and `golden.json`: how each file must come out, and for each picture the five best labels that
-OpenVINO finds in `exact` on the pixels of the Python reference (`classifier_pixels`). The same packages give the same bytes.
+of a JPEG file and its pixels, pairs of an image and its resized self, and `golden.json`: how each file must come out, and for
+each picture the five best labels that OpenVINO finds in `exact` on the pixels of the Python reference (`classifier_pixels`).
+The same packages give the same bytes.
 
     python -m carafe_tools images --out fixtures/images
 """
@@ -42,6 +43,14 @@ RESIZES: list[dict[str, Any]] = [
     {"width": 15, "height": 15, "resize": "crop", "resize_side": 20, "filter": "bilinear"},
 ]
 NOISE_SIZES = ((37, 23), (23, 41))
+# kinds of JPEG whose every pixel must be Pillow's, and how Pillow is told to write them
+EXACT: dict[str, dict[str, Any]] = {
+    "444": {"subsampling": 0, "quality": 95},
+    "422": {"subsampling": 1, "quality": 80},
+    "420": {"subsampling": 2, "quality": 80},
+    "420-restarts": {"subsampling": 2, "quality": 30, "restart_marker_blocks": 1},
+    "grey": {"quality": 80},
+}
 
 
 def add_command(subparsers: Any) -> None:
@@ -62,6 +71,7 @@ def make(out: Path, model: Path) -> dict[str, Any]:
         "profile": PROFILE,
         "pictures": _classified(model),
         "images": _odd_images(out),
+        "decoded": _decoded(out),
         "resized": _resized(out),
     }
     (out / GOLDEN).write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -118,6 +128,18 @@ def _whole(out: Path, name: str, contents: bytes) -> dict[str, Any]:
     tolerance = JPEG_TOLERANCE if name.endswith(".jpg") else LOSSLESS_TOLERANCE
     points = [[*point, *image.getpixel(point)] for point in POINTS]
     return {"file": name, "width": image.width, "height": image.height, "tolerance": tolerance, "points": points}
+
+
+def _decoded(out: Path) -> list[dict[str, Any]]:
+    entries = []
+    for seed, size in enumerate(NOISE_SIZES):
+        for kind, options in EXACT.items():
+            name = f"decode-{size[0]}x{size[1]}-{kind}"
+            source = noise(*size, seed).convert("L" if kind == "grey" else "RGB")
+            source.save(out / f"{name}.jpg", **options)
+            decode(out / f"{name}.jpg").save(out / f"{name}.png")
+            entries.append({"file": f"{name}.jpg", "expected": f"{name}.png"})
+    return entries
 
 
 def _resized(out: Path) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
 """The layouts of 8-bit GPT-2 .tflite files that `convert` takes, each as a fixture, and the table of their errors.
 
 Goes in: a tokenizer for the tiny vocabulary. Comes out: for each layout its name, how it is written, and, by `layouts`, what its
-certificate found. Tests convert every one; the table in docs/models.md is printed by
+certificate found. Tests convert every one; the table in docs/models.md is made by
 
-    python -m carafe_tools layouts
+    python -m carafe_tools layouts --document docs/models.md
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 
 from carafe_tools.certificate import CERTIFICATE
 from carafe_tools.convert import convert_text
+from carafe_tools.document import write_part
 from carafe_tools.fixtures import ABOUT, TINY, TINY_SEQUENCE, tiny_tokenizer
 from carafe_tools.gpt2 import Gpt2
 from carafe_tools.gpt2_writer import Layout, gpt2_tflite
@@ -62,9 +63,14 @@ CASES = {
 }
 
 
-def certify_layouts(fixtures: Path) -> dict[str, Any]:
-    """Convert every layout, print the table of errors and return the certificates' errors."""
-    print("| layout | float64 | OpenVINO's own reading | LiteRT |\n|---|---|---|---|")
+PART = "layouts"
+HEADER = ["| layout | float64 | OpenVINO's own reading | LiteRT |", "|---|---|---|---|"]
+
+
+def certify_layouts(fixtures: Path, document: Path | None) -> dict[str, Any]:
+    """Convert every layout, print the table of errors, also into a document if there is one, and return the errors."""
+    lines = list(HEADER)
+    print("\n".join(HEADER))
     errors = {}
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = tiny_tokenizer(fixtures, Path(scratch) / "tokenizer.json")
@@ -72,8 +78,14 @@ def certify_layouts(fixtures: Path) -> dict[str, Any]:
             source = case.write(Path(scratch) / "layout.tflite")
             convert_text(source, tokenizer, Path(scratch) / "models" / "tiny", ABOUT, random_weights=True)
             certificate = json.loads((Path(scratch) / "models" / "tiny" / CERTIFICATE).read_text(encoding="utf-8"))
-            found = {key: entry["max_error"] for key, entry in certificate["logits"].items()}
-            columns = ("exact_against_float64", "exact_against_faithful", "exact_against_litert")
-            print(f"| {name} | " + " | ".join(f"{found[column]:.1e}" for column in columns) + " |", flush=True)
-            errors[name] = found
+            errors[name] = {key: entry["max_error"] for key, entry in certificate["logits"].items()}
+            lines.append(_line(name, errors[name]))
+            print(lines[-1], flush=True)
+    if document is not None:
+        write_part(document, PART, lines)
     return {"layouts": errors}
+
+
+def _line(name: str, errors: dict[str, float]) -> str:
+    columns = ("exact_against_float64", "exact_against_faithful", "exact_against_litert")
+    return f"| {name} | " + " | ".join(f"{errors[column]:.1e}" for column in columns) + " |"

@@ -108,9 +108,8 @@ def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
 def _witnesses(source: TextSource, sequences: list[np.ndarray]) -> dict[str, Logits]:
     """Return the logits by name of those who compute the source without this package's reading of it, or without rounding."""
     if is_huggingface(source.path):
-        with HuggingFaceFolder(source.path) as folder:
-            original = as_stored(folder)
-            return {"unrounded": [reference_logits(original, tokens) for tokens in sequences]}
+        original = as_stored(HuggingFaceFolder(source.path))
+        return {"unrounded": [reference_logits(original, tokens) for tokens in sequences]}
     return {"faithful": _faithful_logits(source.path, sequences), "litert": _litert_logits(source.path, sequences)}
 
 

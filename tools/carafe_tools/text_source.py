@@ -34,9 +34,9 @@ class TextSource:
 def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
     """Return what a source and its tokenizer hold, refusing a pair that does not belong together."""
     if is_huggingface(path):
-        with HuggingFaceFolder(path) as folder:
-            model = quantised(folder, per_row=True)
-            contents = folder.tokenizer() if tokenizer_path is None else _read(tokenizer_path)
+        folder = HuggingFaceFolder(path)
+        model = quantised(folder, per_row=True)
+        contents = folder.tokenizer() if tokenizer_path is None else _read(tokenizer_path)
         sequence = min(EVALUATED, model.dimensions.positions)
     else:
         require(tokenizer_path is not None, "a text model needs the option `--tokenizer`")

@@ -38,8 +38,7 @@ class Stored:
 
 def from_folder(folder: Path, per_row: bool = False) -> Gpt2:
     """Return the 8-bit model in a Hugging Face GPT-2 folder, each matrix with one scale or with one a row."""
-    with HuggingFaceFolder(folder) as source:
-        return quantised(source, per_row)
+    return quantised(HuggingFaceFolder(folder), per_row)
 
 
 def quantised(source: HuggingFaceFolder, per_row: bool) -> Gpt2:

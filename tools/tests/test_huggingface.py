@@ -92,15 +92,14 @@ def test_the_tokenizer_may_come_in_its_two_older_files(tmp_path: Path, tiny: Tin
 
 def published_by(source: Path, path: Path, noise: float = 0.0) -> Path:
     """Write a reference file as data/gpt2-reference.json is one, of what the source's own f32 weights say."""
-    with HuggingFaceFolder(source) as folder:
-        original, tokenizer = as_stored(folder), read_text_source(source, None).tokenizer
-        generator = np.random.default_rng(3)
-        rows = []
-        for prompt in ("The fox", "A crow sat", "The wolf and the lamb"):
-            logits = reference_logits(original, np.array(tokenizer.encode(prompt).ids))[-1]
-            logits += noise * generator.standard_normal(logits.shape)
-            best = np.argsort(-logits)[:10].tolist()
-            rows.append({"prompt": prompt, "top10": [{"id": place, "logit": float(logits[place])} for place in best]})
+    original, tokenizer = as_stored(HuggingFaceFolder(source)), read_text_source(source, None).tokenizer
+    generator = np.random.default_rng(3)
+    rows = []
+    for prompt in ("The fox", "A crow sat", "The wolf and the lamb"):
+        logits = reference_logits(original, np.array(tokenizer.encode(prompt).ids))[-1]
+        logits += noise * generator.standard_normal(logits.shape)
+        best = np.argsort(-logits)[:10].tolist()
+        rows.append({"prompt": prompt, "top10": [{"id": place, "logit": float(logits[place])} for place in best]})
     greedy = [{"ids": [4, 5], "result": [4, 5, rows[0]["top10"][0]["id"]]}]
     reference = {"weights": [{"sha256": source_sha256(source)}], "last_position": rows, "argmax": [], "greedy": greedy}
     path.write_text(json.dumps(reference))

@@ -4,12 +4,14 @@
 //! - `guests`: the guests as WebAssembly components
 //! - `serve`: sets up, builds and starts the server with its web page
 //! - `demo`: the same for both models on the command line
+//! - `install`, `uninstall`: everything that `carafe` needs, into a folder like `~/.local`
 //! - `bench`: measures Carafe and its peers side by side
 //! - `test`, `lint`, `check`: what must hold before a commit
 //!
 //! The modules follow these words; `shell` runs programs and reports what they took.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,6 +19,7 @@ use quality::Suite;
 
 mod bench;
 mod guests;
+mod install;
 mod quality;
 mod setup;
 mod shell;
@@ -44,6 +47,21 @@ enum Command {
     },
     /// Set up, build, classify a bundled image and generate 64 tokens.
     Demo,
+    /// Install the program, the bundled models, OpenVINO, the conversion tools, manual pages and completions.
+    Install {
+        /// Where to; the program becomes PREFIX/bin/carafe [default: ~/.local].
+        #[arg(long)]
+        prefix: Option<PathBuf>,
+        /// Leave out the conversion tools, which `carafe models pull` needs, and their Python.
+        #[arg(long)]
+        without_tools: bool,
+    },
+    /// Remove what `install` installed, and nothing else.
+    Uninstall {
+        /// As given to `install`.
+        #[arg(long)]
+        prefix: Option<PathBuf>,
+    },
     /// Install the peers, build, and measure side by side; `cargo xtask bench --help` shows the flags.
     #[command(disable_help_flag = true)]
     Bench {
@@ -83,6 +101,8 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Guests => guests::build(),
         Command::Serve { flags } => show::serve(flags),
         Command::Demo => show::demo(),
+        Command::Install { prefix, without_tools } => install::install(prefix.as_deref(), !without_tools),
+        Command::Uninstall { prefix } => install::uninstall(prefix.as_deref()),
         Command::Bench { flags } => bench::bench(flags),
         Command::Test { suites } => quality::test(suites),
         Command::Lint => quality::lint(),

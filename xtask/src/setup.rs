@@ -15,7 +15,7 @@ use crate::shell::{output, program, report, root, run, step};
 /// Requirements of the native library alone.
 const RUNTIME: &str = "tools/requirements-runtime.txt";
 /// Requirements of the conversion tools and their tests.
-const TOOLS: &str = "tools/requirements.txt";
+pub(crate) const TOOLS: &str = "tools/requirements.txt";
 /// Requirements of the tests with other people's clients.
 const CLIENTS: &str = "crates/carafe-e2e/requirements-clients.txt";
 /// Where the requirements of those in JavaScript are.
@@ -29,6 +29,11 @@ pub(crate) fn runtime() -> Result<()> {
         report("using the OpenVINO that CARAFE_OPENVINO names");
         return Ok(());
     }
+    wheel()
+}
+
+/// The wheel itself.
+pub(crate) fn wheel() -> Result<()> {
     install("install OpenVINO into .venv", RUNTIME, &["--no-deps"])
 }
 

@@ -22,7 +22,8 @@ pub(crate) fn demo() -> Result<()> {
     carafe(&["generate", "--prompt", "Once upon a time", "--max-tokens", "64", "--temperature", "0.7", "--seed", "7"])
 }
 
-fn build() -> Result<()> {
+/// What runs models: OpenVINO, the guests, the program.
+pub(crate) fn build() -> Result<()> {
     setup::runtime()?;
     step("build the guests", guests::build)?;
     step("build carafe", || run(&mut cargo(&["build", "--release", "--quiet", "--package", "carafe-cli"])))

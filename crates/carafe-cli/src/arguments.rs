@@ -49,8 +49,22 @@ pub(crate) enum Command {
     Classify(Classify),
     /// Turn text into token ids, or token ids into text.
     Tokenize(Tokenize),
-    /// List, show and verify models.
+    /// List, show, fetch and verify models.
     Models(Models),
+    /// Ask a running server whether it is ready; the exit code tells.
+    Health(Health),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder, which must be there.
+        folder: PathBuf,
+    },
     /// Measure a model on this machine, in this process.
     #[command(after_help = BENCH_HELP)]
     Bench(Bench),
@@ -95,6 +109,10 @@ pub(crate) struct Serve {
     /// Texts and images that each model works on or lets wait, 1 to 1024; more are refused with 429.
     #[arg(long, env = environment::QUEUE, value_name = "N", default_value = "64")]
     pub(crate) queue: NonZeroU32,
+    /// Images that each model works on at once, 1 to 64, each in a guest of its own with its own `--guest-memory`
+    /// [default: one for each processor, 8 at most].
+    #[arg(long, env = environment::IMAGE_WORKERS, value_name = "N")]
+    pub(crate) image_workers: Option<NonZeroU32>,
     /// Once told to stop (SIGTERM), how many seconds running requests may still take.
     #[arg(long, env = environment::DRAIN, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain: u32,
@@ -122,6 +140,16 @@ pub(crate) struct Serve {
     pub(crate) print_config: bool,
     #[command(flatten)]
     pub(crate) running: Running,
+}
+
+#[derive(Args)]
+pub(crate) struct Health {
+    /// Address of the server.
+    #[arg(long, env = environment::HOST, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// Port of the server.
+    #[arg(long, env = environment::PORT, value_name = "N", default_value_t = 3000)]
+    pub(crate) port: u16,
 }
 
 /// How the log is written.

@@ -1,6 +1,7 @@
 //! `carafe classify`: says what images show, and what each of the three calls into the guest took.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,7 +22,7 @@ const MAX_FILE: u64 = 20 << 20;
 /// Runs the command. An image that is refused does not stop the others, but the exit code tells.
 pub(crate) fn run(options: &Classify) -> Result<ExitCode> {
     let loaded = machine::load(&options.running, &options.model, Task::ImageClassification)?;
-    let model = ImageModel::start(&Sandbox::new()?, &loaded.model, options.running.limits())?;
+    let model = ImageModel::start(&Sandbox::new()?, &loaded.model, options.running.limits(), NonZeroU32::MIN)?;
     let mut results = Vec::new();
     for path in &options.images {
         let result = classify(&model, path, options.top);

@@ -27,6 +27,8 @@ pub(crate) const PORT: &str = "CARAFE_PORT";
 pub(crate) const MODEL: &str = "CARAFE_MODEL";
 /// Stands for `serve --queue`.
 pub(crate) const QUEUE: &str = "CARAFE_QUEUE";
+/// Stands for `serve --image-workers`.
+pub(crate) const IMAGE_WORKERS: &str = "CARAFE_IMAGE_WORKERS";
 /// Stands for `serve --drain`.
 pub(crate) const DRAIN: &str = "CARAFE_DRAIN";
 /// Stands for `serve --request-timeout`.
@@ -55,6 +57,7 @@ const OWN: [&str; 17] = [
     PORT,
     MODEL,
     QUEUE,
+    IMAGE_WORKERS,
     DRAIN,
     REQUEST_TIMEOUT,
     API_KEY_FILE,

@@ -2,7 +2,9 @@
 
 use std::env;
 use std::fs;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use anyhow::{Context, Result};
 use carafe_host::{Limits, LoadedGraph};
@@ -15,11 +17,18 @@ use crate::environment;
 
 /// The source tree that this binary was built from; its models and `.venv` serve a binary that is not installed.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// What an installation has, from the folder that its `bin` lies in; `cargo xtask install` puts it there.
+const INSTALLED_MODELS: &str = "share/carafe/models";
+const INSTALLED_LIBRARIES: &str = "lib/carafe";
+const INSTALLED_PYTHON: &str = "lib/carafe/tools/bin/python";
 
-/// Places of models that are not named by the user: the user's data folder, an installation's, the source tree's.
+/// Places of models that are not named by the user: the user's data folder, then the bundled ones.
 pub(crate) fn installed_model_places() -> Vec<PathBuf> {
-    let installed = beside_binary("../share/carafe/models");
-    user_model_place().into_iter().chain(installed).chain([source_tree().join("models")]).collect()
+    let bundled = installed_or_built(INSTALLED_MODELS, "models");
+    let mut places: Vec<PathBuf> = user_model_place().into_iter().chain([bundled]).collect();
+    // One place where the installation is the user's own.
+    places.dedup();
+    places
 }
 
 /// Where `models pull` puts models.
@@ -27,15 +36,14 @@ pub(crate) fn user_model_place() -> Option<PathBuf> {
     environment::data_folder().map(|folder| folder.join("carafe/models"))
 }
 
-/// Pythons that may have the conversion tools: an installation's, the source tree's, the system's.
+/// Pythons that may have the conversion tools.
 pub(crate) fn installed_pythons() -> Vec<PathBuf> {
-    let installed = beside_binary("../lib/carafe/tools/bin/python");
-    installed.into_iter().chain([source_tree().join(".venv/bin/python"), PathBuf::from("python3")]).collect()
+    vec![installed_or_built(INSTALLED_PYTHON, ".venv/bin/python"), PathBuf::from("python3")]
 }
 
 /// Loads the native library from where it is.
 pub(crate) fn runtime() -> Result<Runtime> {
-    let folders = beside_binary("../lib/carafe").into_iter().chain([source_tree().join(".venv")]).collect();
+    let folders = vec![installed_or_built(INSTALLED_LIBRARIES, ".venv")];
     Ok(Runtime::load(&Search { explicit: environment::openvino(), folders })?)
 }
 
@@ -61,7 +69,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> {
     let folder = find(&running.places, name, task)?;
     let runtime = runtime()?;
-    let options = Options { profile: running.profile, threads: running.threads };
+    let options = Options { profile: running.profile, threads: running.threads, ..Options::default() };
     let model = load_folder(&runtime, folder, &options)?;
     Ok(Loaded { runtime, model })
 }
@@ -79,6 +87,12 @@ impl Running {
     pub(crate) fn limits(&self) -> Limits {
         Limits { guest_memory: self.guest_memory << 20, ..Limits::default() }
     }
+}
+
+/// Processors that this process may use.
+pub(crate) fn processors() -> NonZeroU32 {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u32::try_from(processors).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
 /// The most memory that this process has had, in bytes; nothing where the system does not tell.
@@ -102,9 +116,16 @@ fn memory_line(key: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-fn beside_binary(path: &str) -> Option<PathBuf> {
+/// What belongs to this binary: at the first path in its installation, or at the second in the source tree if it is not installed. An
+/// installed binary looks into no source tree, where anybody may have put something since.
+fn installed_or_built(installed: &str, built: &str) -> PathBuf {
+    installation().map_or_else(|| source_tree().join(built), |folder| folder.join(installed))
+}
+
+fn installation() -> Option<PathBuf> {
     let binary = env::current_exe().ok()?.canonicalize().ok()?;
-    Some(binary.parent()?.join(path))
+    let folder = binary.ancestors().nth(2)?;
+    folder.join(INSTALLED_MODELS).is_dir().then(|| folder.to_owned())
 }
 
 /// Without `..`, where it is there.

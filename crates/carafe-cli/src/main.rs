@@ -1,8 +1,8 @@
 //! `carafe`: OpenVINO models from inside a WebAssembly sandbox, on the command line.
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags and `environment` the variables;
-//! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`, `bench`. What they share is in `machine` (finding and
-//! loading) and `output` (printing).
+//! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with
+//! an installation. What they share is in `machine` (finding and loading) and `output` (printing).
 
 use std::process::ExitCode;
 
@@ -15,7 +15,9 @@ mod bench;
 mod classify;
 mod environment;
 mod generate;
+mod health;
 mod machine;
+mod manual;
 mod models;
 mod output;
 mod serve;
@@ -48,6 +50,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Classify(options) => classify::run(options),
         Command::Tokenize(options) => tokenize::run(options),
         Command::Models(options) => models::run(options),
+        Command::Health(options) => health::run(options),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Manual { folder } => manual::pages(folder),
         Command::Bench(options) => bench::run(options),
     }
 }

@@ -1,12 +1,14 @@
 //! `carafe serve`: listens at once, loads the models behind it, and serves until it is told to stop.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use carafe_host::{LoadedGraph, Sandbox};
-use carafe_models::ModelFolder;
+use carafe_models::{ModelFolder, Task};
+use carafe_openvino::Runtime;
 use carafe_server::{Models, Server};
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -14,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::arguments::Serve;
+use crate::output::mebibytes;
 use crate::{environment, machine, output};
 use configuration::ServeConfiguration;
 
@@ -88,10 +91,33 @@ fn load(configuration: &ServeConfiguration) -> Result<Models> {
     for folder in folders {
         let loaded = machine::load_folder(&runtime, folder, &configuration.options())?;
         tracing::info!(model = loaded.name(), "loaded: {}", machine::profile_words(&loaded));
-        graphs.push(loaded);
+        graphs.push(for_workers(loaded, &runtime, configuration)?);
     }
     let (sandbox, limits, queue) = (Sandbox::new()?, configuration.limits(), configuration.server.queue);
-    Ok(Models::start(&sandbox, &graphs, limits, runtime.version(), queue)?)
+    Ok(Models::start(&sandbox, &graphs, limits, runtime.version(), queue, configuration.image_workers)?)
+}
+
+/// An image model as several workers need it. Their memory is bounded one by one, so what they may take together is said.
+fn for_workers(loaded: LoadedGraph, runtime: &Runtime, configuration: &ServeConfiguration) -> Result<LoadedGraph> {
+    if loaded.folder().manifest().task != Task::ImageClassification {
+        return Ok(loaded);
+    }
+    let workers = configuration.image_workers;
+    let memory = mebibytes(configuration.limits().guest_memory);
+    let together = mebibytes(configuration.limits().guest_memory.saturating_mul(workers.get().into()));
+    tracing::info!(
+        model = loaded.name(),
+        "workers: {workers}, each with up to {memory} of guest memory, {together} together"
+    );
+    if workers == NonZeroU32::MIN {
+        return Ok(loaded);
+    }
+    let name = loaded.name().to_owned();
+    // Workers beyond the processors only wait for one another.
+    let computes = workers.min(machine::processors());
+    loaded
+        .with_side_by_side(runtime, computes)
+        .with_context(|| format!("failed to load model `{name}` for {workers} workers"))
 }
 
 /// The folders of the models to serve. One that was named must be there and in order; one that was only found may be passed over.

@@ -15,9 +15,10 @@ STORED = (".safetensors", ".tflite")
 
 
 class Hub:
-    """One repository, `test/tiny`, whose files are those of a folder."""
+    """One revision of one repository, `test/tiny`, whose files are those of a folder."""
 
     repository = "test/tiny"
+    revision = "main"
 
     def __init__(self, folder: Path) -> None:
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -49,7 +50,7 @@ class Hub:
             return request.finish_with(self.status)
         if self.token is not None and request.headers["Authorization"] != f"Bearer {self.token}":
             return request.finish_with(401)
-        store, prefix = "/store/", f"/{self.repository}/resolve/main/"
+        store, prefix = "/store/", f"/{self.repository}/resolve/{self.revision}/"
         if request.path.startswith(store):
             return self._send(request, request.path.removeprefix(store))
         name = request.path.removeprefix(prefix)

@@ -88,6 +88,13 @@ def test_a_tflite_of_a_repository_is_taken_if_it_is_asked_for(hub: Hub, puller: 
     assert [name for name, _ in hub.ranges] == ["8bit.tflite"]
 
 
+def test_the_revision_that_is_asked_for_is_the_one_that_is_fetched(hub: Hub, puller: Puller) -> None:
+    hub.revision = "v1.0"
+    assert "(revision `main`) has no file" in puller.refuse(hub.repository)
+    puller.pull(hub.repository, "--revision", "v1.0")
+    assert COMMIT in (puller.models / "tiny/model.toml").read_text()
+
+
 def test_a_download_that_is_cut_twice_goes_on_where_it_broke(hub: Hub, puller: Puller) -> None:
     hub.cuts = [100_000, 50_000]
     puller.pull(hub.repository)

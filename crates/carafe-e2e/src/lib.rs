@@ -95,7 +95,7 @@ pub fn load(folder: &str, profile: Profile) -> Result<LoadedGraph> {
 }
 
 fn load_from(folder: &Path, profile: Profile) -> Result<LoadedGraph> {
-    Ok(LoadedGraph::load(&runtime()?, ModelFolder::open(folder)?, &Options { profile, threads: None })?)
+    Ok(LoadedGraph::load(&runtime()?, ModelFolder::open(folder)?, &Options { profile, ..Options::default() })?)
 }
 
 /// A text model whose graph fails inside OpenVINO unless a step has a multiple of 8 positions, and the folder that it is made in: the

@@ -1,9 +1,14 @@
 //! Requests beside one that makes the guest trap: they go on where they were, and nothing is delivered twice.
 
-use anyhow::Result;
-use carafe_e2e::{collect, greedy, hostile, load};
+use std::fs;
+use std::num::NonZeroU32;
+use std::thread;
+
+use anyhow::{Context, Result};
+use carafe_e2e::{collect, greedy, hostile, load, root, runtime};
+use carafe_host::image::ImageModel;
 use carafe_host::text::TextModel;
-use carafe_host::{Limits, Sandbox};
+use carafe_host::{Error, Limits, Sandbox};
 use carafe_openvino::Profile;
 
 #[test]
@@ -38,5 +43,31 @@ fn a_dropped_generation_frees_its_place() -> Result<()> {
     assert_eq!((texts.len(), failure), (4, None));
     // Some tokens of the first request and four of the second, but not the 250 that were asked for.
     assert!(model.stats().steps < 250, "{} steps", model.stats().steps);
+    Ok(())
+}
+
+#[test]
+fn an_image_that_traps_fails_alone_and_other_workers_go_on() -> Result<()> {
+    let workers = NonZeroU32::new(2).context("two")?;
+    let graph = load("models/mobilenet-v2", Profile::Fast)?.with_side_by_side(&runtime()?, NonZeroU32::MIN)?;
+    // The file alone is more than the guest may have; the host passes it on, and the guest runs out of memory.
+    let limits = Limits { guest_memory: 16 << 20, ..Limits::default() };
+    let model = ImageModel::start(&Sandbox::new()?, &graph, limits, workers)?;
+    let (large, parrot) = (vec![0xff; 18 << 20], fs::read(root().join("images/parrot.jpg"))?);
+    thread::scope(|scope| {
+        for turn in 0..12 {
+            let (model, large, parrot) = (&model, &large, &parrot);
+            scope.spawn(move || {
+                let traps = turn % 3 == 0;
+                let result = model.classify_blocking(if traps { large.clone() } else { parrot.clone() }, 1);
+                match result {
+                    Err(Error::Trap(message)) if traps => assert!(message.contains("--guest-memory"), "{message}"),
+                    Ok(shown) if !traps => assert_eq!(shown.labels[0].text, "macaw"),
+                    other => panic!("image {turn} gave {other:?}"),
+                }
+            });
+        }
+    });
+    assert!((1 << 20..=32 << 20).contains(&model.guest_memory()), "{}", model.guest_memory());
     Ok(())
 }

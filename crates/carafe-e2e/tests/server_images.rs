@@ -1,8 +1,9 @@
 //! Images over HTTP: every way in, and what is refused.
 
 use std::fs;
+use std::thread;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use carafe_e2e::root;
 use carafe_e2e::server::{Answer, Server};
 use serde_json::{Value, json};
@@ -33,6 +34,28 @@ fn an_image_is_recognised_by_every_door() -> Result<()> {
     }
     assert_eq!(best(&send(&server, "/v1/classify", "image/bmp", "images/grace_hopper.bmp")?)?, "military uniform");
     Ok(())
+}
+
+#[test]
+fn images_at_one_time_get_the_answers_that_each_gets_alone() -> Result<()> {
+    let server = Server::start(&["--model", "mobilenet-v2", "--image-workers", "3"])?;
+    let files = ["images/cat_720p.jpg", "images/parrot.jpg", "images/hot_dog.jpg", "images/grace_hopper.bmp"];
+    let classify = |file: &str| -> Result<Value> {
+        Ok(send(&server, "/v1/classify?input=true", "application/octet-stream", file)?.json()?)
+    };
+    let answer = |answer: Value| [&answer["labels"], &answer["input"]].map(Clone::clone);
+    let alone = files.iter().map(|file| Ok(answer(classify(file)?))).collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let several = |file| (0..4).map(|_| scope.spawn(move || classify(file))).collect::<Vec<_>>();
+        let threads: Vec<_> = files.iter().map(|file| several(*file)).collect();
+        for (threads, alone) in threads.into_iter().zip(&alone) {
+            for thread in threads {
+                let together = thread.join().map_err(|_| Error::msg("a client panicked"))??;
+                assert_eq!(&answer(together), alone);
+            }
+        }
+        Ok(())
+    })
 }
 
 #[test]

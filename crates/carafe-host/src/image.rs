@@ -1,10 +1,12 @@
 //! An image model in the sandbox: an encoded image in, labels out.
 //!
-//! Three calls into the guest (decode, resize, classify), each timed. A thread of its own owns the guest; one that traps over an image
-//! is replaced before the next.
+//! Three calls into the guest (decode, resize, classify), each timed. A model has one queue and several workers, each a thread that owns
+//! a guest of its own, so that images are decoded on several processors at once.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -13,10 +15,12 @@ pub use crate::bindings::image::exports::carafe::guests::classification::{Error 
 use crate::guest::Surroundings;
 use crate::load::LoadedGraph;
 use crate::{Error, Limits, Sandbox};
-use instance::{Blueprint, Instance};
+use instance::{Blueprint, Company};
+use worker::Worker;
 
 mod description;
 mod instance;
+mod worker;
 
 /// What an image shows, and what it took to find out.
 #[derive(Clone, Debug)]
@@ -31,7 +35,7 @@ pub struct Classification {
     pub pixels: Pixels,
     /// Time of the three calls.
     pub times: ImageTimes,
-    /// Most bytes of linear memory that the guest has had.
+    /// Most bytes of linear memory that the guest which did it has had.
     pub guest_memory: u64,
 }
 
@@ -65,28 +69,54 @@ struct Job {
     top: u32,
     sent: Instant,
     answer: oneshot::Sender<Result<Classification, Error>>,
+    place: Place,
 }
 
-/// An image model that runs. Dropping it ends its thread.
+/// Counts images that wait or are worked on; one less when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(images: &Arc<AtomicUsize>) -> Self {
+        images.fetch_add(1, Ordering::Relaxed);
+        Self(images.clone())
+    }
+
+    fn company(&self) -> Company {
+        if self.0.load(Ordering::Relaxed) > 1 { Company::SideBySide } else { Company::Alone }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An image model that runs. Dropping it ends its threads.
 pub struct ImageModel {
     jobs: Option<Sender<Job>>,
-    thread: Option<thread::JoinHandle<()>>,
+    images: Arc<AtomicUsize>,
+    workers: Vec<Worker>,
 }
 
 impl ImageModel {
-    /// Opens a guest for a loaded image model and starts the thread that runs it.
+    /// Opens a guest for each of `workers` and starts the threads that run them. `limits` are each guest's own.
     ///
     /// # Errors
     /// [`Error::Model`] if it is no image model or its labels are not the manifest's, [`Error::Open`] if the guest refuses it.
-    pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits) -> Result<Self, Error> {
+    pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits, workers: NonZeroU32) -> Result<Self, Error> {
         let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
-        let blueprint = Blueprint::new(surroundings, description::model(model)?, model.labels()?)?;
-        let instance = Instance::open(&blueprint)?;
-        let (jobs, receiver) = channel();
-        let name = format!("carafe-{}", model.name());
-        let run = move || work(&blueprint, instance, &receiver);
-        let thread = thread::Builder::new().name(name).spawn(run).map_err(Error::Thread)?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        let blueprint = Arc::new(Blueprint::new(surroundings, model)?);
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let start = |number| Worker::start(&format!("{}-{number}", model.name()), &blueprint, &queue);
+        // Before any worker: if a later one fails to start, the earlier ones end as soon as the sender is dropped.
+        let (jobs, images) = (Some(jobs), Arc::default());
+        let mut model = Self { jobs, images, workers: Vec::new() };
+        for number in 1..=workers.get() {
+            model.workers.push(start(number)?);
+        }
+        Ok(model)
     }
 
     /// Classifies an encoded image (JPEG, PNG or BMP); the `top` most probable labels.
@@ -105,44 +135,26 @@ impl ImageModel {
         self.send(image, top)?.blocking_recv().map_err(|_| Error::Stopped)?
     }
 
+    /// Most bytes of linear memory that the guests of all workers have had, added up.
+    #[must_use]
+    pub fn guest_memory(&self) -> u64 {
+        self.workers.iter().map(Worker::guest_memory).sum()
+    }
+
     fn send(&self, image: Vec<u8>, top: u32) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
-        jobs.send(Job { image, top, sent: Instant::now(), answer }).map_err(|_| Error::Stopped)?;
+        let place = Place::take(&self.images);
+        jobs.send(Job { image, top, sent: Instant::now(), answer, place }).map_err(|_| Error::Stopped)?;
         Ok(answered)
     }
 }
 
 impl Drop for ImageModel {
     fn drop(&mut self) {
+        // With the last sender gone the workers see the end of the queue; then each is joined as it is dropped.
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing left to end.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Classifies what comes, until the handle is dropped. An image whose sender has gone is passed over.
-fn work(blueprint: &Blueprint, first: Instance, jobs: &Receiver<Job>) {
-    let mut instance = Some(first);
-    while let Ok(Job { image, top, sent, answer }) = jobs.recv() {
-        if answer.is_closed() {
-            continue;
-        }
-        let queue = sent.elapsed();
-        let guest = instance.take().map_or_else(|| Instance::open(blueprint), Ok);
-        let mut result = guest.and_then(|mut guest| {
-            let result = guest.classify(&image, top);
-            // A guest that trapped cannot be entered again.
-            instance = (!matches!(result, Err(Error::Trap(_)))).then_some(guest);
-            result
-        });
-        if let Ok(classification) = &mut result {
-            classification.times.queue = queue;
-        }
-        // Whoever does not wait any more does not want to know.
-        let _ = answer.send(result);
+        self.workers.clear();
     }
 }
 

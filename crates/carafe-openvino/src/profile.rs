@@ -49,16 +49,14 @@ pub struct Options {
     pub profile: Profile,
     /// Threads of one compute; the plugin's choice where absent.
     pub threads: Option<NonZeroU32>,
+    /// Computes that run side by side, each on one thread of its own, whatever `threads` says; absent, computes take turns.
+    pub side_by_side: Option<NonZeroU32>,
 }
 
-const FAST: &[(&str, &str)] = &[("NUM_STREAMS", "1"), ("PERFORMANCE_HINT", "LATENCY")];
+const FAST: &[(&str, &str)] = &[("PERFORMANCE_HINT", "LATENCY")];
 
-const EXACT: &[(&str, &str)] = &[
-    ("INFERENCE_PRECISION_HINT", "f32"),
-    ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0"),
-    ("KV_CACHE_PRECISION", "f32"),
-    ("NUM_STREAMS", "1"),
-];
+const EXACT: &[(&str, &str)] =
+    &[("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0"), ("KV_CACHE_PRECISION", "f32")];
 
 /// Kernels that the plugin keeps for shapes it has seen, under every profile. Each new B*S costs about a megabyte of host
 /// memory, and whoever chooses the shapes is not trusted: with the plugin's own limit of 5000 they could claim gigabytes.
@@ -87,7 +85,10 @@ impl Options {
             Profile::Fast => FAST,
             Profile::Exact => EXACT,
         };
-        let threads = self.threads.map(|threads| ("INFERENCE_NUM_THREADS", threads.to_string()));
-        named.iter().map(|&(key, value)| (key, value.to_owned())).chain(threads).collect()
+        // A stream runs one compute at a time, and the streams share the threads out evenly.
+        let streams = ("NUM_STREAMS", self.side_by_side.map_or(1, NonZeroU32::get).to_string());
+        let threads = self.side_by_side.or(self.threads);
+        let threads = threads.map(|threads| ("INFERENCE_NUM_THREADS", threads.to_string()));
+        named.iter().map(|&(key, value)| (key, value.to_owned())).chain([streams]).chain(threads).collect()
     }
 }

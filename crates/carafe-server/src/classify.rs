@@ -54,7 +54,7 @@ pub(crate) struct ClassifyResponse {
     /// Best first.
     labels: Vec<LabelScore>,
     times: ClassifyTimes,
-    /// The most memory that the guest has had.
+    /// The most memory that the guest which did it has had; a model has several guests.
     guest_memory_bytes: u64,
     /// The image as the model saw it, if it was asked for.
     input: Option<InputPixels>,
@@ -138,7 +138,7 @@ pub(crate) async fn run(
     let image = image(request).await?;
     let _place = served.places.take(1)?;
     let classification = served.model.classify(image.into(), parameters.top.unwrap_or(5)).await?;
-    server.metrics().observe_image(&served.card.id, &classification);
+    server.metrics().observe_image(&served.card.id, &classification.times, served.model.guest_memory());
     record.note(|facts| facts.queue = Some(classification.times.queue));
     let response = ClassifyResponse::of(served.card.id.clone(), served.card.profile.clone(), &classification, record);
     let input = parameters.input.unwrap_or_default().then(|| InputPixels::of(&classification.pixels));

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::Method;
-use carafe_host::image::Classification;
+use carafe_host::image::ImageTimes;
 use carafe_host::text::TextStats;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -126,7 +126,7 @@ impl TextMetrics {
 
 impl GuestMetrics {
     fn register(to: &mut Registry) -> Self {
-        let memory = "Most linear memory that the model's guest has had";
+        let memory = "Most linear memory that the model's guests have had, added up";
         let replacements = "Guests replaced after a trap";
         let shared = "Tokens of prompts that were not read again, since another running request had read them";
         let (drafts, accepted) = ("Tokens guessed ahead", "Tokens guessed ahead that were right");
@@ -190,13 +190,12 @@ impl Metrics {
     }
 
     /// Counts a classified image.
-    pub(crate) fn observe_image(&self, model: &str, classification: &Classification) {
-        let times = &classification.times;
+    pub(crate) fn observe_image(&self, model: &str, times: &ImageTimes, guest_memory: u64) {
         for (part, time) in [("decode", times.decode), ("resize", times.resize), ("model", times.model)] {
             self.image_seconds.get_or_create(&part_labels(model, part)).observe(time.as_secs_f64());
         }
         let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        guests.memory.get_or_create(&labels(model)).set(classification.guest_memory.cast_signed());
+        guests.memory.get_or_create(&labels(model)).set(guest_memory.cast_signed());
     }
 
     /// The figures of one text model, for a request to count in.

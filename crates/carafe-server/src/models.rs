@@ -30,7 +30,8 @@ pub(crate) struct Served<M> {
 impl Models {
     /// Opens a guest for each of the graphs. The first model of a task is that of requests that name none.
     ///
-    /// `openvino` is the version of the library that loaded them, `queue` the number of places of each.
+    /// `openvino` is the version of the library that loaded them, `queue` the number of places of each, `image_workers` the number of
+    /// guests of each image model.
     ///
     /// # Errors
     /// Those of [`TextModel::start`] and [`ImageModel::start`], and of reading a certificate.
@@ -40,6 +41,7 @@ impl Models {
         limits: Limits,
         openvino: &str,
         queue: NonZeroU32,
+        image_workers: NonZeroU32,
     ) -> Result<Self, Error> {
         let (mut text, mut image) = (Vec::new(), Vec::new());
         for graph in graphs {
@@ -51,7 +53,7 @@ impl Models {
                     text.push(Arc::new(Served { card, model, places, end_of_text }));
                 }
                 Task::ImageClassification => {
-                    let model = ImageModel::start(sandbox, graph, limits)?;
+                    let model = ImageModel::start(sandbox, graph, limits, image_workers)?;
                     image.push(Arc::new(Served { card, model, places, end_of_text: None }));
                 }
             }

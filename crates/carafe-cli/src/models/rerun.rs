@@ -17,7 +17,7 @@ const SCORE_TOLERANCE: f64 = 1.0;
 /// Repeats everything; a line for each thing that agreed.
 pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
     let certificate = folder.certificate()?;
-    let options = Options { profile: Profile::Exact, threads: None };
+    let options = Options { profile: Profile::Exact, ..Options::default() };
     let model = LoadedGraph::load(&machine::runtime()?, folder.clone(), &options)?;
     match folder.manifest().task {
         Task::TextGeneration => {

@@ -14,6 +14,7 @@ use carafe_server::{ApiKeys, Configuration};
 use serde::{Serialize, Serializer};
 
 use crate::arguments::{LogForm, Serve};
+use crate::machine;
 
 /// What `carafe serve` does, as `--print-config` prints it.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +31,7 @@ pub(crate) struct ServeConfiguration {
     threads: Option<NonZeroU32>,
     guest_memory_mib: u64,
     draft_tokens: u32,
+    pub(super) image_workers: NonZeroU32,
     log: LogForm,
     #[serde(flatten, serialize_with = "server_fields")]
     pub(super) server: Configuration,
@@ -48,6 +50,7 @@ impl ServeConfiguration {
             threads: running.threads,
             guest_memory_mib: running.guest_memory,
             draft_tokens: options.draft_tokens,
+            image_workers: image_workers(options.image_workers)?,
             log: options.log,
             server: server(options)?,
         })
@@ -62,12 +65,27 @@ impl ServeConfiguration {
     }
 
     pub(super) fn options(&self) -> Options {
-        Options { profile: self.profile, threads: self.threads }
+        Options { profile: self.profile, threads: self.threads, ..Options::default() }
     }
 
     pub(super) fn limits(&self) -> Limits {
         let (guest_memory, draft_tokens) = (self.guest_memory_mib << 20, self.draft_tokens);
         Limits { guest_memory, draft_tokens, ..Limits::default() }
+    }
+}
+
+/// More guests than this are a mistake on any machine.
+const MAX_IMAGE_WORKERS: u32 = 64;
+/// On a machine of many processors, more guests than this must be asked for, since each may take its memory.
+const USUAL_IMAGE_WORKERS: NonZeroU32 = NonZeroU32::new(8).unwrap();
+
+fn image_workers(asked: Option<NonZeroU32>) -> Result<NonZeroU32> {
+    match asked {
+        Some(workers) if workers.get() > MAX_IMAGE_WORKERS => {
+            bail!("`--image-workers` must be 1 to {MAX_IMAGE_WORKERS}, got {workers}")
+        }
+        Some(workers) => Ok(workers),
+        None => Ok(machine::processors().min(USUAL_IMAGE_WORKERS)),
     }
 }
 

@@ -14,6 +14,7 @@ mod jpeg;
 mod jpeg_header;
 mod need;
 mod png;
+mod sequential;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage};

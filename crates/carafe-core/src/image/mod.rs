@@ -14,6 +14,7 @@ mod pixels;
 mod preparation;
 mod resize;
 mod scores;
+mod square;
 
 pub use decode::{FILE_LIMIT, decode};
 pub use error::Error;

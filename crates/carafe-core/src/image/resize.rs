@@ -4,6 +4,7 @@
 //! coarser than Pillow's, or the columns before the rows, cost up to 6 of 256 in bicubic. So: rows first, then columns, each a
 //! convolution whose filter widens when the image shrinks, with weights of 22 bits and 8-bit values in between.
 
+use super::square::transposed;
 use super::{Error, Filter, Image, Preparation, ResizeRule, rgb_bytes};
 
 /// Fraction bits of a weight: what an i32 has left beside 8-bit values and the filter's overshoot.
@@ -83,27 +84,106 @@ fn fixed(weight: f64) -> i32 {
 
 /// The 8-bit value of a sum that began with [`HALF`].
 fn value(sum: i32) -> u8 {
-    u8::try_from((sum >> FRACTION).clamp(0, 255)).unwrap_or(u8::MAX)
+    (sum >> FRACTION).clamp(0, 255) as u8
 }
 
 const HALF: i32 = 1 << (FRACTION - 1);
 
+/// Rows that are scaled together: their bytes at one place lie side by side, so that a weight is multiplied with all of them at once.
+const ROWS: usize = 16;
+
+/// The bytes of one pixel in all of [`ROWS`] rows: red, green and blue, each of one row after another.
+const PIXEL: usize = ROWS * 3;
+
+/// Pixels that are added to the sums at once.
+const TAPS: usize = 4;
+
 fn scale_rows(image: &Image, width: u32, filter: Filter) -> Image {
-    let windows = windows(image.width, width, filter);
-    let mut rgb = Vec::with_capacity(width as usize * image.height as usize * 3);
-    for row in image.rgb.chunks_exact(image.width as usize * 3) {
-        for window in &windows {
-            let pixels = row[window.start * 3..].chunks_exact(3);
-            let mut sums = [HALF; 3];
-            for (pixel, weight) in pixels.zip(&window.weights) {
-                for (sum, &value) in sums.iter_mut().zip(pixel) {
-                    *sum += i32::from(value) * weight;
-                }
-            }
-            rgb.extend(sums.map(value));
+    let mut windows = windows(image.width, width, filter);
+    // Windows are taken [`TAPS`] pixels at a time. The last may reach a few pixels too far, with weights of 0.
+    windows.iter_mut().for_each(|window| window.weights.resize(window.weights.len().next_multiple_of(TAPS), 0));
+    let (row_bytes, scaled_bytes) = (image.width as usize * 3, width as usize * 3);
+    let mut rgb = vec![0; scaled_bytes * image.height as usize];
+    let mut woven = vec![0; (row_bytes.next_multiple_of(SIDE) + TAPS * 3) * ROWS];
+    let mut scaled = vec![0; scaled_bytes.next_multiple_of(SIDE) * ROWS];
+    let mut sums = vec![0; PIXEL];
+    for (rows, rgb) in image.rgb.chunks(row_bytes * ROWS).zip(rgb.chunks_mut(scaled_bytes * ROWS)) {
+        weave(rows, row_bytes, &mut woven);
+        for (window, scaled) in windows.iter().zip(scaled.chunks_exact_mut(PIXEL)) {
+            weigh(&woven[window.start * PIXEL..], &window.weights, &mut sums);
+            round(&sums, scaled);
         }
+        unweave(&scaled, scaled_bytes, rgb);
     }
     Image { width, height: image.height, rgb }
+}
+
+/// Rows are woven in squares of 8 x 8 bytes.
+const SIDE: usize = 8;
+
+/// Lays the bytes of up to [`ROWS`] rows side by side; those of rows that are missing are of no use.
+fn weave(rows: &[u8], row_bytes: usize, woven: &mut [u8]) {
+    for (eight, rows) in rows.chunks(row_bytes * SIDE).enumerate() {
+        for (start, woven) in (0..row_bytes).step_by(SIDE).zip(woven.chunks_exact_mut(SIDE * ROWS)) {
+            let mut square = [0; SIDE * SIDE];
+            for (row, square) in rows.chunks_exact(row_bytes).zip(square.as_chunks_mut::<SIDE>().0) {
+                match row[start..].first_chunk::<SIDE>() {
+                    Some(bytes) => *square = *bytes,
+                    None => square[..row_bytes - start].copy_from_slice(&row[start..]),
+                }
+            }
+            for (place, woven) in transposed(&square).as_chunks::<SIDE>().0.iter().zip(woven.chunks_exact_mut(ROWS)) {
+                woven[eight * SIDE..(eight + 1) * SIDE].copy_from_slice(place);
+            }
+        }
+    }
+}
+
+/// The way back.
+fn unweave(woven: &[u8], row_bytes: usize, rows: &mut [u8]) {
+    for (eight, rows) in rows.chunks_mut(row_bytes * SIDE).enumerate() {
+        for (start, woven) in (0..row_bytes).step_by(SIDE).zip(woven.chunks_exact(SIDE * ROWS)) {
+            let mut square = [0; SIDE * SIDE];
+            for (place, woven) in square.as_chunks_mut::<SIDE>().0.iter_mut().zip(woven.chunks_exact(ROWS)) {
+                place.copy_from_slice(&woven[eight * SIDE..(eight + 1) * SIDE]);
+            }
+            for (row, square) in rows.chunks_exact_mut(row_bytes).zip(transposed(&square).as_chunks::<SIDE>().0) {
+                match row[start..].first_chunk_mut::<SIDE>() {
+                    Some(bytes) => *bytes = *square,
+                    None => row[start..].copy_from_slice(&square[..row_bytes - start]),
+                }
+            }
+        }
+    }
+}
+
+/// Makes `sums` those of pixels times their weights. There may be more pixels than weights.
+fn weigh(woven: &[u8], weights: &[i32], sums: &mut [i32]) {
+    sums.fill(HALF);
+    for (pixels, weights) in woven.chunks_exact(PIXEL * TAPS).zip(weights.as_chunks::<TAPS>().0) {
+        add(pixels, *weights, sums);
+    }
+}
+
+/// The 8-bit values of sums.
+#[inline(never)]
+fn round(sums: &[i32], values: &mut [u8]) {
+    for (rounded, sum) in values.iter_mut().zip(sums) {
+        *rounded = value(*sum);
+    }
+}
+
+/// The length of `sums` is not known here, and so the loop is made one of vectors; a loop of a known length is not, or badly.
+#[inline(never)]
+fn add(pixels: &[u8], [a, b, c, d]: [i32; TAPS], sums: &mut [i32]) {
+    let (first, rest) = pixels.split_at(sums.len());
+    let (second, rest) = rest.split_at(sums.len());
+    let (third, fourth) = rest.split_at(sums.len());
+    for ((((sum, first), second), third), fourth) in sums.iter_mut().zip(first).zip(second).zip(third).zip(fourth) {
+        let (first, second) = (i32::from(*first) * a, i32::from(*second) * b);
+        let (third, fourth) = (i32::from(*third) * c, i32::from(*fourth) * d);
+        *sum += first + second + third + fourth;
+    }
 }
 
 fn scale_columns(image: &Image, height: u32, filter: Filter) -> Image {

@@ -1,6 +1,6 @@
-//! The largest logit, and whether all are finite: the first look at what a model returned.
+//! The largest logits, of all and of every block, and whether all are finite: the first look at what a model returned.
 
-use super::math::LANES;
+use super::math::{BLOCK, LANES};
 
 /// A logit is no finite number, so nothing can be sampled.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -12,52 +12,69 @@ pub struct LogitError {
     pub value: f32,
 }
 
-/// The smallest and the largest of some logits, all of them finite.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The largest of some logits, all of them finite, and the largest of every block of them: whoever looks for large logits passes
+/// over most blocks as a whole. The buffer is reused from token to token.
+#[derive(Debug, Default)]
 pub(super) struct Extremes {
-    pub(super) smallest: f32,
+    /// The largest logit.
     pub(super) largest: f32,
+    /// The largest logit of each [`BLOCK`]; the last block may be shorter.
+    pub(super) maxima: Vec<f32>,
 }
 
 impl Extremes {
     /// Looks at every logit once; there must be at least one.
-    pub(super) fn of(logits: &[f32]) -> Result<Self, LogitError> {
-        let mut smallest = [f32::INFINITY; LANES];
-        let mut largest = [f32::NEG_INFINITY; LANES];
-        let mut poison = [0.0f32; LANES]; // 0, or NaN as soon as a value is not finite
-        let (chunks, rest) = logits.as_chunks::<LANES>();
-        let mut look = |lane: usize, value: f32| {
-            smallest[lane] = if value < smallest[lane] { value } else { smallest[lane] };
-            largest[lane] = if value > largest[lane] { value } else { largest[lane] };
-            poison[lane] += value * 0.0;
-        };
-        for chunk in chunks {
-            for (lane, &value) in chunk.iter().enumerate() {
-                look(lane, value);
-            }
+    pub(super) fn look(&mut self, logits: &[f32]) -> Result<(), LogitError> {
+        // The sum of finite values may overflow, but a sum with a value that is not finite never is finite.
+        let mut sums = [0.0f32; LANES];
+        let (blocks, rest) = logits.as_chunks::<BLOCK>();
+        self.maxima.clear();
+        self.maxima.extend(blocks.iter().map(|block| largest_of(block, &mut sums)));
+        if !rest.is_empty() {
+            self.maxima.push(largest_of(rest, &mut sums));
         }
-        for (lane, &value) in rest.iter().enumerate() {
-            look(lane, value);
+        if sums.iter().any(|sum| !sum.is_finite())
+            && let Some(token) = position(logits, |logit| !logit.is_finite())
+        {
+            return Err(LogitError { token: token as u32, value: logits[token] });
         }
-        if poison.iter().any(|lane| lane.is_nan()) {
-            return Err(first_not_finite(logits));
-        }
-        Ok(Self {
-            smallest: smallest.into_iter().fold(f32::INFINITY, f32::min),
-            largest: largest.into_iter().fold(f32::NEG_INFINITY, f32::max),
-        })
+        self.largest = self.maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        Ok(())
     }
 
     /// The lowest token with the largest logit.
-    pub(super) fn best(self, logits: &[f32]) -> u32 {
-        position(logits, |logit| logit == self.largest).unwrap_or(0) as u32
+    pub(super) fn best(&self, logits: &[f32]) -> u32 {
+        let block = self.maxima.iter().position(|&largest| largest == self.largest).unwrap_or(0);
+        let start = block * BLOCK;
+        let offset = logits[start..].iter().position(|&logit| logit == self.largest).unwrap_or(0);
+        (start + offset) as u32
     }
 }
 
-/// The error that names the first logit that is not finite.
-fn first_not_finite(logits: &[f32]) -> LogitError {
-    let token = position(logits, |logit| !logit.is_finite()).unwrap_or(0);
-    LogitError { token: token as u32, value: logits[token] }
+/// The largest of the values, which are added to the sums.
+#[inline(always)]
+fn largest_of(values: &[f32], sums: &mut [f32; LANES]) -> f32 {
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut look = |lane: usize, value: f32| {
+        largest[lane] = if value > largest[lane] { value } else { largest[lane] };
+        sums[lane] += value;
+    };
+    for chunk in chunks {
+        for (lane, &value) in chunk.iter().enumerate() {
+            look(lane, value);
+        }
+    }
+    for (lane, &value) in rest.iter().enumerate() {
+        look(lane, value);
+    }
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            let other = largest[lane + half];
+            largest[lane] = if other > largest[lane] { other } else { largest[lane] };
+        }
+    }
+    largest[0]
 }
 
 /// Where the first logit is that is `wanted`. Whole chunks are looked at together, so that compilers can vectorise.
@@ -73,15 +90,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_and_the_smallest_are_found_at_every_place() {
-        for length in [1, 15, 16, 17, 100] {
+    fn the_largest_is_found_at_every_place_and_in_every_block() {
+        let mut extremes = Extremes::default();
+        for length in [1, 15, 16, 17, 63, 64, 65, 200] {
             for place in 0..length {
                 let mut logits = vec![0.5; length];
                 logits[place] = 7.0;
-                let extremes = Extremes::of(&logits);
-                let smallest = if length == 1 { 7.0 } else { 0.5 };
-                assert_eq!(extremes, Ok(Extremes { smallest, largest: 7.0 }));
-                assert_eq!(extremes.map(|extremes| extremes.best(&logits)), Ok(place as u32));
+                assert_eq!(extremes.look(&logits), Ok(()));
+                assert_eq!(extremes.largest, 7.0);
+                let expected: Vec<f32> =
+                    logits.chunks(BLOCK).map(|block| block.iter().copied().fold(f32::MIN, f32::max)).collect();
+                assert_eq!(extremes.maxima, expected);
+                assert_eq!(extremes.best(&logits), place as u32);
             }
         }
     }
@@ -92,16 +112,27 @@ mod tests {
         logits[70] = 3.0;
         logits[71] = 3.0;
         logits[199] = 3.0;
-        assert_eq!(Extremes::of(&logits).map(|extremes| extremes.best(&logits)), Ok(70));
+        let mut extremes = Extremes::default();
+        assert_eq!(extremes.look(&logits), Ok(()));
+        assert_eq!(extremes.best(&logits), 70);
+    }
+
+    #[test]
+    fn finite_logits_whose_sum_is_not_are_accepted() {
+        let mut logits = vec![f32::MIN; 300];
+        logits[200] = f32::MAX;
+        let mut extremes = Extremes::default();
+        assert_eq!(extremes.look(&logits), Ok(()));
+        assert_eq!(extremes.best(&logits), 200);
     }
 
     #[test]
     fn a_logit_that_is_not_finite_is_refused_by_name() {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            for place in [0, 16, 99] {
+            for place in [0, 16, 63, 64, 99] {
                 let mut logits = vec![1.0; 100];
                 logits[place] = value;
-                let error = Extremes::of(&logits).map_err(|error| (error.token, error.value.to_bits()));
+                let error = Extremes::default().look(&logits).map_err(|error| (error.token, error.value.to_bits()));
                 assert_eq!(error, Err((place as u32, value.to_bits())));
             }
         }

@@ -5,11 +5,7 @@
 
 use std::f32::consts::LOG2_E;
 
-use super::{
-    extremes::{Extremes, LogitError},
-    math,
-    sampler::Sampler,
-};
+use super::{extremes::LogitError, math, ranking::token_of, sampler::Sampler};
 
 /// How many alternatives a request may ask for.
 pub const MAX_LOGPROBS: u32 = 20;
@@ -35,16 +31,17 @@ pub struct TokenLogprobs {
 impl Sampler {
     /// The log-probabilities of `chosen` and the `count` most probable tokens under the model's own `logits`.
     pub fn logprobs(&mut self, logits: &[f32], chosen: u32, count: u32) -> Result<TokenLogprobs, LogitError> {
-        let extremes = Extremes::of(logits)?;
-        let normaliser = f64::from(extremes.largest) + math::ln(sum_of_exp(logits, extremes.largest));
+        self.extremes.look(logits)?;
+        let largest = self.extremes.largest;
+        let normaliser = f64::from(largest) + math::ln(sum_of_exp(logits, largest));
         let logprob = |token: u32| {
             let logit = logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
             (f64::from(logit) - normaliser).min(0.0) as f32
         };
-        let best = self.ranking.best(logits, extremes, count as usize);
+        let best = self.ranking.best(logits, &self.extremes, count as usize);
         Ok(TokenLogprobs {
             logprob: logprob(chosen),
-            top: best.into_iter().map(|id| TokenLogprob { id, logprob: logprob(id) }).collect(),
+            top: best.iter().copied().map(token_of).map(|id| TokenLogprob { id, logprob: logprob(id) }).collect(),
         })
     }
 }

@@ -8,6 +8,12 @@ use std::f32::consts::LN_2;
 /// Lanes of a sum: value `i` goes to lane `i % LANES`, whatever the width of the processor's registers.
 pub(super) const LANES: usize = 16;
 
+/// Lanes of a sum in f64.
+pub(super) const WIDE_LANES: usize = 8;
+
+/// How many values are looked at together, before single ones are: a block of logits, or of their weights.
+pub(super) const BLOCK: usize = 64;
+
 /// From here down, a power of two counts as zero: it would be less than the smallest normal f32.
 const SMALLEST_EXPONENT: f32 = -126.0;
 
@@ -56,6 +62,22 @@ pub(super) fn sum(values: &[f32]) -> f32 {
         *lane += value;
     }
     lanes.iter().fold(0.0, |total, lane| total + lane)
+}
+
+/// The sum of the values as f64, lane by lane, then the lanes from first to last.
+#[inline]
+pub(super) fn wide_sum(values: &[f32]) -> f64 {
+    let (chunks, rest) = values.as_chunks::<WIDE_LANES>();
+    let mut lanes = [0.0f64; WIDE_LANES];
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(value);
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane += f64::from(value);
+    }
+    lanes.iter().sum()
 }
 
 #[cfg(test)]
@@ -113,6 +135,19 @@ mod tests {
             expected += lane;
         }
         assert_eq!(sum(&values).to_bits(), expected.to_bits());
+    }
+
+    #[test]
+    fn a_wide_sum_takes_its_values_lane_by_lane_and_loses_nothing_that_f64_holds() {
+        let values: Vec<f32> = (0..1003).map(|index| (index % 97) as f32 / 1_048_576.0 + 0.5).collect();
+        let exact: u64 = values.iter().map(|&value| (f64::from(value) * 1_048_576.0) as u64).sum();
+        assert_eq!(wide_sum(&values) * 1_048_576.0, exact as f64);
+        let mut lanes = [0.0f64; WIDE_LANES];
+        let values: Vec<f32> = (0..1003).map(|index| (index as f32 * 0.37).fract() * 1e3 + 1e-3).collect();
+        for (index, &value) in values.iter().enumerate() {
+            lanes[index % WIDE_LANES] += f64::from(value);
+        }
+        assert_eq!(wide_sum(&values).to_bits(), lanes.iter().sum::<f64>().to_bits());
     }
 
     #[test]

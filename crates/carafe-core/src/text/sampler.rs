@@ -11,13 +11,10 @@ use std::f32::consts::LOG2_E;
 
 use super::{
     extremes::{Extremes, LogitError},
-    math,
-    ranking::{Mass, Ranking},
+    math::{self, BLOCK},
+    ranking::{Mass, Ranking, token_of},
     sampling::Sampling,
 };
-
-/// How many weights are summed up together before single ones are looked at.
-const BLOCK: usize = 64;
 
 /// Chooses tokens; holds the buffers that this takes, so that nothing of the vocabulary's size is allocated for a token.
 #[derive(Debug, Default)]
@@ -26,25 +23,22 @@ pub struct Sampler {
     weights: Vec<f32>,
     /// The sum of each block of weights.
     sums: Vec<f32>,
+    pub(super) extremes: Extremes,
     pub(super) ranking: Ranking,
 }
 
 impl Sampler {
     /// Chooses one of the tokens of `logits`, at least one, by a draw in [0, 1). Penalties and bias are in the logits already.
     pub fn sample(&mut self, logits: &[f32], sampling: &Sampling, draw: f64) -> Result<u32, LogitError> {
-        let extremes = Extremes::of(logits)?;
+        self.extremes.look(logits)?;
         if sampling.is_greedy() {
-            return Ok(extremes.best(logits));
+            return Ok(self.extremes.best(logits));
         }
-        self.weigh(logits, extremes.largest, sampling.temperature);
-        if let Some(count) = sampling.top_k {
-            self.keep_top_k(logits, extremes, count);
-        }
-        if sampling.top_p < 1.0 {
-            self.keep_top_p(logits, extremes, sampling.top_p);
-        }
-        if sampling.min_p > 0.0 {
-            self.keep_min_p(sampling.min_p);
+        self.weights.resize(logits.len(), 0.0);
+        self.sums.resize(self.extremes.maxima.len(), 0.0);
+        match sampling.top_k.map(|count| count as usize) {
+            Some(count) if count <= self.extremes.maxima.len() => self.weigh_best(logits, sampling, count),
+            count => self.weigh_all(logits, sampling, count),
         }
         Ok(self.pick(draw))
     }
@@ -54,28 +48,66 @@ impl Sampler {
         &self.weights
     }
 
-    /// Gives every token its weight; the best token's is 1.
-    fn weigh(&mut self, logits: &[f32], largest: f32, temperature: f32) {
-        // For the very smallest temperatures this is no f32, and infinity would make the best token's weight NaN.
-        let factor = (LOG2_E / temperature).min(f32::MAX);
-        self.weights.resize(logits.len(), 0.0);
+    /// Gives the `count` best tokens their weights and all others zero: when they are few, so that only they are looked at.
+    fn weigh_best(&mut self, logits: &[f32], sampling: &Sampling, count: usize) {
+        let weigh = weigher(self.extremes.largest, sampling.temperature);
+        let weight = |key: u64| weigh(logits[token_of(key) as usize]);
+        let mut best = self.ranking.best(logits, &self.extremes, count);
+        if sampling.top_p < 1.0 {
+            let total: f64 = best.iter().map(|&key| f64::from(weight(key))).sum();
+            let target = total * f64::from(sampling.top_p);
+            let mut reached = 0.0;
+            let last = best.iter().position(|&key| {
+                reached += f64::from(weight(key));
+                reached >= target
+            });
+            best = last.map_or(best, |last| &best[..=last]);
+        }
+        self.weights.fill(0.0);
+        self.sums.fill(0.0);
+        let kept = best.iter().map(|&key| (token_of(key) as usize, weight(key)));
+        for (token, weight) in kept.filter(|&(_, weight)| weight >= sampling.min_p) {
+            self.weights[token] = weight;
+            self.sums[token / BLOCK] = 1.0; // to be worked out
+        }
+        for (sum, weights) in self.sums.iter_mut().zip(self.weights.chunks(BLOCK)).filter(|(sum, _)| **sum > 0.0) {
+            *sum = math::sum(weights);
+        }
+    }
+
+    /// Gives every token its weight, then excludes what is not to be drawn.
+    fn weigh_all(&mut self, logits: &[f32], sampling: &Sampling, top_k: Option<usize>) {
+        let weigh = weigher(self.extremes.largest, sampling.temperature);
         for (weight, &logit) in self.weights.iter_mut().zip(logits) {
-            *weight = math::exp2((logit - largest) * factor);
+            *weight = weigh(logit);
+        }
+        if let Some(count) = top_k.filter(|&count| count < logits.len()) {
+            self.keep_top_k(logits, count);
+        }
+        if sampling.top_p < 1.0 {
+            self.keep_top_p(logits, sampling.top_p);
+        }
+        if sampling.min_p > 0.0 {
+            self.keep_min_p(sampling.min_p);
+        }
+        for (sum, weights) in self.sums.iter_mut().zip(self.weights.chunks(BLOCK)) {
+            *sum = math::sum(weights);
         }
     }
 
     /// Excludes all but the `count` best tokens.
-    fn keep_top_k(&mut self, logits: &[f32], extremes: Extremes, count: u32) {
-        if let Some(cut) = self.ranking.cut(logits, extremes, Mass::One, |_| f64::from(count)) {
-            cut.clear_tail(logits, &mut self.weights);
+    fn keep_top_k(&mut self, logits: &[f32], count: usize) {
+        if let Some(cut) = self.ranking.cut(logits, &self.extremes, Mass::One, (count as f64, logits.len() as f64)) {
+            cut.clear_tail(logits, &self.extremes, &mut self.weights);
         }
     }
 
     /// Excludes all but the fewest best tokens that hold `share` of the weight that is left.
-    fn keep_top_p(&mut self, logits: &[f32], extremes: Extremes, share: f32) {
-        let mass = Mass::Weights(&self.weights);
-        if let Some(cut) = self.ranking.cut(logits, extremes, mass, |all| all * f64::from(share)) {
-            cut.clear_tail(logits, &mut self.weights);
+    fn keep_top_p(&mut self, logits: &[f32], share: f32) {
+        let total: f64 = math::wide_sum(&self.weights);
+        let shares = (total * f64::from(share), total);
+        if let Some(cut) = self.ranking.cut(logits, &self.extremes, Mass::Weights(&self.weights), shares) {
+            cut.clear_tail(logits, &self.extremes, &mut self.weights);
         }
     }
 
@@ -88,8 +120,6 @@ impl Sampler {
 
     /// The token at `draw` of the way along the weights.
     fn pick(&mut self, draw: f64) -> u32 {
-        self.sums.clear();
-        self.sums.extend(self.weights.chunks(BLOCK).map(math::sum));
         let total: f64 = self.sums.iter().copied().map(f64::from).sum();
         let (block, place) = walk(&self.sums, draw * total);
         let first = block * BLOCK;
@@ -97,6 +127,14 @@ impl Sampler {
         let (offset, _) = walk(&self.weights[first..end], place);
         (first + offset) as u32
     }
+}
+
+/// What gives a logit its weight; that of the largest is 1.
+fn weigher(largest: f32, temperature: f32) -> impl Fn(f32) -> f32 + Copy {
+    // For the very smallest temperatures this is no f32, and infinity would make the best token's weight NaN.
+    let factor = (LOG2_E / temperature).min(f32::MAX);
+    #[inline(always)]
+    move |logit| math::exp2((logit - largest) * factor)
 }
 
 /// Which of the lengths, laid side by side, lies at `place`, and where in it. Rounding may put the place just past the end: that is

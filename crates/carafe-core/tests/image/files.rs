@@ -59,6 +59,16 @@ fn every_whole_image_comes_out_upright_in_the_colours_that_pillow_reads() {
 }
 
 #[test]
+fn jpegs_of_the_usual_kinds_give_the_same_bits_as_pillow() {
+    let cases = golden("decoded");
+    assert!(cases.len() >= 10, "only {} cases in golden.json", cases.len());
+    for case in cases {
+        let load = |key: &str| decode(fixture(case[key].as_str().unwrap()), MEMORY).unwrap();
+        assert_eq!(load("file"), load("expected"), "{case}");
+    }
+}
+
+#[test]
 fn every_broken_image_is_refused_with_its_kind_and_in_words() {
     let refused: Vec<Value> = golden("images").into_iter().filter(|entry| !entry["refused"].is_null()).collect();
     assert!(refused.len() > 10, "only {} refusals in golden.json", refused.len());

@@ -171,6 +171,36 @@ fn a_vocabulary_smaller_than_the_alternatives_lists_all_of_it() {
     assert_eq!(result.top.iter().map(|top| top.id).collect::<Vec<u32>>(), [1, 2, 0]);
 }
 
+#[test]
+fn weights_of_a_large_vocabulary_are_the_exact_probabilities() {
+    let random =
+        |seed, spread: f64| (0..4999).map(move |token| ((rng::draw(seed, token) - 0.5) * spread) as f32).collect();
+    let tied = (0..4999).map(|token| (rng::draw(11, token) * 5.0).floor() as f32).collect();
+    let rows: [Vec<f32>; 4] = [random(9, 1.0), random(10, 20.0), tied, vec![0.25; 4999]];
+    let mut sampler = Sampler::default();
+    for (top_k, top_p, min_p) in [
+        (None, 0.95, 0.0),
+        (None, 0.501, 0.0),
+        (None, 0.9, 0.2),
+        (Some(40), 1.0, 0.0),
+        (Some(78), 0.7, 0.1),
+        (Some(79), 1.0, 0.0),
+        (Some(80), 1.0, 0.0),
+        (Some(1000), 0.901, 0.0),
+    ] {
+        for logits in &rows {
+            let sampling = Sampling { top_k, top_p, min_p, ..Sampling::default() };
+            let token = sampler.sample(logits, &sampling, 0.6).unwrap();
+            let total: f64 = sampler.weights().iter().copied().map(f64::from).sum();
+            for (&weight, probability) in sampler.weights().iter().zip(exact(logits, &sampling)) {
+                assert_eq!(weight > 0.0, probability > 0.0, "{sampling:?}");
+                assert!((f64::from(weight) / total - probability).abs() < 1e-6, "{sampling:?}");
+            }
+            assert!(sampler.weights()[token as usize] > 0.0);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn weights_are_the_exact_probabilities_of_any_logits(

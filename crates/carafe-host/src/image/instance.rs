@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
-use super::{Classification, ImageError, ImageTimes, Pixels};
+use super::{Classification, ImageError, ImageTimes, Pixels, description};
 use crate::Error;
 use crate::bindings::image::exports::carafe::guests::classification::{GuestClassifier, Model};
 use crate::bindings::image::{Image, ImagePre};
 use crate::guest::{Surroundings, trap};
+use crate::load::LoadedGraph;
 use crate::store::{State, linker, start_call};
 
 /// What an instance is made from, as often as one is needed.
@@ -17,54 +18,77 @@ pub(super) struct Blueprint {
     guest: ImagePre<State>,
     surroundings: Surroundings,
     model: Model,
+    /// Name of the graph for images among others, if it is another one.
+    side_by_side: Option<String>,
     labels: Vec<u8>,
 }
 
 impl Blueprint {
-    pub(super) fn new(surroundings: Surroundings, model: Model, labels: Vec<u8>) -> Result<Self, Error> {
+    pub(super) fn new(surroundings: Surroundings, loaded: &LoadedGraph) -> Result<Self, Error> {
         let component = surroundings.sandbox.image_guest()?;
         let linker = linker(surroundings.sandbox.engine())?;
         let guest = linker.instantiate_pre(&component).and_then(ImagePre::new).map_err(Error::engine)?;
-        Ok(Self { guest, surroundings, model, labels })
+        let (model, labels) = (description::model(loaded)?, loaded.labels()?);
+        Ok(Self { guest, surroundings, model, side_by_side: loaded.side_by_side_name(), labels })
     }
 }
 
-/// A running guest with its classifier. After a trap it must be dropped: wasmtime lets nobody enter it again.
+/// A running guest with its classifiers. After a trap it must be dropped: wasmtime lets nobody enter it again.
 pub(super) struct Instance {
     store: Store<State>,
     guest: Image,
-    classifier: ResourceAny,
+    /// Its graph has all threads for one image.
+    alone: ResourceAny,
+    /// Its graph has one thread an image; the same as `alone` where there is one graph.
+    side_by_side: ResourceAny,
+}
+
+/// Whether an image has the processors to itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    Alone,
+    SideBySide,
 }
 
 impl Instance {
     pub(super) fn open(blueprint: &Blueprint) -> Result<Self, Error> {
         let mut store = blueprint.surroundings.new_store();
         let guest = blueprint.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
-        start_call(&mut store);
-        // Half of the guest's memory is for one image while it is decoded; the rest holds the file, the pixels and the code's own.
-        let memory = blueprint.surroundings.limits.guest_memory / 2;
-        let classifier = guest
-            .carafe_guests_classification()
-            .classifier()
-            .call_open(&mut store, &blueprint.model, &blueprint.labels, memory)
-            .map_err(|error| trap(&store, &error))?
-            .map_err(|refusal| Error::Open {
-                model: blueprint.model.graph.clone(),
-                message: refusal.message().to_owned(),
-            })?;
-        Ok(Self { store, guest, classifier })
+        let alone = open_classifier(blueprint, &guest, &mut store, &blueprint.model)?;
+        let side_by_side = match &blueprint.side_by_side {
+            Some(graph) => {
+                let model = Model { graph: graph.clone(), ..blueprint.model.clone() };
+                open_classifier(blueprint, &guest, &mut store, &model)?
+            }
+            None => alone,
+        };
+        Ok(Self { store, guest, alone, side_by_side })
     }
 
-    pub(super) fn classify(&mut self, file: &[u8], top: u32) -> Result<Classification, Error> {
-        let (image, decode) = self.call(|guest, store, classifier| guest.call_decode(store, classifier, file))?;
-        let result = self.classify_image(image, top, decode);
+    /// Classifies a file. `company` is asked when the graph is to run: by then other images may have come or gone.
+    pub(super) fn classify(
+        &mut self,
+        file: &[u8],
+        top: u32,
+        company: impl FnOnce() -> Company,
+    ) -> Result<Classification, Error> {
+        let alone = self.alone;
+        let (image, decode) = self.call(|guest, store| guest.call_decode(store, alone, file))?;
+        let result = self.classify_image(image, top, decode, company);
         self.release(image)?;
         result
     }
 
-    fn classify_image(&mut self, image: ResourceAny, top: u32, decode: Duration) -> Result<Classification, Error> {
-        let (pixels, resize) = self.call(|guest, store, classifier| guest.call_resize(store, classifier, image))?;
-        let result = self.classify_pixels(image, pixels, top);
+    fn classify_image(
+        &mut self,
+        image: ResourceAny,
+        top: u32,
+        decode: Duration,
+        company: impl FnOnce() -> Company,
+    ) -> Result<Classification, Error> {
+        let alone = self.alone;
+        let (pixels, resize) = self.call(|guest, store| guest.call_resize(store, alone, image))?;
+        let result = self.classify_pixels(image, pixels, top, company());
         self.release(pixels)?;
         let (mut classification, model) = result?;
         classification.times = ImageTimes { decode, resize, model, ..ImageTimes::default() };
@@ -76,24 +100,33 @@ impl Instance {
         image: ResourceAny,
         pixels: ResourceAny,
         top: u32,
+        company: Company,
     ) -> Result<(Classification, Duration), Error> {
-        let (labels, model) =
-            self.call(|guest, store, classifier| guest.call_classify(store, classifier, pixels, top))?;
+        let classifier = match company {
+            Company::Alone => self.alone,
+            Company::SideBySide => self.side_by_side,
+        };
+        let (labels, model) = self.call(|guest, store| guest.call_classify(store, classifier, pixels, top))?;
         let (width, height, pixels) = self.describe(image, pixels).map_err(|error| trap(&self.store, &error))?;
-        let guest_memory = self.store.data().memory.high_water();
+        let guest_memory = self.guest_memory();
         let times = ImageTimes::default();
         Ok((Classification { labels, width, height, pixels, times, guest_memory }, model))
+    }
+
+    /// Most bytes of linear memory that the guest has had.
+    pub(super) fn guest_memory(&self) -> u64 {
+        self.store.data().memory.high_water()
     }
 
     /// One timed call of the classifier.
     fn call<T>(
         &mut self,
-        call: impl FnOnce(GuestClassifier<'_>, &mut Store<State>, ResourceAny) -> wasmtime::Result<Result<T, ImageError>>,
+        call: impl FnOnce(GuestClassifier<'_>, &mut Store<State>) -> wasmtime::Result<Result<T, ImageError>>,
     ) -> Result<(T, Duration), Error> {
         start_call(&mut self.store);
         let guest = self.guest.carafe_guests_classification().classifier();
         let started = Instant::now();
-        let answer = call(guest, &mut self.store, self.classifier);
+        let answer = call(guest, &mut self.store);
         let time = started.elapsed();
         Ok((answer.map_err(|error| trap(&self.store, &error))?.map_err(Error::Image)?, time))
     }
@@ -116,4 +149,20 @@ impl Instance {
         start_call(&mut self.store);
         resource.resource_drop(&mut self.store).map_err(|error| trap(&self.store, &error))
     }
+}
+
+fn open_classifier(
+    blueprint: &Blueprint,
+    guest: &Image,
+    store: &mut Store<State>,
+    model: &Model,
+) -> Result<ResourceAny, Error> {
+    start_call(store);
+    // Half of the guest's memory is for one image while it is decoded; the rest holds the file, the pixels and the code's own.
+    let memory = blueprint.surroundings.limits.guest_memory / 2;
+    let classifier = guest.carafe_guests_classification().classifier();
+    let opened = classifier.call_open(&mut *store, model, &blueprint.labels, memory);
+    opened
+        .map_err(|error| trap(store, &error))?
+        .map_err(|refusal| Error::Open { model: blueprint.model.graph.clone(), message: refusal.message().to_owned() })
 }

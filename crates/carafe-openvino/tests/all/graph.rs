@@ -150,7 +150,7 @@ fn each_profile_resolves_to_what_its_name_says() {
 fn the_number_of_threads_is_kept() {
     let Some(runtime) = runtime() else { return };
     for threads in [1, 2] {
-        let options = Options { profile: Profile::Fast, threads: NonZeroU32::new(threads) };
+        let options = Options { threads: NonZeroU32::new(threads), ..Options::default() };
         let spec = classifier("pixels", ElementType::U8, 3, "scores");
         let graph = Graph::load(&runtime, &fixture("pixels"), spec, &options).expect("loads");
         assert_eq!(graph.properties().get("INFERENCE_NUM_THREADS"), Some(&threads.to_string()));
@@ -158,9 +158,23 @@ fn the_number_of_threads_is_kept() {
 }
 
 #[test]
+fn computes_side_by_side_have_a_stream_and_a_thread_each() {
+    let Some(runtime) = runtime() else { return };
+    for profile in [Profile::Fast, Profile::Exact] {
+        // However many threads one compute may have elsewhere.
+        let options = Options { profile, threads: NonZeroU32::new(2), side_by_side: Some(NonZeroU32::MIN) };
+        let spec = classifier("pixels", ElementType::U8, 3, "scores");
+        let graph = Graph::load(&runtime, &fixture("pixels"), spec, &options).expect("loads");
+        for property in ["NUM_STREAMS", "INFERENCE_NUM_THREADS"] {
+            assert_eq!(graph.properties().get(property).map(String::as_str), Some("1"), "{property} in {profile}");
+        }
+    }
+}
+
+#[test]
 fn more_threads_than_the_plugin_grants_are_an_error() {
     let Some(runtime) = runtime() else { return };
-    let options = Options { profile: Profile::Fast, threads: NonZeroU32::new(1 << 16) };
+    let options = Options { threads: NonZeroU32::new(1 << 16), ..Options::default() };
     let spec = classifier("pixels", ElementType::U8, 3, "scores");
     let refused = Graph::load(&runtime, &fixture("pixels"), spec, &options).err().expect("refused");
     assert!(matches!(refused, Error::PropertyChanged { .. }), "{refused}");

@@ -37,7 +37,7 @@ pub(crate) fn runtime() -> Option<Runtime> {
 /// The tiny model under a profile.
 pub(crate) fn tiny(profile: Profile) -> Option<Graph> {
     let files = files_in(&root().join("fixtures/models/tiny"), "model");
-    let options = Options { profile, threads: None };
+    let options = Options { profile, ..Options::default() };
     Some(Graph::load(&runtime()?, &files, text_spec(VOCABULARY), &options).expect("the tiny model loads"))
 }
 

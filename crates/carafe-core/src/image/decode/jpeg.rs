@@ -11,7 +11,7 @@ use zune_jpeg::errors::DecodeErrors;
 
 use super::jpeg_header::{Frame, Header};
 use super::need::{Need, output_bytes};
-use super::{Error, Image, Stored, swaps_sides};
+use super::{Error, Image, Stored, sequential, swaps_sides};
 
 /// More scans than any encoder writes; each one is a walk over the whole image.
 const SCANS: usize = 64;
@@ -35,7 +35,7 @@ pub(super) fn decode(mut bytes: Vec<u8>, memory: u64) -> Result<Stored, Error> {
     check_data(&header)?;
 
     header.keep_picture(&mut bytes);
-    let rgb = pixels(&bytes, frame)?;
+    let rgb = sequential::decode(&mut bytes).unwrap_or_else(|| pixels(&bytes, frame))?;
     let image = Image::new(width, height, rgb).ok_or_else(|| Error::damaged("JPEG", "its size is unclear"))?;
     Ok(Stored { image, orientation: header.orientation })
 }

@@ -1,0 +1,154 @@
+//! Huffman codes, and the blocks that are written in them.
+
+use super::super::super::Error;
+use super::bits::Bits;
+use super::damaged;
+use super::tables::Component;
+
+/// Codes up to this length are looked up; all but the rarest are shorter.
+const LOOKED_UP: u32 = 10;
+
+/// Places of a block's coefficients in the order of the file. Runs may point past the end: those go to the last place, and the block is
+/// refused afterwards.
+pub(super) const ZIGZAG: [u8; 80] = [
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
+    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
+    47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
+];
+
+/// A code's symbol and length; a length of 0 means that the code is longer than [`LOOKED_UP`], or none.
+#[derive(Clone, Copy, Default)]
+struct Symbol {
+    symbol: u8,
+    length: u8,
+}
+
+/// A coefficient whose code and value are short enough to be looked up together; a length of 0 means that they are not.
+#[derive(Clone, Copy, Default)]
+struct Coefficient {
+    value: i16,
+    run: u8,
+    length: u8,
+}
+
+/// The codes of one table.
+pub(super) struct Codes {
+    symbols: Box<[Symbol; 1 << LOOKED_UP]>,
+    coefficients: Box<[Coefficient; 1 << LOOKED_UP]>,
+    /// For each length, the first code that is longer, with 16 bits.
+    ends: [u32; 17],
+    /// For each length, what is added to a code to find its symbol.
+    offsets: [i32; 17],
+    values: Vec<u8>,
+}
+
+impl Codes {
+    /// The table with `counts` codes of each length from 1 to 16, for these symbols in order.
+    pub(super) fn new(counts: &[u8; 16], values: &[u8]) -> Result<Self, Error> {
+        let (mut ends, mut offsets) = ([0; 17], [0; 17]);
+        let mut symbols = Box::new([Symbol::default(); 1 << LOOKED_UP]);
+        let (mut code, mut index) = (0_u32, 0_usize);
+        for (length, &count) in (1_u32..).zip(counts) {
+            offsets[length as usize] = index as i32 - code as i32;
+            for _ in 0..count {
+                let symbol = *values.get(index).ok_or_else(|| damaged("a table of codes is cut off"))?;
+                if length <= LOOKED_UP {
+                    let spare = LOOKED_UP - length;
+                    let places = symbols.get_mut((code << spare) as usize..(code + 1 << spare) as usize);
+                    let places = places.ok_or_else(|| damaged("a table has too many codes"))?;
+                    places.fill(Symbol { symbol, length: length as u8 });
+                }
+                (code, index) = (code + 1, index + 1);
+            }
+            if code > 1 << length {
+                return Err(damaged("a table has too many codes"));
+            }
+            ends[length as usize] = code << (16 - length);
+            code <<= 1;
+        }
+        let coefficients = Box::new(std::array::from_fn(|bits| coefficient(symbols[bits], bits)));
+        Ok(Self { symbols, coefficients, ends, offsets, values: values.to_vec() })
+    }
+
+    /// The next symbol.
+    #[inline(always)]
+    fn symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Error> {
+        let Symbol { symbol, length } = self.symbols[bits.peek(LOOKED_UP)];
+        if length == 0 {
+            return self.long_symbol(bits);
+        }
+        bits.skip(length.into());
+        Ok(symbol)
+    }
+
+    #[cold]
+    fn long_symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Error> {
+        let code = bits.peek(16) as u32;
+        let unknown = || damaged("its data holds a code that is in no table");
+        let length = (LOOKED_UP + 1..=16).find(|&length| code < self.ends[length as usize]).ok_or_else(unknown)?;
+        let index = (code >> (16 - length)) as i32 + self.offsets[length as usize];
+        bits.skip(length);
+        usize::try_from(index).ok().and_then(|index| self.values.get(index)).copied().ok_or_else(unknown)
+    }
+}
+
+/// What these bits begin with, if a code with its value fits in them.
+fn coefficient(Symbol { symbol, length }: Symbol, bits: usize) -> Coefficient {
+    let (run, size) = (symbol >> 4, u32::from(symbol & 15));
+    let whole = u32::from(length) + size;
+    if length == 0 || size == 0 || whole > LOOKED_UP {
+        return Coefficient::default();
+    }
+    let value = (bits >> (LOOKED_UP - whole)) as i32 & ((1 << size) - 1);
+    let value = if value >> (size - 1) == 0 { value - (1 << size) + 1 } else { value };
+    Coefficient { value: value as i16, run, length: whole as u8 }
+}
+
+/// Reads one block, its coefficients multiplied by their steps, in 16 bits as libjpeg's vector code does. What is returned is at least the file's place of the last that is not 0.
+#[inline(never)]
+pub(super) fn block(
+    bits: &mut Bits<'_>,
+    component: &Component,
+    before: &mut i32,
+    block: &mut [i16; 64],
+) -> Result<usize, Error> {
+    let (dc, ac, steps) = (&*component.dc, &*component.ac, &component.steps);
+    bits.fill();
+    let size = u32::from(dc.symbol(bits)?);
+    if size > 15 {
+        return Err(damaged("its data holds a difference of more than 15 bits"));
+    }
+    if size > 0 {
+        *before = before.wrapping_add(bits.value(size));
+    }
+    block[0] = (*before as i16).wrapping_mul(steps[0]);
+    let mut place = 1;
+    while place < 64 {
+        bits.fill();
+        let Coefficient { value, run, length } = ac.coefficients[bits.peek(LOOKED_UP)];
+        let value = if length > 0 {
+            bits.skip(length.into());
+            place += usize::from(run);
+            value
+        } else {
+            let symbol = ac.symbol(bits)?;
+            let size = u32::from(symbol & 15);
+            if size == 0 {
+                if symbol < 0xf0 {
+                    break;
+                }
+                place += 16;
+                continue;
+            }
+            place += usize::from(symbol >> 4);
+            bits.value(size) as i16
+        };
+        let at = usize::from(ZIGZAG[place]) & 63;
+        block[at] = value.wrapping_mul(steps[at]);
+        place += 1;
+    }
+    if place > 64 {
+        return Err(damaged("a block has more than 64 coefficients"));
+    }
+    Ok(place - 1)
+}
