@@ -46,7 +46,7 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 17] = [
+const OWN: [&str; 18] = [
     MODELS,
     OPENVINO,
     PROFILE,

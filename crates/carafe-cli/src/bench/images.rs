@@ -28,7 +28,10 @@ struct ImageTimes {
 pub(super) fn run(options: &Bench, path: &Path) -> Result<()> {
     let image = fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
     let loaded = machine::load(&options.running, &options.model, Task::ImageClassification)?;
-    let model = ImageModel::start(&Sandbox::new()?, &loaded.model, options.running.limits())?;
+    // As the server does where several images may come at once.
+    let workers = machine::processors();
+    let graph = loaded.model.clone().with_side_by_side(&loaded.runtime, workers)?;
+    let model = ImageModel::start(&Sandbox::new()?, &graph, options.running.limits(), workers)?;
     model.classify_blocking(image.clone(), 1).with_context(|| format!("failed to classify `{}`", path.display()))?;
     let mut runs = Vec::new();
     for _ in 0..options.rounds {
