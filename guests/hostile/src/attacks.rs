@@ -156,7 +156,9 @@ fn contexts(model: &Model) -> Vec<String> {
 /// Fills the caches of two contexts: each is within the manifest's bounds, both together are not.
 fn caches(model: &Model) -> Vec<String> {
     let contexts = [context(model), context(model)];
-    let fill = |past| Inputs::wide_step(&model.tensors, model.max_batch, model.max_step, past);
+    // Two steps of so many rows fill one context as far as all together may be filled.
+    let rows = model.max_positions / (2 * model.max_step);
+    let fill = |past| Inputs::wide_step(&model.tensors, rows, model.max_step, past);
     let mut answers = vec![compute(&contexts[0], &fill(0).all()), compute(&contexts[0], &fill(model.max_step).all())];
     answers.push(compute(&contexts[1], &fill(0).all()));
     let [first, second] = contexts;
