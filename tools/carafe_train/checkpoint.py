@@ -12,7 +12,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as as_bytes
 
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.folder import atomic_file
@@ -46,7 +46,7 @@ def save(path: Path, training: Training) -> None:
     tensors = {WEIGHT + name: np.asarray(value) for name, value in training.weights.items()}
     tensors |= {STATE + name: np.asarray(value) for name, value in training.state.items()}
     with atomic_file(path) as building:
-        save_file(tensors, building, {STEP: str(training.step), TOKENS: str(training.tokens)})
+        building.write_bytes(as_bytes(tensors, {STEP: str(training.step), TOKENS: str(training.tokens)}))
 
 
 def restore(path: Path, size: Dimensions) -> Training:
@@ -93,7 +93,7 @@ def write_model(folder: Path, size: Dimensions, weights: Weights, tokenizer: Pat
         "tie_word_embeddings": True,
     }
     with atomic_file(folder / WEIGHTS) as building:
-        save_file({name: np.asarray(value) for name, value in weights.items()}, building, {"format": "pt"})
+        building.write_bytes(as_bytes({name: np.asarray(value) for name, value in weights.items()}, {"format": "pt"}))
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     if tokenizer.resolve() != (folder / "tokenizer.json").resolve():
         shutil.copyfile(tokenizer, folder / "tokenizer.json")
