@@ -31,7 +31,8 @@ from carafe_tools.tokenizer_files import end_of_text
 TOKENIZER = "tokenizer.json"
 STEPS = 3 + text_certificate.STEPS
 WEIGHT_BITS = 8
-LARGEST_BATCH = 16
+LARGEST_BATCH = 64
+LARGEST_CACHE = 16  # sequences of full length that a cache holds; a wider batch holds shorter ones
 LARGEST_LOGITS = 128
 INPUTS = [
     Port("input_ids", "input-ids", "i32", ["B", "S"]),
@@ -92,7 +93,7 @@ def _description(size: Dimensions) -> str:
 
 def _bounds(size: Dimensions) -> dict[str, int]:
     # a shared cache holds an old and a new generation of contexts, each with its dummy position, and one step more
-    positions = LARGEST_BATCH * (2 * (size.positions + 1) + LARGEST_STEP)
+    positions = LARGEST_CACHE * (2 * (size.positions + 1) + LARGEST_STEP)
     return {"batch": LARGEST_BATCH, "step": LARGEST_STEP, "logits": LARGEST_LOGITS, "positions": positions}
 
 

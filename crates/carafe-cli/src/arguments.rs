@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use carafe_host::Limits;
 use carafe_openvino::Profile;
 use carafe_server::Origin;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -108,6 +109,10 @@ pub(crate) struct Serve {
     /// Write prompts to the log.
     #[arg(long, env = environment::LOG_PROMPTS)]
     pub(crate) log_prompts: bool,
+    /// Tokens to guess ahead of each that is chosen, 0 to 7; right guesses save steps, and the text is the same with any number.
+    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
+        value_parser = clap::value_parser!(u32).range(0..=7))]
+    pub(crate) draft_tokens: u32,
     /// Print the configuration as JSON, every option with what it has come to, and end.
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -161,6 +166,10 @@ pub(crate) struct Generate {
     /// Run the same core without WebAssembly, to compare.
     #[arg(long)]
     pub(crate) native: bool,
+    /// Tokens to guess ahead of each that is chosen, 0 to 7; right guesses save steps, and the text is the same with any number.
+    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
+        value_parser = clap::value_parser!(u32).range(0..=7))]
+    pub(crate) draft_tokens: u32,
     #[command(flatten)]
     pub(crate) running: Running,
 }

@@ -17,6 +17,8 @@ pub(crate) const PROFILE: &str = "CARAFE_PROFILE";
 pub(crate) const THREADS: &str = "CARAFE_THREADS";
 /// Stands for `--guest-memory`.
 pub(crate) const GUEST_MEMORY: &str = "CARAFE_GUEST_MEMORY";
+/// Stands for `--draft-tokens`.
+pub(crate) const DRAFT_TOKENS: &str = "CARAFE_DRAFT_TOKENS";
 /// Stands for `serve --host`.
 pub(crate) const HOST: &str = "CARAFE_HOST";
 /// Stands for `serve --port`.
@@ -42,12 +44,13 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 16] = [
+const OWN: [&str; 17] = [
     MODELS,
     OPENVINO,
     PROFILE,
     THREADS,
     GUEST_MEMORY,
+    DRAFT_TOKENS,
     HOST,
     PORT,
     MODEL,

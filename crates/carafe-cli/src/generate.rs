@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use carafe_host::Limits;
 use carafe_host::text::{EventKind, Prompt, Request, Sampling};
 use carafe_models::Task;
 use signal_hook::consts::SIGINT;
@@ -67,10 +68,11 @@ pub(crate) fn run(options: &Generate) -> Result<ExitCode> {
 }
 
 fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dyn Source>> {
+    let limits = Limits { draft_tokens: options.draft_tokens, ..options.running.limits() };
     Ok(if options.native {
-        Box::new(Native::start(&loaded.model, request)?)
+        Box::new(Native::start(&loaded.model, limits.draft_tokens, request)?)
     } else {
-        Box::new(Sandboxed::start(&loaded.model, options.running.limits(), request)?)
+        Box::new(Sandboxed::start(&loaded.model, limits, request)?)
     })
 }
 

@@ -101,6 +101,8 @@ fn model() -> Model {
         max_batch: 16,
         max_step: 128,
         max_logits: 128,
+        max_positions: 1024,
+        draft_tokens: 3,
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Limits {
     pub contexts: u32,
     /// Time of one call into the guest, less the time that OpenVINO takes.
     pub call_time: Duration,
+    /// Tokens that a text guest may guess ahead of each that it chooses; 0 turns speculation off. Changes speed, not tokens.
+    pub draft_tokens: u32,
 }
 
 impl Limits {
@@ -37,6 +39,7 @@ impl Default for Limits {
             handles: 1024,
             contexts: 8,
             call_time: Duration::from_secs(2),
+            draft_tokens: 3,
         }
     }
 }

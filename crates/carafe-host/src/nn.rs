@@ -5,10 +5,12 @@
 //! may keep, how long its names may be, and that `load` is refused. Errors carry the specification's codes and OpenVINO's own words.
 #![expect(unreachable_pub, reason = "the generated bindings re-export these types as the resources of wasi:nn")]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use carafe_openvino::{ElementType, ErrorKind, Role, TensorView};
-use wasmtime::component::{Resource, ResourceTableError};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource, ResourceTableError};
 
 use crate::bindings::ml::wasi::nn::errors::ErrorCode;
 use crate::bindings::ml::wasi::nn::graph::{ExecutionTarget, GraphEncoding};
@@ -53,7 +55,8 @@ impl ExecutionContext {
 pub struct Tensor {
     dimensions: Vec<u32>,
     ty: TensorType,
-    data: Vec<u8>,
+    /// Shared, so that handing it to a guest is one copy, into the guest's own memory.
+    data: Arc<Vec<u8>>,
     /// wasi:nn's constructor cannot fail; a tensor that may not be kept is kept without its data, and its use is refused.
     refused: Option<Failure>,
 }
@@ -133,13 +136,27 @@ impl errors::HostError for State {
     }
 }
 
+/// Puts a `tensor.data` in the place of the generated one, which wants a vector of its own and so a copy on the host for every read.
+///
+/// # Errors
+/// If the interface has no such function.
+pub(crate) fn share_data(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let data = |store: StoreContextMut<'_, State>, (tensor,): (Resource<Tensor>,)| {
+        Ok((Arc::clone(&store.data().table.get(&tensor)?.data),))
+    };
+    linker.allow_shadowing(true);
+    linker.instance("wasi:nn/tensor@0.2.0-rc-2024-10-28")?.func_wrap("[method]tensor.data", data)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 impl tensor::Host for State {}
 
 impl tensor::HostTensor for State {
     fn new(&mut self, dimensions: Vec<u32>, ty: TensorType, data: Vec<u8>) -> wasmtime::Result<Resource<Tensor>> {
         let tensor = match self.admit(&dimensions, &data) {
-            Ok(()) => Tensor { dimensions, ty, data, refused: None },
-            Err(failure) => Tensor { dimensions: Vec::new(), ty, data: Vec::new(), refused: Some(failure) },
+            Ok(()) => Tensor { dimensions, ty, data: Arc::new(data), refused: None },
+            Err(failure) => Tensor { dimensions: Vec::new(), ty, data: Arc::default(), refused: Some(failure) },
         };
         Ok(self.table.push(tensor)?)
     }
@@ -153,7 +170,7 @@ impl tensor::HostTensor for State {
     }
 
     fn data(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.table.get(&tensor)?.data.clone())
+        Ok(self.table.get(&tensor)?.data.to_vec())
     }
 
     fn drop(&mut self, tensor: Resource<Tensor>) -> wasmtime::Result<()> {
@@ -308,7 +325,7 @@ impl From<carafe_openvino::Tensor> for Tensor {
             ElementType::I32 => TensorType::I32,
             ElementType::F32 => TensorType::Fp32,
         };
-        Self { dimensions: output.dims, ty, data: output.data, refused: None }
+        Self { dimensions: output.dims, ty, data: Arc::new(output.data), refused: None }
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::Error;
 use crate::bindings::ml;
 use crate::limits::{GuestClock, Ledger, Limits, MemoryMeter};
+use crate::{Error, nn};
 
 /// Bytes that a guest may hand over in one call, above the tensors it may keep: names and shapes.
 const CALL_OVERHEAD: u64 = 1 << 20;
@@ -30,6 +30,7 @@ pub(crate) struct State {
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
     let mut linker = Linker::new(engine);
     ml::Ml::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state).map_err(Error::engine)?;
+    nn::share_data(&mut linker).map_err(Error::engine)?;
     Ok(linker)
 }
 

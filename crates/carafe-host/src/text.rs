@@ -14,7 +14,7 @@ pub use crate::bindings::text::exports::carafe::guests::generation::{
     EchoedPrompt, Event, EventKind, FinishReason, Finished, GeneratedToken, Prompt, PromptToken, Request, RequestError,
     Sampling, Started, TokenLogprob, TokenLogprobs,
 };
-use crate::bindings::text::exports::carafe::guests::generation::{Model, TensorNames};
+use crate::bindings::text::exports::carafe::guests::generation::{Model, Stats, TensorNames};
 use crate::guest::Surroundings;
 use crate::load::LoadedGraph;
 use crate::{Component, Error, Limits, Sandbox};
@@ -66,6 +66,27 @@ pub struct TextStats {
     pub model_time: Duration,
     /// Guests that were replaced after a trap.
     pub replaced: u64,
+    /// Tokens of prompts that the model has read.
+    pub prompt_tokens: u64,
+    /// Tokens of prompts that it had read already, for another request.
+    pub shared_tokens: u64,
+    /// Tokens that were chosen.
+    pub generated_tokens: u64,
+    /// Tokens that were guessed ahead.
+    pub draft_tokens: u64,
+    /// Those of them that were right.
+    pub accepted_tokens: u64,
+}
+
+impl TextStats {
+    /// Adds what a guest has counted in a step.
+    fn add(&mut self, before: &Stats, now: &Stats) {
+        self.prompt_tokens += now.prompt_tokens.saturating_sub(before.prompt_tokens);
+        self.shared_tokens += now.shared_tokens.saturating_sub(before.shared_tokens);
+        self.generated_tokens += now.generated_tokens.saturating_sub(before.generated_tokens);
+        self.draft_tokens += now.draft_tokens.saturating_sub(before.draft_tokens);
+        self.accepted_tokens += now.accepted_tokens.saturating_sub(before.accepted_tokens);
+    }
 }
 
 /// How long a request has taken so far.
@@ -108,7 +129,8 @@ impl TextModel {
         limits: Limits,
     ) -> Result<Self, Error> {
         let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
-        let blueprint = Blueprint::new(component, surroundings, description(model)?, model.tokenizer()?)?;
+        let description = description(model, limits.draft_tokens)?;
+        let blueprint = Blueprint::new(component, surroundings, description, model.tokenizer()?)?;
         let (commands, receiver) = channel();
         let stats = Arc::new(Mutex::new(TextStats::default()));
         let worker = Worker::new(blueprint, receiver, stats.clone())?;
@@ -211,7 +233,7 @@ impl Drop for Generation {
 }
 
 /// The manifest's facts in the guest's words.
-fn description(model: &LoadedGraph) -> Result<Model, Error> {
+fn description(model: &LoadedGraph, draft_tokens: u32) -> Result<Model, Error> {
     use carafe_models::manifest::Role;
     let (text, bounds) = model.text()?;
     let input = |role| model.tensor_name(role);
@@ -231,5 +253,7 @@ fn description(model: &LoadedGraph) -> Result<Model, Error> {
         max_batch: bounds.batch,
         max_step: bounds.step,
         max_logits: bounds.logits,
+        max_positions: bounds.positions,
+        draft_tokens,
     })
 }

@@ -66,6 +66,9 @@ struct GuestMetrics {
     step_seconds: Family<PartLabels, Counter<f64, AtomicU64>>,
     memory: Family<ModelLabels, Gauge>,
     replacements: Family<ModelLabels, Counter>,
+    shared_tokens: Family<ModelLabels, Counter>,
+    draft_tokens: Family<ModelLabels, Counter>,
+    accepted_tokens: Family<ModelLabels, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -125,11 +128,16 @@ impl GuestMetrics {
     fn register(to: &mut Registry) -> Self {
         let memory = "Most linear memory that the model's guest has had";
         let replacements = "Guests replaced after a trap";
+        let shared = "Tokens of prompts that were not read again, since another running request had read them";
+        let (drafts, accepted) = ("Tokens guessed ahead", "Tokens guessed ahead that were right");
         Self {
             steps: register(to, "carafe_steps", "Steps of the model's guest", Family::default()),
             step_seconds: register(to, "carafe_step_seconds", "Time of those steps by part", Family::default()),
             memory: register(to, "carafe_guest_memory_bytes", memory, Family::default()),
             replacements: register(to, "carafe_guest_replacements", replacements, Family::default()),
+            shared_tokens: register(to, "carafe_shared_prompt_tokens", shared, Family::default()),
+            draft_tokens: register(to, "carafe_spec_decode_num_draft_tokens", drafts, Family::default()),
+            accepted_tokens: register(to, "carafe_spec_decode_num_accepted_tokens", accepted, Family::default()),
         }
     }
 
@@ -137,6 +145,9 @@ impl GuestMetrics {
         let labels = labels(model);
         raise(&self.steps.get_or_create(&labels), stats.steps);
         raise(&self.replacements.get_or_create(&labels), stats.replaced);
+        raise(&self.shared_tokens.get_or_create(&labels), stats.shared_tokens);
+        raise(&self.draft_tokens.get_or_create(&labels), stats.draft_tokens);
+        raise(&self.accepted_tokens.get_or_create(&labels), stats.accepted_tokens);
         self.memory.get_or_create(&labels).set(stats.guest_memory.cast_signed());
         let sandbox = stats.step_time.saturating_sub(stats.model_time);
         for (part, time) in [("sandbox", sandbox), ("model", stats.model_time)] {

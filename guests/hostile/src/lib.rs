@@ -56,7 +56,16 @@ impl generation::GuestGenerator for Attacker {
     }
 
     fn stats(&self) -> Stats {
-        Stats { running: 0, waiting: 0, forwards: 0, prompt_tokens: 0, generated_tokens: 0 }
+        Stats {
+            running: 0,
+            waiting: 0,
+            forwards: 0,
+            prompt_tokens: 0,
+            shared_tokens: 0,
+            generated_tokens: 0,
+            draft_tokens: 0,
+            accepted_tokens: 0,
+        }
     }
 }
 

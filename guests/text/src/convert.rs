@@ -25,6 +25,8 @@ pub(crate) fn model(model: wit::Model) -> text::TextModel {
         max_batch: model.max_batch,
         max_step: model.max_step,
         max_logits: model.max_logits,
+        max_positions: model.max_positions,
+        draft_tokens: model.draft_tokens,
     }
 }
 
@@ -119,6 +121,9 @@ pub(crate) fn stats(stats: text::Stats) -> wit::Stats {
         waiting: stats.waiting,
         forwards: stats.forwards,
         prompt_tokens: stats.prompt_tokens,
+        shared_tokens: stats.shared_tokens,
         generated_tokens: stats.generated_tokens,
+        draft_tokens: stats.draft_tokens,
+        accepted_tokens: stats.accepted_tokens,
     }
 }

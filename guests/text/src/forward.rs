@@ -1,6 +1,6 @@
 //! The forward pass over wasi:nn: one step becomes five tensors and a compute, its one output the logits.
 
-use carafe_core::text::{Forward, ForwardError, Step};
+use carafe_core::text::{Forward, ForwardError, Logits, Step};
 
 use crate::bindings::exports::carafe::guests::generation::{Model, TensorNames};
 use crate::bindings::wasi::nn::errors::Error;
@@ -33,13 +33,11 @@ impl Forward for WasiNn {
         &mut self,
         context: &mut GraphExecutionContext,
         step: &Step<'_>,
-        logits: &mut Vec<f32>,
+        logits: &mut Logits,
     ) -> Result<(), ForwardError> {
         let outputs = context.compute(self.inputs(step)).map_err(|error| failed("compute", &error))?;
         // [N, V] f32, little-endian
-        let data = self.logits(outputs)?.data();
-        logits.clear();
-        logits.extend(data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        *logits = Logits::Bytes(self.logits(outputs)?.data());
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
-use carafe_core::text::{self, Forward, ForwardError, Generator, Step, TextModel, Tokenizer};
+use carafe_core::text::{self, Forward, ForwardError, Generator, Logits, Step, TextModel, Tokenizer};
 use carafe_host::LoadedGraph;
 use carafe_host::text as host;
 use carafe_models::manifest::Role;
@@ -19,7 +19,7 @@ pub(crate) struct Native {
 
 impl Native {
     /// Makes a generator and submits the request.
-    pub(crate) fn start(model: &LoadedGraph, request: host::Request) -> Result<Self> {
+    pub(crate) fn start(model: &LoadedGraph, draft_tokens: u32, request: host::Request) -> Result<Self> {
         let (text, bounds) = model.text()?;
         let sizes = TextModel {
             context_length: text.context_length,
@@ -28,6 +28,8 @@ impl Native {
             max_batch: bounds.batch,
             max_step: bounds.step,
             max_logits: bounds.logits,
+            max_positions: bounds.positions,
+            draft_tokens,
         };
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
         let mut generator = Generator::new(OpenVino::new(model), tokenizer, sizes)?;
@@ -72,7 +74,7 @@ impl Forward for OpenVino {
         self.graph.context().map_err(forward_error)
     }
 
-    fn forward(&mut self, context: &mut Context, step: &Step<'_>, logits: &mut Vec<f32>) -> Result<(), ForwardError> {
+    fn forward(&mut self, context: &mut Context, step: &Step<'_>, logits: &mut Logits) -> Result<(), ForwardError> {
         let (rows, total) = (step.rows, step.attention_mask.len() / step.rows.max(1));
         let inputs = [
             (vec![rows, step.length], step.input_ids),
@@ -84,10 +86,9 @@ impl Forward for OpenVino {
         let tensors = inputs.map(|(dims, values)| carafe_openvino::Tensor::from_i32(&sizes(&dims), values));
         let views: Vec<(&str, TensorView<'_>)> =
             self.names.iter().zip(&tensors).map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-        logits.clear();
         let read = |_: &str, output: TensorView<'_>| {
             debug_assert_eq!(output.element, ElementType::F32);
-            logits.extend(output.f32_values());
+            logits.refill(|values| values.extend(output.f32_values()));
         };
         context.compute_with(&views, read).map_err(forward_error)
     }

@@ -29,6 +29,7 @@ pub(crate) struct ServeConfiguration {
     /// OpenVINO's choice if there are none.
     threads: Option<NonZeroU32>,
     guest_memory_mib: u64,
+    draft_tokens: u32,
     log: LogForm,
     #[serde(flatten, serialize_with = "server_fields")]
     pub(super) server: Configuration,
@@ -46,6 +47,7 @@ impl ServeConfiguration {
             profile: running.profile,
             threads: running.threads,
             guest_memory_mib: running.guest_memory,
+            draft_tokens: options.draft_tokens,
             log: options.log,
             server: server(options)?,
         })
@@ -64,7 +66,8 @@ impl ServeConfiguration {
     }
 
     pub(super) fn limits(&self) -> Limits {
-        Limits { guest_memory: self.guest_memory_mib << 20, ..Limits::default() }
+        let (guest_memory, draft_tokens) = (self.guest_memory_mib << 20, self.draft_tokens);
+        Limits { guest_memory, draft_tokens, ..Limits::default() }
     }
 }
 

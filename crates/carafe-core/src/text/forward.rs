@@ -19,6 +19,8 @@
 //!
 //! The dummy counts in P and so in the mask's width, but not in the positions: the first real token is at position 0.
 
+use std::mem;
+
 /// A model that can be run step by step. It has two implementations: over wasi-nn in the guest, and natively over OpenVINO.
 pub trait Forward {
     /// The cache of one batch of sequences; dropping it frees what it holds.
@@ -33,8 +35,48 @@ pub trait Forward {
         &mut self,
         context: &mut Self::Context,
         step: &Step<'_>,
-        logits: &mut Vec<f32>,
+        logits: &mut Logits,
     ) -> Result<(), ForwardError>;
+}
+
+/// The logits of a step, `[N, V]` f32 row by row, in the form in which the model answered them.
+///
+/// They are the largest thing that crosses into a guest, 200 KB a row for GPT-2, so they are changed where they lie and not copied again.
+#[derive(Debug)]
+pub enum Logits {
+    /// Numbers.
+    Values(Vec<f32>),
+    /// Their little-endian bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Default for Logits {
+    fn default() -> Self {
+        Self::Values(Vec::new())
+    }
+}
+
+impl Logits {
+    /// Replaces them by the numbers that `fill` adds to an empty vector, whose memory is that of numbers that were there.
+    pub fn refill(&mut self, fill: impl FnOnce(&mut Vec<f32>)) {
+        let mut values = if let Self::Values(values) = mem::take(self) { values } else { Vec::new() };
+        values.clear();
+        fill(&mut values);
+        *self = Self::Values(values);
+    }
+
+    /// The logits as numbers that can be changed. Bytes are numbers already where they lie as numbers must; elsewhere they are copied.
+    pub fn values(&mut self) -> &mut [f32] {
+        if let Self::Bytes(bytes) = self
+            && (cfg!(target_endian = "big") || bytemuck::try_cast_slice_mut::<u8, f32>(bytes).is_err())
+        {
+            *self = Self::Values(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect());
+        }
+        match self {
+            Self::Values(values) => values,
+            Self::Bytes(bytes) => bytemuck::cast_slice_mut(bytes),
+        }
+    }
 }
 
 /// The inputs of one step over B rows of S new positions, on a context that holds P positions a row. All arrays are row by row.

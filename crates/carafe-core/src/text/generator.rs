@@ -1,19 +1,25 @@
-//! Turns requests into events, one step of the model at a time.
+//! Turns requests into events, one step of the model at a time: continuous batching.
 //!
-//! Requests run one by one, first come, first served. Each has a context of its own, which goes with it. A call of
-//! [`Generator::step`] runs at most one forward: the masked dummy position of a new context, then the prompt piece by piece, then
-//! token by token. A forward that fails ends its request alone. Where an echoed prompt is to be scored, its steps give the logits of
-//! every position, those of the position before a token being that token's.
+//! All running requests share a few execution contexts (`batch`). A call of [`Generator::step`] lets waiting requests in as far
+//! as there is room (`admission`), takes the batch whose turn it is, and runs one forward over it: the masked dummy position of a new
+//! context, or a step in which each row reads what `plan` gives it. Where that completes what a sequence has, its next token is chosen; and
+//! where the sequence had guesses (`draft`), those of them that are right, and one more.
+//!
+//! A forward that fails takes its context with it. Whoever was alone in that context fails; the others start again, each alone, so that what
+//! is one request's fault ends that request only. Where an echoed prompt is to be scored, its steps give the logits of every
+//! position, those of the position before a token being that token's.
 //!
 //! A generator knows nothing of threads, time or channels: who calls `step` and when is the caller's affair.
 
-use std::{collections::VecDeque, error::Error};
+use std::{collections::VecDeque, error::Error, mem};
 
 use super::{
-    batch::Batch,
+    admission::{self, Place},
+    batch::{Batch, Row, Share},
     event::{Event, EventKind, FinishReason},
-    forward::{Forward, ForwardError},
+    forward::{Forward, ForwardError, Logits, Step},
     model::{ModelError, TextModel},
+    plan::{self, Bounds},
     request::Request,
     request_error::RequestError,
     sampler::Sampler,
@@ -35,61 +41,59 @@ pub struct Stats {
     pub forwards: u64,
     /// Prompt tokens that the model has read.
     pub prompt_tokens: u64,
+    /// Prompt tokens that it had read already, for another request.
+    pub shared_tokens: u64,
     /// Tokens that were chosen.
     pub generated_tokens: u64,
+    /// Tokens that were guessed ahead.
+    pub draft_tokens: u64,
+    /// Those of them that were right.
+    pub accepted_tokens: u64,
 }
 
 /// Generates text with one model.
 #[derive(Debug)]
 pub struct Generator<F: Forward> {
     forward: F,
+    waiting: VecDeque<Sequence>,
+    /// In the order of their age.
+    batches: Vec<Batch<F::Context>>,
+    /// Calls of `step` so far.
+    turn: u64,
+    next_id: u64,
+    chooser: Chooser,
+}
+
+/// What makes tokens and events of logits.
+#[derive(Debug)]
+struct Chooser {
     tokenizer: Tokenizer,
     model: TextModel,
     sampler: Sampler,
     /// The logits of the latest step.
-    logits: Vec<f32>,
-    /// A copy of them as the model gave them.
+    logits: Logits,
+    /// A copy of a row of them as the model gave it.
     raw: Vec<f32>,
-    waiting: VecDeque<Sequence>,
-    running: Option<Running<F::Context>>,
-    next_id: u64,
     stats: Stats,
-}
-
-/// A sequence with its context.
-#[derive(Debug)]
-struct Running<C> {
-    sequence: Sequence,
-    context: C,
-    batch: Batch,
 }
 
 impl<F: Forward> Generator<F> {
     /// A generator for a model whose tokenizer this is.
     pub fn new(forward: F, tokenizer: Tokenizer, model: TextModel) -> Result<Self, ModelError> {
         model.check(&tokenizer)?;
-        Ok(Self {
-            forward,
-            tokenizer,
-            model,
-            sampler: Sampler::default(),
-            logits: Vec::new(),
-            raw: Vec::new(),
-            waiting: VecDeque::new(),
-            running: None,
-            next_id: 1,
-            stats: Stats::default(),
-        })
+        let (sampler, stats) = (Sampler::default(), Stats::default());
+        let chooser = Chooser { tokenizer, model, sampler, logits: Logits::default(), raw: Vec::new(), stats };
+        Ok(Self { forward, waiting: VecDeque::new(), batches: Vec::new(), turn: 0, next_id: 1, chooser })
     }
 
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        &self.chooser.tokenizer
     }
 
     /// The model's sizes.
     pub fn model(&self) -> &TextModel {
-        &self.model
+        &self.chooser.model
     }
 
     /// Checks a request and puts it in the queue; its events carry the returned id. Ids count from 1 and are never used again.
@@ -97,129 +101,265 @@ impl<F: Forward> Generator<F> {
         if self.waiting.len() >= MAX_WAITING {
             return Err(RequestError::QueueFull { limit: MAX_WAITING });
         }
-        let request = request.validate(&self.model, &self.tokenizer)?;
+        let Chooser { model, tokenizer, .. } = &self.chooser;
+        let request = request.validate(model, tokenizer)?;
         let id = self.next_id;
-        self.waiting.push_back(Sequence::new(id, request, &self.model, &self.tokenizer)?);
+        self.waiting.push_back(Sequence::new(id, request, model, tokenizer)?);
         self.next_id += 1;
         Ok(id)
     }
 
     /// Takes a request out, wherever it stands; it has no further event. False if it is not there (any more).
     pub fn cancel(&mut self, id: u64) -> bool {
-        let before = self.waiting.len();
+        let before = self.sequences();
         self.waiting.retain(|sequence| sequence.id != id);
-        let running = self.running.take_if(|running| running.sequence.id == id);
-        running.is_some() || self.waiting.len() < before
+        for batch in &mut self.batches {
+            batch.rows.retain(|row| row.sequence.id != id);
+        }
+        self.batches.retain(|batch| !batch.rows.is_empty());
+        self.sequences() < before
     }
 
     /// Whether there is nothing to do.
     pub fn is_idle(&self) -> bool {
-        self.running.is_none() && self.waiting.is_empty()
+        self.sequences() == 0
     }
 
     /// What has been done and is yet to do.
     pub fn stats(&self) -> Stats {
-        Stats { running: u32::from(self.running.is_some()), waiting: self.waiting.len() as u32, ..self.stats }
+        Stats { running: self.running() as u32, waiting: self.waiting.len() as u32, ..self.chooser.stats }
     }
 
-    /// Runs at most one forward and tells what came of it; nothing when idle.
+    /// Lets waiting requests in, runs at most one forward, and tells what came of it; nothing when idle.
     pub fn step(&mut self) -> Vec<Event> {
-        if let Some(running) = self.running.take() {
-            return self.go_on(running);
+        let mut events = Vec::new();
+        self.turn += 1;
+        self.admit(&mut events);
+        // The one that has waited longest.
+        if let Some(index) = (0..self.batches.len()).min_by_key(|&index| self.batches[index].turn) {
+            self.batches[index].turn = self.turn;
+            self.run(index, &mut events);
+            self.batches.retain(|batch| !batch.rows.is_empty());
         }
-        self.waiting.pop_front().map_or_else(Vec::new, |sequence| self.start(sequence))
+        events
     }
 
-    /// Opens a context for a sequence and gives it its masked dummy position; a sequence that needs no model ends at once.
-    fn start(&mut self, mut sequence: Sequence) -> Vec<Event> {
-        let request = sequence.id;
-        let started = EventKind::Started { prompt_tokens: sequence.prompt_tokens as u32 };
-        let mut events = vec![Event { request, kind: started }];
-        if !sequence.needs_model() {
-            sequence.advance(sequence.prompt_tokens);
-            events.extend(sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind }));
-            events.push(finished(&sequence, FinishReason::Length, String::new()));
-            return events;
+    fn running(&self) -> usize {
+        self.batches.iter().map(|batch| batch.rows.len()).sum()
+    }
+
+    fn sequences(&self) -> usize {
+        self.running() + self.waiting.len()
+    }
+
+    /// Gives places to those who wait, in their order; only who waits for a prompt that is just being read is passed by.
+    fn admit(&mut self, events: &mut Vec<Event>) {
+        let mut passed = VecDeque::new();
+        while let Some(sequence) = self.waiting.pop_front() {
+            match self.place(&sequence) {
+                Some(Place::WaitForShared) => passed.push_back(sequence),
+                Some(Place::WaitForRoom) => {
+                    passed.push_back(sequence);
+                    break;
+                }
+                place => self.start(sequence, place, events),
+            }
         }
-        let batch = Batch::with_dummy();
-        match self.forward.open_context() {
-            Ok(mut context) => match self.compute(&mut context, &batch) {
-                Ok(()) => self.running = Some(Running { sequence, context, batch }),
+        passed.append(&mut self.waiting);
+        self.waiting = passed;
+    }
+
+    /// Where a sequence goes; nowhere if the model has nothing to do for it.
+    fn place(&self, sequence: &Sequence) -> Option<Place> {
+        let needs_model = sequence.needs_model();
+        needs_model.then(|| admission::place(sequence, &self.batches, &self.chooser.model))
+    }
+
+    /// Begins to work on a sequence in its place.
+    fn start(&mut self, mut sequence: Sequence, place: Option<Place>, events: &mut Vec<Event>) {
+        let request = sequence.id;
+        events.extend(sequence.take_start().map(|kind| Event { request, kind }));
+        match place {
+            Some(Place::Join { batch }) => self.batches[batch].join(sequence),
+            Some(Place::Fork { batch, row, shared }) => {
+                self.chooser.stats.shared_tokens += shared as u64;
+                self.batches[batch].fork(sequence, row, shared);
+            }
+            Some(_) => match self.forward.open_context() {
+                Ok(context) => {
+                    let mut batch = Batch::new(context, self.turn);
+                    batch.join(sequence);
+                    self.batches.push(batch);
+                }
                 Err(error) => events.push(failed(request, &error)),
             },
-            Err(error) => events.push(failed(request, &error)),
+            None => self.chooser.echo_alone(sequence, events),
         }
-        events
     }
 
-    /// Lets the model read the next tokens of the running sequence, and chooses one when it has read them all.
-    fn go_on(&mut self, mut running: Running<F::Context>) -> Vec<Event> {
-        let request = running.sequence.id;
-        if let Err(error) = self.read(&mut running) {
-            return vec![failed(request, error.as_ref())];
-        }
-        let echo = running.sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind });
-        let mut events = Vec::from_iter(echo);
-        if !running.sequence.is_read() {
-            self.running = Some(running);
-        } else if running.sequence.wants_tokens() {
-            events.extend(self.choose(running));
+    /// Runs the next step of a batch, and removes the sequences that come to their end by it.
+    fn run(&mut self, index: usize, events: &mut Vec<Event>) {
+        let result = if self.batches[index].is_begun() {
+            self.advance(index, events)
         } else {
-            events.push(finished(&running.sequence, FinishReason::Length, String::new()));
+            let (context, step) = self.batches[index].dummy_step();
+            let result = self.chooser.compute(&mut self.forward, context, &step);
+            result.map(|()| self.batches[index].begin())
+        };
+        if let Err(error) = result {
+            self.give_up(index, &error, events);
         }
-        events
     }
 
-    /// Runs a step over the next tokens of a sequence. Afterwards the logits are those after the last of them.
-    fn read(&mut self, running: &mut Running<F::Context>) -> Result<(), Box<dyn Error>> {
-        let sequence = &mut running.sequence;
-        let wants_all = sequence.scores_prompt();
-        let limit = if wants_all { self.model.max_step.min(self.model.max_logits) } else { self.model.max_step };
-        let tokens = sequence.unread(limit as usize);
-        let count = tokens.len();
-        running.batch.append(tokens, sequence.position(), wants_all);
-        let of_prompt = sequence.prompt_tokens.saturating_sub(sequence.position()).min(count);
-        self.compute(&mut running.context, &running.batch)?;
-        if wants_all {
-            let vocabulary_size = self.model.vocabulary_size as usize;
-            sequence.score_prompt(&self.logits, vocabulary_size, &mut self.sampler)?;
-            self.logits.drain(..self.logits.len() - vocabulary_size);
-        }
-        self.stats.prompt_tokens += of_prompt as u64;
-        sequence.advance(count);
+    /// Lets the rows of a batch read their shares, and chooses tokens for those that have read everything.
+    fn advance(&mut self, index: usize, events: &mut Vec<Event>) -> Result<(), ForwardError> {
+        let model = &self.chooser.model;
+        let room = admission::room(&self.batches, index, model);
+        let mut rows = self.batches.iter().flat_map(|batch| &batch.rows);
+        let somebody_writes = rows.any(|row| !row.sequence.is_reading());
+        let bounds = Bounds::new(model, room, somebody_writes);
+        let batch = &mut self.batches[index];
+        let (width, shares) = plan::plan(batch, &bounds);
+        let (context, step) = batch.step(width, &shares);
+        self.chooser.compute(&mut self.forward, context, &step)?;
+        batch.advance(width);
+        self.chooser.count_prompt_tokens(batch, &shares);
+        self.chooser.choose(batch, shares, events);
         Ok(())
     }
 
-    /// Chooses the next token of a sequence that the model has read, and keeps the sequence unless that was the last.
-    fn choose(&mut self, mut running: Running<F::Context>) -> Vec<Event> {
-        let sequence = &mut running.sequence;
-        let request = sequence.id;
-        let choice = sequence.choose(&mut self.logits, &mut self.raw, &self.model, &mut self.sampler);
-        let Choice { token, logprobs } = match choice {
-            Ok(choice) => choice,
-            Err(error) => return vec![failed(request, &error)],
-        };
-        self.stats.generated_tokens += 1;
-        let Accepted { text, finished: end } = sequence.accept(token, &self.model, &self.tokenizer);
-        let mut events = vec![Event { request, kind: EventKind::Token { id: token, text, logprobs } }];
-        match end {
-            Some((reason, text)) => events.push(finished(sequence, reason, text)),
-            None => self.running = Some(running),
+    /// Drops a batch whose forward failed. Alone in it, a sequence fails; else each of them starts again, alone.
+    fn give_up(&mut self, index: usize, error: &ForwardError, events: &mut Vec<Event>) {
+        let rows = self.batches.remove(index).rows;
+        if let [Row { sequence, .. }] = &rows[..] {
+            events.push(failed(sequence.id, error));
+            return;
         }
-        events
+        for Row { mut sequence, .. } in rows.into_iter().rev() {
+            sequence.retry_alone();
+            self.waiting.push_front(sequence);
+        }
     }
+}
 
-    /// Runs the batch's step and checks that the logits are as many as they must be.
-    fn compute(&mut self, context: &mut F::Context, batch: &Batch) -> Result<(), ForwardError> {
-        let step = batch.step();
-        self.forward.forward(context, &step, &mut self.logits)?;
-        let (rows, size) = (step.logit_idx.len(), self.model.vocabulary_size as usize);
-        if self.logits.len() != rows * size {
-            let got = self.logits.len();
+impl Chooser {
+    /// Runs a step and checks that the logits are as many as they must be.
+    fn compute<F: Forward>(
+        &mut self,
+        forward: &mut F,
+        context: &mut F::Context,
+        step: &Step<'_>,
+    ) -> Result<(), ForwardError> {
+        forward.forward(context, step, &mut self.logits)?;
+        let (rows, size) = (step.logit_idx.len(), self.vocabulary_size());
+        let got = self.logits.values().len();
+        if got != rows * size {
             return Err(ForwardError::new(format!("the model returned {got} logits instead of {rows} x {size}")));
         }
         self.stats.forwards += 1;
         Ok(())
+    }
+
+    /// A request that has only its prompt echoed, without log-probabilities, needs no model.
+    fn echo_alone(&mut self, mut sequence: Sequence, events: &mut Vec<Event>) {
+        let request = sequence.id;
+        sequence.advance(sequence.prompt_tokens);
+        events.extend(sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind }));
+        events.push(finished(&sequence, FinishReason::Length, String::new()));
+    }
+
+    fn count_prompt_tokens<C>(&mut self, batch: &Batch<C>, shares: &[Share]) {
+        for (row, share) in batch.rows.iter().zip(shares) {
+            let left = row.sequence.prompt_tokens.saturating_sub(row.sequence.position());
+            self.stats.prompt_tokens += left.min(share.tokens) as u64;
+        }
+    }
+
+    /// Makes events of the logits of a step, row by row. Rows whose sequence has come to its end are removed.
+    fn choose<C>(&mut self, batch: &mut Batch<C>, shares: Vec<Share>, events: &mut Vec<Event>) {
+        let mut logits = mem::take(&mut self.logits);
+        let mut rest = logits.values();
+        let mut shares = shares.into_iter();
+        batch.rows.retain_mut(|row| {
+            let share = shares.next().unwrap_or_default();
+            let (own, others) = mem::take(&mut rest).split_at_mut(share.logits * self.vocabulary_size());
+            rest = others;
+            self.go_on(row, &share, own, events)
+        });
+        self.logits = logits;
+    }
+
+    /// Takes note of what a row has read, and chooses tokens if that is all it has. False if its sequence ends.
+    fn go_on(&mut self, row: &mut Row, share: &Share, mut logits: &mut [f32], events: &mut Vec<Event>) -> bool {
+        let sequence = &mut row.sequence;
+        let request = sequence.id;
+        if sequence.scores_prompt() {
+            if let Err(error) = sequence.score_prompt(logits, self.vocabulary_size(), &mut self.sampler) {
+                events.push(failed(request, &error));
+                return false;
+            }
+            logits = &mut logits[(share.logits - 1) * self.vocabulary_size()..];
+        }
+        sequence.advance(share.tokens);
+        events.extend(sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind }));
+        if sequence.unread_count() > 0 {
+            return true;
+        }
+        if !sequence.wants_tokens() {
+            events.push(finished(sequence, FinishReason::Length, String::new()));
+            return false;
+        }
+        self.write(row, &share.drafts, logits, events)
+    }
+
+    /// Chooses a token by each row of the logits, as long as the one before was guessed rightly. False if the sequence ends.
+    fn write(&mut self, row: &mut Row, drafts: &[u32], logits: &mut [f32], events: &mut Vec<Event>) -> bool {
+        let mut right = 0;
+        let mut stays = true;
+        for logits in logits.chunks_exact_mut(self.vocabulary_size()) {
+            let Some(token) = self.write_one(&mut row.sequence, logits, events) else {
+                stays = false;
+                break;
+            };
+            if drafts.get(right) != Some(&token) {
+                break;
+            }
+            right += 1;
+            row.sequence.advance(1);
+        }
+        if !drafts.is_empty() {
+            row.reject(drafts.len() - right);
+            row.sequence.learn(right);
+            self.stats.draft_tokens += drafts.len() as u64;
+            self.stats.accepted_tokens += right as u64;
+        }
+        stays
+    }
+
+    /// Chooses a sequence's next token; none if the sequence ends with it, or fails.
+    fn write_one(&mut self, sequence: &mut Sequence, logits: &mut [f32], events: &mut Vec<Event>) -> Option<u32> {
+        let request = sequence.id;
+        let Choice { token, logprobs } = match sequence.choose(logits, &mut self.raw, &self.model, &mut self.sampler) {
+            Ok(choice) => choice,
+            Err(error) => {
+                events.push(failed(request, &error));
+                return None;
+            }
+        };
+        self.stats.generated_tokens += 1;
+        let Accepted { text, finished: end } = sequence.accept(token, &self.model, &self.tokenizer);
+        events.push(Event { request, kind: EventKind::Token { id: token, text, logprobs } });
+        match end {
+            Some((reason, text)) => {
+                events.push(finished(sequence, reason, text));
+                None
+            }
+            None => Some(token),
+        }
+    }
+
+    fn vocabulary_size(&self) -> usize {
+        self.model.vocabulary_size as usize
     }
 }
 

@@ -1,14 +1,18 @@
 //! Text generation: from a request to events, token by token.
 //!
 //! Data flows through the modules in this order: [`Tokenizer`] (text to tokens), [`Request`] (checked once), [`Generator`] (the
-//! loop: sequences in, steps of the model, events out) over [`Forward`] (the model itself), [`Sampler`] with [`Penalties`] (logits to
+//! loop: sequences in, steps of the model, events out), where `admission` gives each sequence a row in a `batch`, `plan` says what each row
+//! reads in a step, with the guesses of `draft`, and [`Forward`] is the model itself; [`Sampler`] with [`Penalties`] (logits to
 //! a token), then whole characters and stop strings on the way to the [`Event`].
 //!
-//! Limits: [`MAX_TEXT_BYTES`] of text to encode, [`MAX_STEP`] positions a step, [`MAX_WAITING`] requests in the queue, [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`]
+//! Limits: [`MAX_TEXT_BYTES`] of text to encode, [`MAX_STEP`] positions a row and step, [`STEP_POSITIONS`] a step while anybody writes and
+//! [`PREFILL_POSITIONS`] else, [`MAX_BATCHES`] contexts, [`MAX_WAITING`] requests in the queue, [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`]
 //! bytes, [`MAX_LOGIT_BIASES`] biased tokens, [`MAX_LOGPROBS`] alternatives a token.
 
+mod admission;
 mod batch;
 mod byte_level;
+mod draft;
 mod event;
 mod extremes;
 mod forward;
@@ -17,6 +21,7 @@ mod logprobs;
 mod math;
 mod model;
 mod penalties;
+mod plan;
 mod ranking;
 mod request;
 mod request_error;
@@ -28,13 +33,15 @@ mod stop;
 mod tokenizer;
 mod utf8;
 
+pub use admission::MAX_BATCHES;
 pub use event::{Event, EventKind, FinishReason, PromptToken};
 pub use extremes::LogitError;
-pub use forward::{Forward, ForwardError, Step};
+pub use forward::{Forward, ForwardError, Logits, Step};
 pub use generator::{Generator, MAX_WAITING, Stats};
 pub use logprobs::{MAX_LOGPROBS, TokenLogprob, TokenLogprobs};
 pub use model::{MAX_STEP, ModelError, TextModel};
 pub use penalties::Penalties;
+pub use plan::{PREFILL_POSITIONS, STEP_POSITIONS};
 pub use request::{Prompt, Request, ValidRequest};
 pub use request_error::RequestError;
 pub use sampler::Sampler;

@@ -20,6 +20,10 @@ pub struct TextModel {
     pub max_step: u32,
     /// How many positions of one step may have their logits wanted, at least 1.
     pub max_logits: u32,
+    /// How many positions all contexts together may cache, rows times positions; at least the context's length and 1.
+    pub max_positions: u32,
+    /// How many tokens to guess ahead of each that is chosen; 0 turns speculation off. It changes speed and nothing else.
+    pub draft_tokens: u32,
 }
 
 /// Why a model and its tokenizer cannot be used.
@@ -34,6 +38,14 @@ pub enum ModelError {
         range: &'static str,
         /// What it is.
         value: u32,
+    },
+    /// Not even one whole sequence could be cached.
+    #[error("the model's `max_positions` is {limit}; a context of {context_length} tokens needs one more than these")]
+    Positions {
+        /// The model's `max_positions`.
+        limit: u32,
+        /// The model's `context_length`.
+        context_length: u32,
     },
     /// The tokenizer is another model's: a token without text could be sampled, or a text have a token without logits.
     #[error("the model knows {model} tokens, its tokenizer {tokenizer}; the two must be equal")]
@@ -62,6 +74,9 @@ impl TextModel {
         check_size("max_batch", self.max_batch, u32::MAX, AT_LEAST_1)?;
         check_size("max_step", self.max_step, MAX_STEP, "1 to 128")?;
         check_size("max_logits", self.max_logits, u32::MAX, AT_LEAST_1)?;
+        if self.max_positions <= self.context_length {
+            return Err(ModelError::Positions { limit: self.max_positions, context_length: self.context_length });
+        }
         if tokenizer.vocabulary_size() != self.vocabulary_size {
             return Err(ModelError::Vocabulary { model: self.vocabulary_size, tokenizer: tokenizer.vocabulary_size() });
         }

@@ -1,12 +1,13 @@
 //! One request on its way: its tokens, how far the model has read them, and what was made of them.
 //!
-//! A sequence knows nothing of batches, contexts or other sequences. The only thing that it needs to go on is its tokens: draws are
+//! A sequence knows nothing of batches or contexts. The only thing that it needs to go on is its tokens: draws are
 //! addressed by their number, and penalties, characters and stop strings follow from replaying the tokens. So a request that resumes is
 //! one whose first tokens were chosen elsewhere.
 
 use std::mem;
 
 use super::{
+    draft::Drafter,
     event::{EventKind, FinishReason, PromptToken},
     extremes::LogitError,
     logprobs::TokenLogprobs,
@@ -39,6 +40,12 @@ pub(super) struct Sequence {
     prompt_logprobs: Vec<TokenLogprobs>,
     /// Whether the prompt is still to be echoed.
     echoes: bool,
+    /// Its guesses at tokens to come.
+    drafter: Drafter,
+    /// Whether it runs without company, since the company it had has failed.
+    alone: bool,
+    /// Whether its start has been told.
+    started: bool,
 }
 
 /// A token that was chosen.
@@ -78,6 +85,9 @@ impl Sequence {
             prompt_logprobs: Vec::new(),
             // A request that resumes has echoed its prompt before.
             echoes: request.echo && resume.is_empty(),
+            drafter: Drafter::default(),
+            alone: false,
+            started: false,
             request,
         };
         for (index, &token) in resume.iter().enumerate() {
@@ -104,14 +114,68 @@ impl Sequence {
         &self.tokens[self.read..end]
     }
 
+    /// How many tokens the model has yet to read before it can choose the next; 1 while it writes.
+    pub(super) fn unread_count(&self) -> usize {
+        self.tokens.len() - self.read
+    }
+
+    /// How many more positions it can come to need: what is unread, and what may yet be chosen.
+    pub(super) fn remaining(&self) -> usize {
+        self.unread_count() + (self.request.max_tokens as usize).saturating_sub(self.generated_tokens())
+    }
+
+    /// Whether it reads a prompt, or its own earlier tokens, rather than writes.
+    pub(super) fn is_reading(&self) -> bool {
+        self.unread_count() > 1 || self.generated_tokens() == 0
+    }
+
+    /// How many of the first tokens are those of `other`, of which `other` has read some: the first is how many both have, the
+    /// second how many of these have been read. The last token is left out, since its logits are wanted.
+    pub(super) fn shared_with(&self, other: &Self) -> (usize, usize) {
+        if self.scores_prompt() {
+            return (0, 0);
+        }
+        let own = &self.tokens[..self.tokens.len() - 1];
+        let both = own.iter().zip(&other.tokens).take_while(|(mine, theirs)| mine == theirs).count();
+        (both, both.min(other.read))
+    }
+
+    /// At most `count` guesses at the tokens after the last, as far as so many may be chosen.
+    pub(super) fn draft(&mut self, count: usize) -> Vec<u32> {
+        // The step itself chooses one token, and one that is the last needs no successor.
+        let may_follow = (self.request.max_tokens as usize).saturating_sub(self.generated_tokens() + 1);
+        match count.min(may_follow) {
+            0 => Vec::new(),
+            count => self.drafter.draft(&self.tokens, count),
+        }
+    }
+
+    /// Learns how many of its guesses were right.
+    pub(super) fn learn(&mut self, right: usize) {
+        self.drafter.learn(right);
+    }
+
+    /// Goes back to where the model has read nothing, to run once more, without company.
+    pub(super) fn retry_alone(&mut self) {
+        self.read = 0;
+        self.prompt_logprobs.clear();
+        self.alone = true;
+    }
+
+    /// Whether it must not share a context.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// The event of its start, once.
+    pub(super) fn take_start(&mut self) -> Option<EventKind> {
+        let is_first = !mem::replace(&mut self.started, true);
+        is_first.then_some(EventKind::Started { prompt_tokens: self.prompt_tokens as u32 })
+    }
+
     /// Notes that the model has read `count` more tokens.
     pub(super) fn advance(&mut self, count: usize) {
         self.read += count;
-    }
-
-    /// Whether the model has read everything, so that its logits choose the next token.
-    pub(super) fn is_read(&self) -> bool {
-        self.read == self.tokens.len()
     }
 
     /// Whether tokens are to be generated, and not only the prompt to be echoed.

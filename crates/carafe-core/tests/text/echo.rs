@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use carafe_core::text::{FinishReason, Prompt, Request, Sampler};
+use carafe_core::text::{FinishReason, Prompt, Request, Sampler, TextModel};
 
 use crate::fake::{self, Fake, VOCABULARY_SIZE, byte_token, drain, greedy, noise, run};
 
@@ -39,7 +39,8 @@ fn tokens_score_the_same_when_they_are_generated_and_when_they_are_echoed() {
 
 #[test]
 fn steps_that_score_have_no_more_positions_than_may_have_logits() {
-    let fake = Fake::new(noise(3));
+    let model = TextModel { max_logits: 3, ..fake::model() };
+    let fake = Fake { model, ..Fake::new(noise(3)) };
     let log = Rc::clone(&fake.log);
     let mut generator = fake::generator(fake);
     generator.submit(score((1..=8).collect())).unwrap();

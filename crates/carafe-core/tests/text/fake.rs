@@ -5,8 +5,8 @@
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use carafe_core::text::{
-    Event, EventKind, FinishReason, Forward, ForwardError, Generator, Prompt, PromptToken, Request, Step, TextModel,
-    TokenLogprobs, Tokenizer, rng,
+    Event, EventKind, FinishReason, Forward, ForwardError, Generator, Logits as Answer, Prompt, PromptToken, Request,
+    Step, TextModel, TokenLogprobs, Tokenizer, rng,
 };
 use serde_json::{Value, json};
 
@@ -66,15 +66,18 @@ pub(crate) fn tokenizer() -> Tokenizer {
     Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes()).unwrap()
 }
 
-/// The model that goes with [`tokenizer`]: short context and short steps, so that prompts are cut.
+/// The model that goes with [`tokenizer`]: short context and short steps, so that prompts are cut; few rows and little room, so that
+/// requests wait.
 pub(crate) fn model() -> TextModel {
     TextModel {
         context_length: 64,
         vocabulary_size: VOCABULARY_SIZE,
         end_of_text: vec![END_OF_TEXT],
-        max_batch: 1,
+        max_batch: 4,
         max_step: 5,
-        max_logits: 3,
+        max_logits: 6,
+        max_positions: 200,
+        draft_tokens: 3,
     }
 }
 
@@ -104,13 +107,19 @@ pub(crate) struct Log {
     pub(crate) forwards: usize,
     /// Lengths (S) of all steps.
     pub(crate) lengths: Vec<usize>,
+    /// Rows (B) of all steps.
+    pub(crate) rows: Vec<usize>,
     /// Contexts that are open.
     pub(crate) open: usize,
+    /// Positions that all of them cache, rows times positions.
+    pub(crate) cached: usize,
 }
 
 /// A model without weights.
 pub(crate) struct Fake {
     pub(crate) logits: Logits,
+    /// What steps are held against.
+    pub(crate) model: TextModel,
     /// The forwards that fail, counted from 0.
     pub(crate) failures: BTreeSet<usize>,
     pub(crate) log: Rc<RefCell<Log>>,
@@ -118,22 +127,35 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn new(logits: Logits) -> Self {
-        Self { logits, failures: BTreeSet::new(), log: Rc::default() }
+        Self { logits, model: model(), failures: BTreeSet::new(), log: Rc::default() }
     }
 }
 
 /// What the fake model has read in one context.
 pub(crate) struct FakeContext {
-    tokens: Vec<u32>,
-    /// P: positions, the dummy included.
-    positions: usize,
+    /// Of each row, the token and the place of each of its P positions.
+    rows: Vec<Vec<(u32, i32)>>,
     failed: bool,
+    model: TextModel,
     log: Rc<RefCell<Log>>,
+}
+
+impl FakeContext {
+    /// P: positions of each row, the dummy included.
+    fn positions(&self) -> usize {
+        self.rows.first().map_or(0, Vec::len)
+    }
+
+    fn cached(&self) -> usize {
+        self.rows.len() * self.positions()
+    }
 }
 
 impl Drop for FakeContext {
     fn drop(&mut self) {
-        self.log.borrow_mut().open -= 1;
+        let mut log = self.log.borrow_mut();
+        log.open -= 1;
+        log.cached -= self.cached();
     }
 }
 
@@ -142,70 +164,84 @@ impl Forward for Fake {
 
     fn open_context(&mut self) -> Result<FakeContext, ForwardError> {
         self.log.borrow_mut().open += 1;
-        Ok(FakeContext { tokens: Vec::new(), positions: 0, failed: false, log: Rc::clone(&self.log) })
+        Ok(FakeContext { rows: Vec::new(), failed: false, model: self.model.clone(), log: Rc::clone(&self.log) })
     }
 
-    fn forward(
-        &mut self,
-        context: &mut FakeContext,
-        step: &Step<'_>,
-        logits: &mut Vec<f32>,
-    ) -> Result<(), ForwardError> {
+    fn forward(&mut self, context: &mut FakeContext, step: &Step<'_>, logits: &mut Answer) -> Result<(), ForwardError> {
         assert!(!context.failed, "a context was used after it failed");
         check_shapes(context, step);
         let mut log = self.log.borrow_mut();
         log.lengths.push(step.length);
+        log.rows.push(step.rows);
         log.forwards += 1;
         if self.failures.contains(&(log.forwards - 1)) {
             context.failed = true;
             return Err(ForwardError::new("the fake model was told to fail"));
         }
-        logits.clear();
-        if context.positions == 0 {
+        if context.rows.is_empty() {
             check_dummy(step);
-            logits.resize(VOCABULARY_SIZE as usize, f32::NAN);
-        } else {
-            check_tokens(context, step);
-            context.tokens.extend(step.input_ids.iter().map(|id| id.unsigned_abs()));
-            let before = context.tokens.len() - step.length;
-            for &index in step.logit_idx {
-                logits.extend((self.logits)(&context.tokens[..=before + index as usize]));
-            }
         }
-        context.positions += step.length;
+        log.cached -= context.cached();
+        context.rows = (0..step.rows).map(|row| extended(context, step, row)).collect();
+        log.cached += context.cached();
+        assert!(log.cached <= self.model.max_positions as usize, "{} positions are cached", log.cached);
+        let row_of = |index: i32| {
+            let (row, place) = (index as usize / step.length, index as usize % step.length);
+            let tokens = visible(context, step, row, context.positions() - step.length + place);
+            tokens.map_or_else(|| vec![f32::NAN; VOCABULARY_SIZE as usize], |tokens| (self.logits)(&tokens))
+        };
+        logits.refill(|values| step.logit_idx.iter().for_each(|&index| values.extend(row_of(index))));
         Ok(())
     }
 }
 
+/// What a row of the step before has become in this step.
+fn extended(context: &FakeContext, step: &Step<'_>, row: usize) -> Vec<(u32, i32)> {
+    let mut cells = context.rows.get(step.beam_idx[row] as usize).cloned().unwrap_or_default();
+    let new = row * step.length..(row + 1) * step.length;
+    cells.extend(new.map(|index| (step.input_ids[index].unsigned_abs(), step.position_ids[index])));
+    cells
+}
+
+/// The tokens that a position may see, itself the last; none if it is hidden itself. They must stand one after the other.
+fn visible(context: &FakeContext, step: &Step<'_>, row: usize, last: usize) -> Option<Vec<u32>> {
+    let total = context.positions();
+    let mask = &step.attention_mask[row * total..(row + 1) * total];
+    assert_eq!(mask[0], 0, "the dummy must stay hidden");
+    let seen = context.rows[row].iter().zip(mask).take(last + 1).filter(|(_, mask)| **mask == 1);
+    let seen: Vec<(u32, i32)> = seen.map(|(cell, _)| *cell).collect();
+    let places: Vec<i32> = seen.iter().map(|(_, place)| *place).collect();
+    assert_eq!(places, Vec::from_iter(0..seen.len() as i32), "the positions of a sequence are consecutive");
+    (mask[last] == 1).then(|| seen.into_iter().map(|(token, _)| token).collect())
+}
+
 fn check_shapes(context: &FakeContext, step: &Step<'_>) {
+    let model = &context.model;
     let (rows, length) = (step.rows, step.length);
-    assert_eq!(rows, 1);
-    assert!((1..=model().max_step as usize).contains(&length));
+    assert!((1..=model.max_batch as usize).contains(&rows));
+    assert!((1..=model.max_step as usize).contains(&length));
     assert_eq!(step.input_ids.len(), rows * length);
+    assert!(step.input_ids.iter().all(|id| (0..VOCABULARY_SIZE as i32).contains(id)));
     assert_eq!(step.position_ids.len(), rows * length);
-    assert_eq!(step.attention_mask.len(), rows * (context.positions + length));
-    assert_eq!(step.beam_idx, [0]);
-    assert!((1..=model().max_logits as usize).contains(&step.logit_idx.len()));
+    assert!(step.position_ids.iter().all(|place| (0..model.context_length as i32).contains(place)));
+    assert_eq!(step.attention_mask.len(), rows * (context.positions() + length));
+    assert!(step.attention_mask.iter().all(|mask| (0..=1).contains(mask)));
+    assert_eq!(step.beam_idx.len(), rows);
+    let sources = if context.rows.is_empty() { rows } else { context.rows.len() };
+    assert!(step.beam_idx.iter().all(|row| (0..sources as i32).contains(row)));
+    assert!((1..=model.max_logits as usize).contains(&step.logit_idx.len()));
     assert!(step.logit_idx.iter().all(|&index| (0..(rows * length) as i32).contains(&index)));
 }
 
 fn check_dummy(step: &Step<'_>) {
-    assert_eq!(step.length, 1);
+    assert_eq!((step.rows, step.length), (1, 1));
     assert_eq!((step.input_ids, step.position_ids, step.attention_mask), (&[0][..], &[0][..], &[0][..]));
-}
-
-fn check_tokens(context: &FakeContext, step: &Step<'_>) {
-    let first = context.tokens.len() as i32;
-    let consecutive: Vec<i32> = (first..first + step.length as i32).collect();
-    assert_eq!(step.position_ids, consecutive);
-    assert_eq!(step.attention_mask[0], 0, "the dummy must stay hidden");
-    assert!(step.attention_mask[1..].iter().all(|&mask| mask == 1));
-    assert!(step.input_ids.iter().all(|id| (0..VOCABULARY_SIZE as i32).contains(id)));
 }
 
 /// A generator over the fake model.
 pub(crate) fn generator(fake: Fake) -> Generator<Fake> {
-    Generator::new(fake, tokenizer(), model()).unwrap()
+    let model = fake.model.clone();
+    Generator::new(fake, tokenizer(), model).unwrap()
 }
 
 /// Steps until nothing is left to do.

@@ -42,15 +42,6 @@ fn a_call_of_step_runs_one_forward_and_an_idle_one_none() {
 }
 
 #[test]
-fn requests_run_one_after_the_other_in_the_order_of_their_submission() {
-    let mut generator = fake::generator(Fake::new(noise(3)));
-    let ids: Vec<u64> = (0..5).map(|_| generator.submit(greedy(4)).unwrap()).collect();
-    let mut order: Vec<u64> = drain(&mut generator).iter().map(|event| event.request).collect();
-    order.dedup();
-    assert_eq!(order, ids);
-}
-
-#[test]
 fn the_first_event_counts_the_prompt_and_the_last_all_tokens() {
     let mut generator = fake::generator(Fake::new(script(2, vec![byte_token(b'x')])));
     let id = generator.submit(greedy(9)).unwrap();
@@ -87,33 +78,17 @@ fn a_cancelled_request_has_no_further_event_and_the_next_one_runs() {
     let log = Rc::clone(&fake.log);
     let mut generator = fake::generator(fake);
     let running = generator.submit(greedy(30)).unwrap();
-    let waiting = generator.submit(greedy(30)).unwrap();
-    let last = generator.submit(greedy(2)).unwrap();
     generator.step();
+    let waiting = generator.submit(greedy(30)).unwrap();
     assert!(generator.cancel(running));
     assert_eq!(log.borrow().open, 0);
+    let last = generator.submit(greedy(2)).unwrap();
     assert!(generator.cancel(waiting));
     assert!(!generator.cancel(waiting));
     let events = drain(&mut generator);
     assert!(events.iter().all(|event| event.request == last));
     assert!(matches!(kinds(&events, last).last(), Some(EventKind::Finished { .. })));
     assert!(!generator.cancel(last));
-}
-
-#[test]
-fn a_failed_forward_ends_its_request_alone() {
-    // The first request's forwards are 0 (dummy), 1 (prompt), 2, …; the second starts on a context of its own.
-    for failure in 0..4 {
-        let mut fake = Fake::new(noise(3));
-        fake.failures.insert(failure);
-        let mut generator = fake::generator(fake);
-        let first = generator.submit(greedy(20)).unwrap();
-        let second = generator.submit(greedy(3)).unwrap();
-        let events = drain(&mut generator);
-        let failed = EventKind::Failed { message: "the fake model was told to fail".to_owned() };
-        assert_eq!(kinds(&events, first).last(), Some(&&failed));
-        assert!(matches!(kinds(&events, second).last(), Some(EventKind::Finished { .. })));
-    }
 }
 
 #[test]
@@ -174,8 +149,8 @@ fn the_stats_count_what_was_done() {
     generator.submit(greedy(9)).unwrap();
     assert_eq!(generator.stats(), Stats { waiting: 2, ..Stats::default() });
     generator.step();
-    assert_eq!(generator.stats(), Stats { running: 1, waiting: 1, forwards: 1, ..Stats::default() });
+    assert_eq!(generator.stats(), Stats { running: 2, forwards: 1, ..Stats::default() });
     drain(&mut generator);
-    let done = Stats { running: 0, waiting: 0, forwards: 6, prompt_tokens: 4, generated_tokens: 4 };
+    let done = Stats { forwards: 3, prompt_tokens: 4, generated_tokens: 4, ..Stats::default() };
     assert_eq!(generator.stats(), done);
 }

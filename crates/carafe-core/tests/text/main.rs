@@ -2,6 +2,7 @@
 
 #![cfg(feature = "text")]
 
+mod batching;
 mod echo;
 mod fake;
 mod generator;

@@ -173,6 +173,8 @@ fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
     assert_eq!(error(outside), ModelError::EndOfText { id: 263, vocabulary_size: 263 });
     let long = TextModel { max_step: 129, ..model() };
     assert_eq!(error(long).to_string(), "the model's `max_step` must be 1 to 128, got 129");
+    let small = TextModel { max_positions: 64, ..model() };
+    assert_eq!(error(small), ModelError::Positions { limit: 64, context_length: 64 });
     for broken in [
         TextModel { max_step: 0, ..model() },
         TextModel { max_logits: 0, ..model() },

@@ -1,11 +1,12 @@
 //! One instance of the text guest: the calls of its `generator`, each timed and bounded.
 
+use std::mem::replace;
 use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 use wasmtime::component::{Component, ResourceAny};
 
-use super::{Event, Model, Request, RequestError};
+use super::{Event, Model, Request, RequestError, Stats};
 use crate::Error;
 use crate::bindings::text::{Text, TextPre};
 use crate::guest::{Surroundings, trap};
@@ -37,6 +38,8 @@ pub(super) struct Instance {
     store: Store<State>,
     guest: Text,
     generator: ResourceAny,
+    /// What the generator had counted after the latest step.
+    counted: Stats,
 }
 
 impl Instance {
@@ -50,7 +53,7 @@ impl Instance {
             .call_open(&mut store, &blueprint.model, &blueprint.tokenizer)
             .map_err(|error| trap(&store, &error))?
             .map_err(|message| Error::Open { model: blueprint.model.graph.clone(), message })?;
-        Ok(Self { store, guest, generator })
+        Ok(Self { store, guest, generator, counted: NOTHING })
     }
 
     /// The outer error is a trap, the inner one the guest's refusal.
@@ -61,16 +64,19 @@ impl Instance {
         answer.map_err(|error| trap(&self.store, &error))
     }
 
-    /// Events of one step, and the time that it took: all of it, and OpenVINO's part.
-    pub(super) fn step(&mut self) -> Result<(Vec<Event>, StepTime), Error> {
+    /// Events of one step, and what it took and achieved.
+    pub(super) fn step(&mut self) -> Result<(Vec<Event>, StepReport), Error> {
         start_call(&mut self.store);
         let native = self.store.data().clock.total_native();
         let started = Instant::now();
         let interface = self.guest.carafe_guests_generation();
         let events = interface.generator().call_step(&mut self.store, self.generator);
         let events = events.map_err(|error| trap(&self.store, &error))?;
-        let time = StepTime { all: started.elapsed(), model: self.store.data().clock.total_native() - native };
-        Ok((events, time))
+        let (all, model) = (started.elapsed(), self.store.data().clock.total_native() - native);
+        let now = interface.generator().call_stats(&mut self.store, self.generator);
+        let now = now.map_err(|error| trap(&self.store, &error))?;
+        let before = replace(&mut self.counted, now);
+        Ok((events, StepReport { all, model, before, now }))
     }
 
     pub(super) fn cancel(&mut self, request: u64) -> Result<bool, Error> {
@@ -86,9 +92,25 @@ impl Instance {
     }
 }
 
-/// How long a step took.
+const NOTHING: Stats = Stats {
+    running: 0,
+    waiting: 0,
+    forwards: 0,
+    prompt_tokens: 0,
+    shared_tokens: 0,
+    generated_tokens: 0,
+    draft_tokens: 0,
+    accepted_tokens: 0,
+};
+
+/// What a step took and achieved.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StepTime {
+pub(super) struct StepReport {
+    /// Its time.
     pub(super) all: Duration,
+    /// The part of it that OpenVINO took.
     pub(super) model: Duration,
+    /// The guest's counters before the step, and after it.
+    pub(super) before: Stats,
+    pub(super) now: Stats,
 }

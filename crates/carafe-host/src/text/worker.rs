@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::instance::{Blueprint, Instance, StepTime};
+use super::instance::{Blueprint, Instance, StepReport};
 use super::{Event, EventKind, Request, RequestTimes, TextStats};
 use crate::Error;
 
@@ -166,9 +166,9 @@ impl Worker {
         let Some(instance) = &mut self.instance else { return };
         let began = Instant::now();
         match instance.step() {
-            Ok((events, time)) => {
+            Ok((events, report)) => {
                 self.note_starts(&events, began);
-                self.count(time);
+                self.count(&report);
                 events.into_iter().for_each(|event| self.deliver(event));
             }
             Err(trap) => self.trace(trap),
@@ -256,17 +256,18 @@ impl Worker {
     }
 
     /// Adds a step's time to the model's, and to that of each request that it worked on.
-    fn count(&mut self, time: StepTime) {
+    fn count(&mut self, report: &StepReport) {
         self.note_memory();
         for running in self.running.values_mut().filter(|running| running.started) {
             running.times.steps += 1;
-            running.times.step_time += time.all;
-            running.times.model_time += time.model;
+            running.times.step_time += report.all;
+            running.times.model_time += report.model;
         }
         self.update_stats(|stats| {
             stats.steps += 1;
-            stats.step_time += time.all;
-            stats.model_time += time.model;
+            stats.step_time += report.all;
+            stats.model_time += report.model;
+            stats.add(&report.before, &report.now);
         });
     }
 

@@ -1,0 +1,166 @@
+//! Many requests at once in the sandbox: none notices the others, nor whether its tokens were guessed ahead.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use carafe_e2e::load;
+use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel};
+use carafe_host::{Limits, LoadedGraph, Sandbox};
+use carafe_openvino::Profile;
+
+/// A generator of numbers for test inputs.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    /// A prompt that repeats itself now and then, and a request on it: greedy or sampled, short or long.
+    fn request(&mut self, vocabulary_size: u64) -> Request {
+        let distinct = 1 + self.below(40);
+        let tokens = (0..1 + self.below(60)).map(|_| (self.below(distinct) * 97 + 5) % vocabulary_size);
+        let prompt = Prompt::Tokens(tokens.map(|token| token as u32).collect());
+        let mut request = Request::greedy(prompt, 4 + self.below(28) as u32);
+        if self.below(2) == 0 {
+            (request.sampling.temperature, request.sampling.top_p) = (0.9, 0.95);
+            request.sampling.seed = self.below(1 << 30);
+        }
+        request
+    }
+}
+
+/// The tokens of a request with what the model thought of each.
+fn finish(mut generation: Generation) -> Result<Vec<(u32, f32)>> {
+    let mut tokens = Vec::new();
+    while let Some(event) = generation.next_blocking() {
+        match event {
+            EventKind::Token(token) => tokens.push((token.id, token.logprobs.map_or(0.0, |logprobs| logprobs.chosen))),
+            EventKind::Failed(message) => bail!("the request failed: {message}"),
+            EventKind::Started(_) | EventKind::Prompt(_) | EventKind::Finished(_) => {}
+        }
+    }
+    Ok(tokens)
+}
+
+fn start(graph: &LoadedGraph, draft_tokens: u32) -> Result<TextModel> {
+    Ok(TextModel::start(&Sandbox::new()?, graph, Limits { draft_tokens, ..Limits::default() })?)
+}
+
+/// One after the other, each alone.
+fn alone(model: &TextModel, requests: &[Request]) -> Result<Vec<Vec<(u32, f32)>>> {
+    requests.iter().map(|request| finish(model.submit_blocking(request.clone())?)).collect()
+}
+
+/// `width` of them at a time: whenever one ends the next begins, so that they join and leave each other's batches all the time.
+fn crowded(model: &TextModel, requests: &[Request], width: usize) -> Result<Vec<Vec<(u32, f32)>>> {
+    let mut running = BTreeMap::new();
+    let mut results = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        running.insert(index, model.submit_blocking(request.clone())?);
+        if running.len() == width {
+            let (_, first) = running.pop_first().context("none runs")?;
+            results.push(finish(first)?);
+        }
+    }
+    for generation in running.into_values() {
+        results.push(finish(generation)?);
+    }
+    Ok(results)
+}
+
+/// Whether steps give the same bits in any batch: seen where the plugin computes in bfloat16 (docs/performance.md).
+fn is_batch_invariant(graph: &LoadedGraph) -> bool {
+    graph.graph().properties().get("INFERENCE_PRECISION_HINT").is_some_and(|precision| precision == "bf16")
+}
+
+#[test]
+fn in_fast_a_request_has_the_same_tokens_and_scores_alone_and_in_any_crowd() -> Result<()> {
+    let graph = load("models/tales", Profile::Fast)?;
+    let model = start(&graph, 3)?;
+    let mut numbers = Numbers(7);
+    let mut requests: Vec<Request> = (0..120).map(|_| numbers.request(8192)).collect();
+    requests.iter_mut().for_each(|request| request.logprobs = Some(0));
+    let (alone, crowded) = (alone(&model, &requests)?, crowded(&model, &requests, 16)?);
+    if is_batch_invariant(&graph) {
+        assert_eq!(alone, crowded);
+    } else {
+        assert_close(&alone, &crowded, 1e-1);
+    }
+    Ok(())
+}
+
+#[test]
+fn in_exact_scores_agree_to_1e_4_alone_and_in_any_crowd() -> Result<()> {
+    let model = start(&load("models/tales", Profile::Exact)?, 3)?;
+    let mut numbers = Numbers(8);
+    let mut requests: Vec<Request> = (0..60).map(|_| numbers.request(8192)).collect();
+    requests.iter_mut().for_each(|request| request.logprobs = Some(0));
+    assert_close(&alone(&model, &requests)?, &crowded(&model, &requests, 16)?, 1e-4);
+    Ok(())
+}
+
+/// Scores agree for as long as the tokens do. They part where a decision lies within the error; that must be rare.
+fn assert_close(expected: &[Vec<(u32, f32)>], got: &[Vec<(u32, f32)>], tolerance: f32) {
+    let mut parted = 0;
+    for (expected, got) in expected.iter().zip(got) {
+        let same = expected.iter().zip(got).take_while(|((expected, _), (got, _))| expected == got).count();
+        for (expected, got) in expected[..same].iter().zip(&got[..same]) {
+            assert!((expected.1 - got.1).abs() <= tolerance, "{} and {}", expected.1, got.1);
+        }
+        parted += usize::from(same < expected.len().max(got.len()));
+    }
+    assert!(parted * 20 <= expected.len(), "{parted} of {} requests have other tokens", expected.len());
+}
+
+#[test]
+fn guessing_ahead_changes_no_token_of_200_requests() -> Result<()> {
+    let graph = load("models/tales", Profile::Fast)?;
+    let mut numbers = Numbers(9);
+    let requests: Vec<Request> = (0..200).map(|_| numbers.request(8192)).collect();
+    let (plain, guessing) = (start(&graph, 0)?, start(&graph, 3)?);
+    let (expected, got) = (alone(&plain, &requests)?, alone(&guessing, &requests)?);
+    if is_batch_invariant(&graph) {
+        assert_eq!(expected, got);
+    } else {
+        assert_close(&expected, &got, 1e-1);
+    }
+    assert_eq!(plain.stats().draft_tokens, 0);
+    let stats = guessing.stats();
+    assert!(stats.accepted_tokens > 100, "{} of {} guesses were right", stats.accepted_tokens, stats.draft_tokens);
+    Ok(())
+}
+
+#[test]
+fn one_prompt_in_many_requests_is_read_once() -> Result<()> {
+    let model = start(&load("models/tales", Profile::Fast)?, 0)?;
+    let prompt: Vec<u32> = (100..200).collect();
+    let requests: Vec<Request> = (0..8)
+        .map(|seed| {
+            let mut request = Request::greedy(Prompt::Tokens(prompt.clone()), 30);
+            (request.sampling.temperature, request.sampling.seed) = (1.0, seed);
+            request
+        })
+        .collect();
+    let together = crowded(&model, &requests, 8)?;
+    let stats = model.stats();
+    assert_eq!(stats.prompt_tokens + stats.shared_tokens, 800);
+    assert!(stats.shared_tokens >= 5 * 99, "{} tokens were shared", stats.shared_tokens);
+    assert_eq!(together, alone(&model, &requests)?);
+    Ok(())
+}
+
+#[test]
+fn endless_short_requests_need_no_more_memory_than_the_first() -> Result<()> {
+    let model = start(&load("fixtures/models/tiny", Profile::Exact)?, 3)?;
+    let mut numbers = Numbers(10);
+    let mut run = |count: usize| {
+        let mut requests: Vec<Request> = (0..count).map(|_| numbers.request(512)).collect();
+        requests.iter_mut().for_each(|request| request.max_tokens = 1 + request.max_tokens % 3);
+        crowded(&model, &requests, 16).map(|_| model.stats().guest_memory)
+    };
+    let first = run(500)?;
+    assert_eq!(run(3000)?, first);
+    Ok(())
+}
