@@ -1,0 +1,1 @@
+"""Trains small models of GPT-2's architecture from a text, on processor cores."""
