@@ -116,9 +116,9 @@ def test_the_fixture_source_is_what_the_tools_write_today(tmp_path: Path) -> Non
     assert write_tiny_source(tmp_path).read_bytes() == (FIXTURES / SOURCE).read_bytes()
 
 
-def test_bounds_allow_a_full_context_of_every_row(tiny: Tiny) -> None:
+def test_bounds_allow_sixteen_full_contexts_old_and_new(tiny: Tiny) -> None:
     manifest = read_manifest(tiny.folder)
-    assert manifest["bounds"] == {"batch": 16, "step": 128, "logits": 128, "positions": 16 * (2 * (TINY.positions + 1) + 128)}
+    assert manifest["bounds"] == {"batch": 64, "step": 128, "logits": 128, "positions": 16 * (2 * (TINY.positions + 1) + 128)}
     assert manifest["text"]["context_length"] == TINY.positions
 
 

@@ -51,8 +51,9 @@ fn a_client_that_does_not_read_loses_its_places_when_its_time_is_up() -> Result<
     let mut body = long(16, true);
     body["logprobs"] = json!(20);
     let unread = server.stream(&body)?;
-    wait("the places to be free", || Ok(in_hand(&server)? == 0.0))?;
-    assert_eq!(server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a" }))?.status, 200);
+    wait("the sequences to end", || Ok(in_hand(&server)? == 0.0))?;
+    let next = || Ok(server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a" }))?.status == 200);
+    wait("a place", next)?;
     drop(unread);
     Ok(())
 }
@@ -71,7 +72,8 @@ fn the_queue_is_counted_in_sequences_and_refuses_at_once() -> Result<()> {
 
 #[test]
 fn requests_at_one_time_give_what_each_gives_alone() -> Result<()> {
-    let server = Server::start(&["--model", "tales"])?;
+    // In `fast` a rounding may flip in a crowd; `batching` says how rarely.
+    let server = Server::start(&["--model", "tales", "--profile", "exact"])?;
     let body = |seed: u64| json!({ "model": "tales", "prompt": "The fox", "max_tokens": 24, "seed": seed });
     let text = |seed: u64| -> Result<Value> {
         Ok(server.post("/v1/completions", &body(seed))?.json()?["choices"][0]["text"].clone())
