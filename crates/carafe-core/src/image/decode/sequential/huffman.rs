@@ -54,7 +54,7 @@ impl Codes {
                 let symbol = *values.get(index).ok_or_else(|| damaged("a table of codes is cut off"))?;
                 if length <= LOOKED_UP {
                     let spare = LOOKED_UP - length;
-                    let places = symbols.get_mut((code << spare) as usize..(code + 1 << spare) as usize);
+                    let places = symbols.get_mut((code << spare) as usize..((code + 1) << spare) as usize);
                     let places = places.ok_or_else(|| damaged("a table has too many codes"))?;
                     places.fill(Symbol { symbol, length: length as u8 });
                 }
