@@ -71,12 +71,12 @@ def restore(path: Path, size: Dimensions) -> Training:
 
 def read_model(folder: Path) -> tuple[Dimensions, Weights]:
     """Return dimensions and weights of a Hugging Face folder whose head is tied."""
-    with HuggingFaceFolder(folder) as file:
-        require(file.is_tied, f"`{folder}` has a head of its own; only models with a tied head are trained")
-        require(file.epsilon == EPSILON, f"`{folder}` has layer_norm_epsilon `{file.epsilon}`; {EPSILON} was expected")
-        weights = {name: jnp.asarray(file.tensor(name, shape)) for name, shape in shapes(file.dimensions).items()}
-        file.check_complete()
-        return file.dimensions, weights
+    source = HuggingFaceFolder(folder)
+    require(source.is_tied, f"`{folder}` has a head of its own; only models with a tied head are trained")
+    require(source.epsilon == EPSILON, f"`{folder}` has layer_norm_epsilon `{source.epsilon}`; {EPSILON} was expected")
+    weights = {name: jnp.asarray(source.tensor(name, shape)) for name, shape in shapes(source.dimensions).items()}
+    source.check_complete()
+    return source.dimensions, weights
 
 
 def write_model(folder: Path, size: Dimensions, weights: Weights, tokenizer: Path) -> None:

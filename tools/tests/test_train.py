@@ -110,13 +110,12 @@ def test_what_is_written_is_what_the_other_tools_read(text: Path, trained: Calla
     loss = trained(fresh(text, "model", "--steps", "10", "--held-out", str(held_out)))["validation_loss"]
     ids = np.array(load(text.parent / "tokenizer.json").encode(held_out.read_text(encoding="utf-8")).ids)
     total, scored = 0.0, 0
-    with HuggingFaceFolder(text.parent / "model") as folder:
-        model = as_stored(folder)
-        for start in range(0, len(ids) - 1, 16):
-            window = ids[start : start + 16]
-            logits = reference_logits(model, window[:-1])
-            total += sum(np.log(np.exp(row).sum()) - row[token] for row, token in zip(logits, window[1:], strict=True))
-            scored += len(window) - 1
+    model = as_stored(HuggingFaceFolder(text.parent / "model"))
+    for start in range(0, len(ids) - 1, 16):
+        window = ids[start : start + 16]
+        logits = reference_logits(model, window[:-1])
+        total += sum(np.log(np.exp(row).sum()) - row[token] for row, token in zip(logits, window[1:], strict=True))
+        scored += len(window) - 1
     assert loss == pytest.approx(total / scored, abs=2e-4)
 
 

@@ -47,7 +47,10 @@ impl Suite {
         match self {
             Self::Rust => run(cargo(&["test", "--release", "--no-fail-fast"]).args(TESTED)),
             Self::Tools => {
-                run(program(python()).args(["-m", "pytest", "tools"]))?;
+                // JAX, which trains, crashes in a process in which LiteRT or OpenVINO has computed.
+                let training = "tools/tests/test_train.py";
+                run(program(python()).args(["-m", "pytest", "tools", "--ignore", training]))?;
+                run(program(python()).args(["-m", "pytest", training]))?;
                 run(program(python()).args(["-m", "pytest", "bench"]))
             }
             Self::Clients => {
