@@ -180,11 +180,11 @@ fn wheel(environment: &Path) -> Result<PathBuf> {
     Ok(wheel)
 }
 
-/// The tools' package, apart from the source tree: building it leaves files behind.
+/// The tools' packages, apart from the source tree: building it leaves files behind.
 fn copy_of_tools() -> Result<PathBuf> {
     let (from, to) = (root().join("tools"), empty_folder("tools")?);
     fs::copy(from.join("pyproject.toml"), to.join("pyproject.toml"))?;
-    for folder in ["carafe_tools", "carafe_tools/data"] {
+    for folder in ["carafe_tools", "carafe_tools/data", "carafe_train"] {
         fs::create_dir(to.join(folder))?;
         for file in files(&from.join(folder))? {
             fs::copy(&file, to.join(folder).join(name_of(&file)))?;
