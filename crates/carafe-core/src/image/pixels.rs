@@ -29,28 +29,38 @@ impl Preparation {
             Layout::Nchw => [1, 3, height, width],
         };
         let bytes = match self.pixels {
-            PixelValues::Raw => TensorBytes::U8(self.arranged(image).map(|(_, value)| value).collect()),
+            PixelValues::Raw => TensorBytes::U8(self.arranged(image, |_, value| [value])),
             PixelValues::Normalised(rule) => {
-                let value = |(colour, value)| rule.apply(colour, value).to_le_bytes();
-                TensorBytes::F32(self.arranged(image).flat_map(value).collect())
+                TensorBytes::F32(self.arranged(image, |colour, value| rule.apply(colour, value).to_le_bytes()))
             }
         };
         PixelTensor { dimensions, bytes }
     }
 
-    /// Every value with the index of its colour (0 red, 1 green, 2 blue), in the tensor's order.
-    fn arranged<'a>(&self, image: &'a Image) -> Box<dyn Iterator<Item = (usize, u8)> + 'a> {
+    /// What `bytes` makes of every value and the index of its colour (0 red, 1 green, 2 blue), in the tensor's order.
+    fn arranged<const N: usize>(&self, image: &Image, bytes: impl Fn(usize, u8) -> [u8; N]) -> Vec<u8> {
         let order = match self.channels {
             Channels::Rgb => [0, 1, 2],
             Channels::Bgr => [2, 1, 0],
         };
-        let pixels = image.rgb.chunks_exact(3);
+        let pixels = image.rgb.as_chunks::<3>().0;
+        let mut arranged = vec![0; image.rgb.len() * N];
+        let places = arranged.as_chunks_mut::<N>().0;
         match self.layout {
-            Layout::Nhwc => Box::new(pixels.flat_map(move |pixel| order.map(|colour| (colour, pixel[colour])))),
-            Layout::Nchw => Box::new(
-                order.into_iter().flat_map(move |colour| pixels.clone().map(move |pixel| (colour, pixel[colour]))),
-            ),
+            Layout::Nhwc => {
+                for (places, pixel) in places.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+                    *places = order.map(|colour| bytes(colour, pixel[colour]));
+                }
+            }
+            Layout::Nchw => {
+                for (plane, colour) in places.chunks_exact_mut(pixels.len()).zip(order) {
+                    for (place, pixel) in plane.iter_mut().zip(pixels) {
+                        *place = bytes(colour, pixel[colour]);
+                    }
+                }
+            }
         }
+        arranged
     }
 }
 

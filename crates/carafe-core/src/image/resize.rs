@@ -4,7 +4,7 @@
 //! coarser than Pillow's, or the columns before the rows, cost up to 6 of 256 in bicubic. So: rows first, then columns, each a
 //! convolution whose filter widens when the image shrinks, with weights of 22 bits and 8-bit values in between.
 
-use super::square::transposed;
+use super::square::{SIDE, transposed};
 use super::{Error, Filter, Image, Preparation, ResizeRule, rgb_bytes};
 
 /// Fraction bits of a weight: what an i32 has left beside 8-bit values and the filter's overshoot.
@@ -106,10 +106,10 @@ fn scale_rows(image: &Image, width: u32, filter: Filter) -> Image {
     let mut rgb = vec![0; scaled_bytes * image.height as usize];
     let mut woven = vec![0; (row_bytes.next_multiple_of(SIDE) + TAPS * 3) * ROWS];
     let mut scaled = vec![0; scaled_bytes.next_multiple_of(SIDE) * ROWS];
-    let mut sums = vec![0; PIXEL];
+    let mut sums = [0; PIXEL];
     for (rows, rgb) in image.rgb.chunks(row_bytes * ROWS).zip(rgb.chunks_mut(scaled_bytes * ROWS)) {
         weave(rows, row_bytes, &mut woven);
-        for (window, scaled) in windows.iter().zip(scaled.chunks_exact_mut(PIXEL)) {
+        for (window, scaled) in windows.iter().zip(scaled.as_chunks_mut::<PIXEL>().0) {
             weigh(&woven[window.start * PIXEL..], &window.weights, &mut sums);
             round(&sums, scaled);
         }
@@ -118,74 +118,74 @@ fn scale_rows(image: &Image, width: u32, filter: Filter) -> Image {
     Image { width, height: image.height, rgb }
 }
 
-/// Rows are woven in squares of 8 x 8 bytes.
-const SIDE: usize = 8;
-
 /// Lays the bytes of up to [`ROWS`] rows side by side; those of rows that are missing are of no use.
+#[inline(never)]
 fn weave(rows: &[u8], row_bytes: usize, woven: &mut [u8]) {
     for (eight, rows) in rows.chunks(row_bytes * SIDE).enumerate() {
         for (start, woven) in (0..row_bytes).step_by(SIDE).zip(woven.chunks_exact_mut(SIDE * ROWS)) {
-            let mut square = [0; SIDE * SIDE];
-            for (row, square) in rows.chunks_exact(row_bytes).zip(square.as_chunks_mut::<SIDE>().0) {
-                match row[start..].first_chunk::<SIDE>() {
-                    Some(bytes) => *square = *bytes,
-                    None => square[..row_bytes - start].copy_from_slice(&row[start..]),
-                }
+            let mut square = [0; SIDE];
+            for (word, row) in square.iter_mut().zip(rows.chunks_exact(row_bytes)) {
+                *word = match row[start..].first_chunk() {
+                    Some(bytes) => u64::from_le_bytes(*bytes),
+                    None => row[start..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+                };
             }
-            for (place, woven) in transposed(&square).as_chunks::<SIDE>().0.iter().zip(woven.chunks_exact_mut(ROWS)) {
-                woven[eight * SIDE..(eight + 1) * SIDE].copy_from_slice(place);
+            for (word, woven) in transposed(square).into_iter().zip(woven.chunks_exact_mut(ROWS)) {
+                woven[eight * SIDE..(eight + 1) * SIDE].copy_from_slice(&word.to_le_bytes());
             }
         }
     }
 }
 
 /// The way back.
+#[inline(never)]
 fn unweave(woven: &[u8], row_bytes: usize, rows: &mut [u8]) {
     for (eight, rows) in rows.chunks_mut(row_bytes * SIDE).enumerate() {
-        for (start, woven) in (0..row_bytes).step_by(SIDE).zip(woven.chunks_exact(SIDE * ROWS)) {
-            let mut square = [0; SIDE * SIDE];
-            for (place, woven) in square.as_chunks_mut::<SIDE>().0.iter_mut().zip(woven.chunks_exact(ROWS)) {
-                place.copy_from_slice(&woven[eight * SIDE..(eight + 1) * SIDE]);
-            }
-            for (row, square) in rows.chunks_exact_mut(row_bytes).zip(transposed(&square).as_chunks::<SIDE>().0) {
-                match row[start..].first_chunk_mut::<SIDE>() {
-                    Some(bytes) => *bytes = *square,
-                    None => row[start..].copy_from_slice(&square[..row_bytes - start]),
+        for (start, woven) in (0..row_bytes).step_by(SIDE).zip(woven.as_chunks::<{ SIDE * ROWS }>().0) {
+            let square: [u64; SIDE] = std::array::from_fn(|place| {
+                let bytes = woven[place * ROWS + eight * SIDE..].first_chunk();
+                bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+            });
+            for (row, word) in rows.chunks_exact_mut(row_bytes).zip(transposed(square)) {
+                let bytes = word.to_le_bytes();
+                match row[start..].first_chunk_mut() {
+                    Some(place) => *place = bytes,
+                    None => row[start..].copy_from_slice(&bytes[..row_bytes - start]),
                 }
             }
         }
     }
 }
 
-/// Makes `sums` those of pixels times their weights. There may be more pixels than weights.
-fn weigh(woven: &[u8], weights: &[i32], sums: &mut [i32]) {
+/// The sums of pixels times their weights. There may be more pixels than weights.
+fn weigh(woven: &[u8], weights: &[i32], sums: &mut [i32; PIXEL]) {
     sums.fill(HALF);
-    for (pixels, weights) in woven.chunks_exact(PIXEL * TAPS).zip(weights.as_chunks::<TAPS>().0) {
-        add(pixels, *weights, sums);
+    let (pixels, weights) = (woven.as_chunks::<PIXEL>().0.as_chunks::<TAPS>().0, weights.as_chunks::<TAPS>().0);
+    for (pixels, weights) in pixels.iter().zip(weights) {
+        add(pixels, weights, sums);
+    }
+}
+
+/// Never inlined: sums that are seen to be local are taken apart, and are no vectors then.
+#[inline(never)]
+fn add([first, second, third, fourth]: &[[u8; PIXEL]; TAPS], weights: &[i32; TAPS], sums: &mut [i32; PIXEL]) {
+    let [a, b, c, d] = *weights;
+    for (place, sum) in sums.iter_mut().enumerate() {
+        let (first, second) = (i32::from(first[place]) * a, i32::from(second[place]) * b);
+        let (third, fourth) = (i32::from(third[place]) * c, i32::from(fourth[place]) * d);
+        *sum += first + second + third + fourth;
     }
 }
 
 /// The 8-bit values of sums.
 #[inline(never)]
-fn round(sums: &[i32], values: &mut [u8]) {
+fn round(sums: &[i32; PIXEL], values: &mut [u8; PIXEL]) {
     for (rounded, sum) in values.iter_mut().zip(sums) {
         *rounded = value(*sum);
     }
 }
 
-/// The length of `sums` is not known here, and so the loop is made one of vectors; a loop of a known length is not, or badly.
 #[inline(never)]
-fn add(pixels: &[u8], [a, b, c, d]: [i32; TAPS], sums: &mut [i32]) {
-    let (first, rest) = pixels.split_at(sums.len());
-    let (second, rest) = rest.split_at(sums.len());
-    let (third, fourth) = rest.split_at(sums.len());
-    for ((((sum, first), second), third), fourth) in sums.iter_mut().zip(first).zip(second).zip(third).zip(fourth) {
-        let (first, second) = (i32::from(*first) * a, i32::from(*second) * b);
-        let (third, fourth) = (i32::from(*third) * c, i32::from(*fourth) * d);
-        *sum += first + second + third + fourth;
-    }
-}
-
 fn scale_columns(image: &Image, height: u32, filter: Filter) -> Image {
     let row_bytes = image.width as usize * 3;
     let mut sums = vec![HALF; row_bytes];

@@ -1,6 +1,7 @@
-//! JPEG through `zune-jpeg`: baseline and progressive, grey, YCbCr, RGB and four-colour, at most 8 bits a sample.
+//! JPEG: what most encoders write through `sequential`, the rest (progressive, RGB and four-colour, colours sampled otherwise) through
+//! `zune-jpeg`; at most 8 bits a sample.
 //!
-//! The decoder is asked directly, and not through `image`, for its strict mode: the other one fills what is missing with grey.
+//! That decoder is asked directly, and not through `image`, for its strict mode: the other one fills what is missing with grey.
 //! It runs without processor-specific code, so that the sandbox and a native build give the same pixels.
 
 use zune_core::bytestream::ZCursor;

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use image::metadata::Orientation;
+use memchr::memchr_iter;
 
 use super::Error;
 
@@ -213,7 +214,8 @@ impl<'a> Walk<'a> {
     /// Moves to the first marker after the entropy-coded bytes, or to the end of the file; how far that was.
     fn skip_scan(&mut self) -> u64 {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
-        let marker = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff));
+        let is_marker = |place: &usize| rest.get(place + 1).is_some_and(|next| !matches!(next, 0 | 0xd0..=0xd7 | 0xff));
+        let marker = memchr_iter(0xff, rest).find(is_marker);
         let length = marker.unwrap_or(rest.len());
         self.position += length;
         length as u64

@@ -56,6 +56,7 @@ fn pixels(tables: &Tables, bytes: &mut [u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Decodes the blocks of one unit into the band; `before` holds each component's last DC value.
+#[inline(never)]
 fn decode_unit(
     tables: &Tables,
     bits: &mut Bits<'_>,

@@ -88,6 +88,7 @@ impl Bands {
     }
 
     /// Makes pixels of the band that has just been filled, as far as they do not need the next one.
+    #[inline(never)]
     pub(super) fn emit(&mut self, rgb: &mut [u8], last: bool) {
         let below = (self.band + 1) * self.down * 8;
         let end = match (last, self.down) {

@@ -6,6 +6,7 @@
 use super::super::super::Error;
 use super::damaged;
 
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     position: usize,
@@ -36,13 +37,14 @@ impl<'a> Bits<'a> {
                     self.position += whole as usize;
                     self.filled += whole * 8;
                 }
-                None => self.fill_at_the_end(),
+                None => *self = self.filled_at_the_end(),
             }
         }
     }
 
+    /// Takes no reference: only what nobody refers to is kept in registers.
     #[cold]
-    fn fill_at_the_end(&mut self) {
+    fn filled_at_the_end(mut self) -> Self {
         while self.filled <= 56 {
             let byte = self.data.get(self.position).copied();
             self.invented += if byte.is_none() { 8 } else { 0 };
@@ -50,6 +52,7 @@ impl<'a> Bits<'a> {
             self.buffer |= u64::from(byte.unwrap_or_default()) << (56 - self.filled);
             self.filled += 8;
         }
+        self
     }
 
     /// The next `count` bits, 1 to 32, which stay.

@@ -14,6 +14,7 @@ fn widen<const SHIFT: u32, const LEFT: u16, const RIGHT: u16>(padded: &[u16], ro
 }
 
 /// Doubles the width of a row.
+#[inline(never)]
 pub(super) fn double_width(samples: &[u8], padded: &mut [u16], row: &mut [u8]) {
     for (sum, &sample) in padded[1..].iter_mut().zip(samples) {
         *sum = sample.into();
@@ -23,6 +24,7 @@ pub(super) fn double_width(samples: &[u8], padded: &mut [u16], row: &mut [u8]) {
 }
 
 /// Doubles the width of a row that lies between `near` and `far`.
+#[inline(never)]
 pub(super) fn double_both(near: &[u8], far: &[u8], padded: &mut [u16], row: &mut [u8]) {
     for (sum, (&near, &far)) in padded[1..].iter_mut().zip(near.iter().zip(far)) {
         *sum = u16::from(near) * 3 + u16::from(far);
@@ -41,6 +43,7 @@ fn pad(padded: &mut [u16]) {
 const STEP: usize = 16;
 
 /// A row of pixels of its luma and its two colour differences. All three rows may be longer; they must be a multiple of [`STEP`] long.
+#[inline(never)]
 pub(super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], rgb: &mut [u8]) {
     let steps = luma.as_chunks::<STEP>().0.iter().zip(blue.as_chunks().0).zip(red.as_chunks().0);
     let (whole, rest) = rgb.as_chunks_mut::<{ STEP * 3 }>();

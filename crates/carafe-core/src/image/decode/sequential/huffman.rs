@@ -8,12 +8,11 @@ use super::tables::Component;
 /// Codes up to this length are looked up; all but the rarest are shorter.
 const LOOKED_UP: u32 = 10;
 
-/// Places of a block's coefficients in the order of the file. Runs may point past the end: those go to the last place, and the block is
-/// refused afterwards.
-pub(super) const ZIGZAG: [u8; 80] = [
+/// Places of a block's coefficients in the order of the file.
+const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
     28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
-    47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
+    47, 55, 62, 63,
 ];
 
 /// A code's symbol and length; a length of 0 means that the code is longer than [`LOOKED_UP`], or none.
@@ -66,7 +65,7 @@ impl Codes {
             ends[length as usize] = code << (16 - length);
             code <<= 1;
         }
-        let coefficients = Box::new(std::array::from_fn(|bits| coefficient(symbols[bits], bits)));
+        let coefficients = Box::new(std::array::from_fn(|bits| short_coefficient(symbols[bits], bits)));
         Ok(Self { symbols, coefficients, ends, offsets, values: values.to_vec() })
     }
 
@@ -75,25 +74,27 @@ impl Codes {
     fn symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Error> {
         let Symbol { symbol, length } = self.symbols[bits.peek(LOOKED_UP)];
         if length == 0 {
-            return self.long_symbol(bits);
+            let (symbol, length) = self.long_symbol(bits.peek(16) as u32)?;
+            bits.skip(length);
+            return Ok(symbol);
         }
         bits.skip(length.into());
         Ok(symbol)
     }
 
+    /// The symbol that 16 bits begin with, and the length of its code.
     #[cold]
-    fn long_symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Error> {
-        let code = bits.peek(16) as u32;
+    fn long_symbol(&self, code: u32) -> Result<(u8, u32), Error> {
         let unknown = || damaged("its data holds a code that is in no table");
         let length = (LOOKED_UP + 1..=16).find(|&length| code < self.ends[length as usize]).ok_or_else(unknown)?;
         let index = (code >> (16 - length)) as i32 + self.offsets[length as usize];
-        bits.skip(length);
-        usize::try_from(index).ok().and_then(|index| self.values.get(index)).copied().ok_or_else(unknown)
+        let symbol = usize::try_from(index).ok().and_then(|index| self.values.get(index));
+        symbol.map(|symbol| (*symbol, length)).ok_or_else(unknown)
     }
 }
 
 /// What these bits begin with, if a code with its value fits in them.
-fn coefficient(Symbol { symbol, length }: Symbol, bits: usize) -> Coefficient {
+fn short_coefficient(Symbol { symbol, length }: Symbol, bits: usize) -> Coefficient {
     let (run, size) = (symbol >> 4, u32::from(symbol & 15));
     let whole = u32::from(length) + size;
     if length == 0 || size == 0 || whole > LOOKED_UP {
@@ -104,7 +105,8 @@ fn coefficient(Symbol { symbol, length }: Symbol, bits: usize) -> Coefficient {
     Coefficient { value: value as i16, run, length: whole as u8 }
 }
 
-/// Reads one block, its coefficients multiplied by their steps, in 16 bits as libjpeg's vector code does. What is returned is at least the file's place of the last that is not 0.
+/// Reads one block, its coefficients multiplied by their steps, in 16 bits as libjpeg's vector code does. What is returned is at least the
+/// file's place of the last that is not 0.
 #[inline(never)]
 pub(super) fn block(
     bits: &mut Bits<'_>,
@@ -112,43 +114,53 @@ pub(super) fn block(
     before: &mut i32,
     block: &mut [i16; 64],
 ) -> Result<usize, Error> {
-    let (dc, ac, steps) = (&*component.dc, &*component.ac, &component.steps);
-    bits.fill();
-    let size = u32::from(dc.symbol(bits)?);
-    if size > 15 {
-        return Err(damaged("its data holds a difference of more than 15 bits"));
-    }
-    if size > 0 {
-        *before = before.wrapping_add(bits.value(size));
-    }
+    // A copy that nobody refers to is kept in registers.
+    let mut own = *bits;
+    let steps = &component.steps;
+    let difference = difference(&mut own, &component.dc)?;
+    *before = before.wrapping_add(difference);
     block[0] = (*before as i16).wrapping_mul(steps[0]);
     let mut place = 1;
     while place < 64 {
-        bits.fill();
-        let Coefficient { value, run, length } = ac.coefficients[bits.peek(LOOKED_UP)];
-        let value = if length > 0 {
-            bits.skip(length.into());
-            place += usize::from(run);
-            value
-        } else {
-            let symbol = ac.symbol(bits)?;
-            let size = u32::from(symbol & 15);
-            if size == 0 {
-                if symbol < 0xf0 {
-                    break;
-                }
-                place += 16;
-                continue;
-            }
-            place += usize::from(symbol >> 4);
-            bits.value(size) as i16
-        };
-        let at = usize::from(ZIGZAG[place]) & 63;
-        block[at] = value.wrapping_mul(steps[at]);
+        let Some((run, value)) = coefficient(&mut own, &component.ac)? else { break };
+        place += run;
+        // A place past the end comes round here, and is refused below.
+        block[usize::from(ZIGZAG[place & 63]) & 63] = value.wrapping_mul(steps[place & 63]);
         place += 1;
     }
+    *bits = own;
     if place > 64 {
         return Err(damaged("a block has more than 64 coefficients"));
     }
     Ok(place - 1)
+}
+
+/// How far a DC value is from the one before.
+#[inline(always)]
+fn difference(bits: &mut Bits<'_>, codes: &Codes) -> Result<i32, Error> {
+    bits.fill();
+    match codes.symbol(bits)? {
+        0 => Ok(0),
+        size @ 1..=15 => Ok(bits.value(size.into())),
+        _ => Err(damaged("its data holds a difference of more than 15 bits")),
+    }
+}
+
+/// How many zeros come before the next coefficient, and its value; nothing at the end of the block.
+#[inline(always)]
+fn coefficient(bits: &mut Bits<'_>, codes: &Codes) -> Result<Option<(usize, i16)>, Error> {
+    bits.fill();
+    let Coefficient { value, run, length } = codes.coefficients[bits.peek(LOOKED_UP)];
+    if length > 0 {
+        bits.skip(length.into());
+        return Ok(Some((run.into(), value)));
+    }
+    let symbol = codes.symbol(bits)?;
+    let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+    match (run, size) {
+        // Sixteen zeros are fifteen before another.
+        (15, 0) => Ok(Some((run, 0))),
+        (_, 0) => Ok(None),
+        _ => Ok(Some((run, bits.value(size) as i16))),
+    }
 }

@@ -21,6 +21,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next interval's bytes. All but the last must end with the restart marker whose turn it is, and the last with another marker.
+    #[inline(never)]
     pub(super) fn interval(&mut self, last: bool) -> Result<&[u8], Error> {
         let start = self.position;
         let (mut read, mut write) = (start, start);

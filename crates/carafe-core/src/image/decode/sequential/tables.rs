@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use super::super::super::Error;
 use super::damaged;
-use super::huffman::{Codes, ZIGZAG};
+use super::huffman::Codes;
 
 /// One component: its blocks in a unit, its steps and its codes.
 pub(super) struct Component {
     pub(super) across: usize,
     pub(super) down: usize,
+    /// In the order of the file.
     pub(super) steps: Arc<[i16; 64]>,
     pub(super) dc: Arc<Codes>,
     pub(super) ac: Arc<Codes>,
@@ -111,8 +112,8 @@ impl Defined {
             let bytes = if kind >> 4 == 0 { 1 } else { 2 };
             let (values, rest) = rest.split_at_checked(64 * bytes).ok_or_else(cut)?;
             let mut steps = [0; 64];
-            for (place, value) in ZIGZAG.iter().zip(values.chunks_exact(bytes)) {
-                steps[usize::from(*place)] = value.iter().fold(0, |step, byte| step << 8 | i16::from(*byte));
+            for (step, value) in steps.iter_mut().zip(values.chunks_exact(bytes)) {
+                *step = value.iter().fold(0, |step, byte| step << 8 | i16::from(*byte));
             }
             let place = self.steps.get_mut(usize::from(kind & 15));
             *place.ok_or_else(|| damaged("a table of steps has an unknown number"))? = Some(Arc::new(steps));

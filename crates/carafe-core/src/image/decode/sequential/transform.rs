@@ -6,7 +6,7 @@
 
 use std::num::Wrapping;
 
-use super::super::super::square::transposed;
+use super::super::super::square::{transposed, transposed_wide};
 
 /// Fraction bits of the constants, and what the first pass keeps of them for the second.
 const CONSTANT: u32 = 13;
@@ -27,6 +27,7 @@ impl Transform {
     }
 
     /// Writes the samples of the block, whose coefficients after `last`, in the order of the file, are all 0, and clears it.
+    #[inline(never)]
     pub(super) fn inverse(&mut self, last: usize, samples: &mut [u8], stride: usize) {
         if last == 0 {
             let value = sample((i32::from(self.block[0]) + (1 << 2)) >> 3);
@@ -37,9 +38,11 @@ impl Transform {
             return;
         }
         first_pass(&mut self.block, &mut self.between);
-        second_pass(&transposed(&self.between), &mut self.square);
-        for (row, values) in samples.chunks_mut(stride).zip(transposed(&self.square).as_chunks::<8>().0) {
-            row[..8].copy_from_slice(values);
+        second_pass(&transposed_wide(&self.between), &mut self.square);
+        let columns = self.square.as_chunks().0;
+        let rows = transposed(std::array::from_fn(|column| u64::from_le_bytes(columns[column])));
+        for (row, values) in samples.chunks_mut(stride).zip(rows) {
+            row[..8].copy_from_slice(&values.to_le_bytes());
         }
     }
 }
