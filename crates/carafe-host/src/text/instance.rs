@@ -53,7 +53,9 @@ impl Instance {
             .call_open(&mut store, &blueprint.model, &blueprint.tokenizer)
             .map_err(|error| trap(&store, &error))?
             .map_err(|message| Error::Open { model: blueprint.model.graph.clone(), message })?;
-        Ok(Self { store, guest, generator, counted: NOTHING })
+        let counted = guest.carafe_guests_generation().generator().call_stats(&mut store, generator);
+        let counted = counted.map_err(|error| trap(&store, &error))?;
+        Ok(Self { store, guest, generator, counted })
     }
 
     /// The outer error is a trap, the inner one the guest's refusal.
@@ -94,17 +96,6 @@ impl Instance {
         self.store.data().memory.high_water()
     }
 }
-
-const NOTHING: Stats = Stats {
-    running: 0,
-    waiting: 0,
-    forwards: 0,
-    prompt_tokens: 0,
-    shared_tokens: 0,
-    generated_tokens: 0,
-    draft_tokens: 0,
-    accepted_tokens: 0,
-};
 
 /// What a step took and achieved.
 #[derive(Clone, Copy, Debug)]
