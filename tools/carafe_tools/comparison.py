@@ -6,6 +6,7 @@ Goes in: two lists of matrices (positions, classes), a matrix for each sequence.
 than errors can turn.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,15 +42,26 @@ class Comparison:
         return (float(self.equal[decided].mean()) if decided.any() else 1.0), int(decided.sum())
 
 
-def compare(found: list[np.ndarray], reference: list[np.ndarray]) -> Comparison:
-    """Compare sequences of logits with a reference, sequence by sequence so that memory stays small."""
-    differences = [np.abs(rows - expected) for rows, expected in zip(found, reference, strict=True)]
+def compare(found: Iterable[np.ndarray], reference: list[np.ndarray]) -> Comparison:
+    """Compare sequences of logits with a reference, one at a time so that memory stays small; `found` may be made on the way."""
+    parts = [_compare(rows, expected) for rows, expected in zip(found, reference, strict=True)]
     return Comparison(
-        errors=np.concatenate([difference.max(-1) for difference in differences]),
-        mean_error=float(np.mean([difference.mean() for difference in differences])),
-        margins=np.concatenate([top_two_margins(rows) for rows in reference]),
-        equal=np.concatenate([rows.argmax(-1) == expected.argmax(-1) for rows, expected in zip(found, reference, strict=True)]),
-        largest=max(float(np.abs(rows).max()) for rows in reference),
+        errors=np.concatenate([part.errors for part in parts]),
+        mean_error=float(np.mean([part.mean_error for part in parts])),
+        margins=np.concatenate([part.margins for part in parts]),
+        equal=np.concatenate([part.equal for part in parts]),
+        largest=max(part.largest for part in parts),
+    )
+
+
+def _compare(rows: np.ndarray, expected: np.ndarray) -> Comparison:
+    differences = np.abs(rows - expected)
+    return Comparison(
+        errors=differences.max(-1),
+        mean_error=float(differences.mean()),
+        margins=top_two_margins(expected),
+        equal=rows.argmax(-1) == expected.argmax(-1),
+        largest=float(np.abs(expected).max()),
     )
 
 

@@ -63,18 +63,19 @@ class HuggingFaceFolder:
         except (OSError, SafetensorError) as error:
             raise ConversionError(f"failed to read `{path}`: {error}") from error
 
-    def tensor(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a tensor as f32, which must have this shape and finite values."""
+    def tensor(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> np.ndarray:
+        """Return a tensor, or a range of its rows, as f32: it must have this shape, and what is read finite values."""
         require(name in self._tensors, f"`{self.files[0]}` has no tensor `{name}`")
         self._asked.add(name)
         stored_name, path = self._tensors[name]
         try:
             with safe_open(path, framework="numpy") as file:
-                values = file.get_tensor(stored_name)
+                stored = file.get_slice(stored_name)
+                found, values = tuple(stored.get_shape()), stored[rows]
         except (OSError, SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks, bfloat16 say
             raise ConversionError(f"failed to read the tensor `{name}` of `{path}`: {error}") from error
         what = f"the tensor `{name}` of `{path}`"
-        require(values.shape == shape, f"{what} has shape {list(values.shape)}; {list(shape)} was expected")
+        require(found == shape, f"{what} has shape {list(found)}; {list(shape)} was expected")
         require(values.dtype in REAL_TYPES, f"{what} has type `{values.dtype}`; `float32` or `float16` was expected")
         require(bool(np.isfinite(values).all()), f"{what} holds values that are not finite")
         return values.astype(np.float32, copy=False)

@@ -6,7 +6,7 @@ profiles, in one step and in several. Of a .tflite also by LiteRT and by OpenVIN
 with the weights before they were rounded to 8 bits. Then all are compared.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import openvino as ov
 from tokenizers import Tokenizer
 
 from carafe_tools.certificate import RELOADS, REPEATS, describe, load_graph
-from carafe_tools.comparison import compare, gated, gated_agreement, reported
+from carafe_tools.comparison import Comparison, compare, gated, gated_agreement, reported
 from carafe_tools.environment import compile_model, resolved_properties
 from carafe_tools.errors import require
 from carafe_tools.faithful import faithful_logits, read_faithful
@@ -65,31 +65,31 @@ class _Run:
 
     properties: dict[str, str]
     whole: Logits  # in one step
-    stepwise: Logits  # a token a step
+    stepwise: Comparison  # a token a step, with those
     largest_cut_difference: float
     greedy: list[dict[str, Any]]
     bit_identical: bool
 
 
 def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
-    """Return the certificate of a text model."""
+    """Return the certificate of a text model.
+
+    The order keeps memory small: besides a compiled model there are logits of at most two computations.
+    """
     check_context(evidence)
     source = evidence.source
     sequences = evaluation_sequences(source)
-    progress.step("certify: float64 reference")
-    expected = [reference_logits(source.model, tokens) for tokens in sequences]
-    progress.step("certify: the source as others compute it")
-    witnesses = _witnesses(source, sequences)
     progress.step("certify: profile `exact`")
     exact = _run(evidence, "exact", sequences)
+    progress.step("certify: float64 reference")
+    expected = [reference_logits(source.model, tokens) for tokens in sequences]
+    logits = {"exact_against_float64": gated(compare(exact.whole, expected)), "exact_step_by_step": gated(exact.stepwise)}
+    progress.step("certify: the source as others compute it")
+    witnesses = _against_witnesses(evidence, sequences, exact.whole, expected)
+    exact.whole.clear()
     progress.step("certify: profile `fast`")
     fast = _run(evidence, "fast", sequences)
-    logits = {
-        "exact_against_float64": gated(compare(exact.whole, expected)),
-        "exact_step_by_step": gated(compare(exact.stepwise, exact.whole)),
-        "fast_against_float64": reported(compare(fast.whole, expected)),
-        **_against_witnesses(exact, expected, witnesses, evidence.random_weights),
-    }
+    logits |= {"fast_against_float64": reported(compare(fast.whole, expected)), **witnesses}
     progress.step("certify: published outputs, where there are any, and memory")
     published = check_published(evidence.folder, source)
     determinism = _determinism(exact, fast)
@@ -105,23 +105,19 @@ def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _witnesses(source: TextSource, sequences: list[np.ndarray]) -> dict[str, Logits]:
-    """Return the logits by name of those who compute the source without this package's reading of it, or without rounding."""
-    if is_huggingface(source.path):
-        original = as_stored(HuggingFaceFolder(source.path))
-        return {"unrounded": [reference_logits(original, tokens) for tokens in sequences]}
-    return {"faithful": _faithful_logits(source.path, sequences), "litert": _litert_logits(source.path, sequences)}
-
-
-def _against_witnesses(exact: _Run, expected: Logits, witnesses: dict[str, Logits], random_weights: bool) -> dict[str, Any]:
-    """Return the entries of the comparisons with the witnesses that the source has."""
-    if "unrounded" in witnesses:
-        return {"exact_against_unrounded": reported(compare(exact.whole, witnesses["unrounded"]))}
-    litert_gate: Callable = reported if random_weights else gated_agreement
+def _against_witnesses(evidence: TextEvidence, sequences: list[np.ndarray], exact: Logits, expected: Logits) -> dict[str, Any]:
+    """Return the comparisons with those who compute the source without this package's reading of it, or without rounding."""
+    path = evidence.source.path
+    if is_huggingface(path):
+        original = as_stored(HuggingFaceFolder(path))
+        unrounded = [reference_logits(original, tokens) for tokens in sequences]
+        return {"exact_against_unrounded": reported(compare(exact, unrounded))}
+    litert = _litert_logits(path, sequences)
+    litert_gate: Callable = reported if evidence.random_weights else gated_agreement
     return {
-        "exact_against_faithful": gated(compare(exact.whole, witnesses["faithful"])),
-        "exact_against_litert": litert_gate(compare(exact.whole, witnesses["litert"])),
-        "litert_against_float64": reported(compare(witnesses["litert"], expected)),
+        "exact_against_faithful": gated(compare(exact, _faithful_logits(path, sequences))),
+        "exact_against_litert": litert_gate(compare(exact, litert)),
+        "litert_against_float64": reported(compare(litert, expected)),
     }
 
 
@@ -178,9 +174,9 @@ def _faithful_logits(path: Path, sequences: list[np.ndarray]) -> Logits:
 def _run(evidence: TextEvidence, profile: str, sequences: list[np.ndarray]) -> _Run:
     compiled = compile_model(load_graph(evidence.folder), profile)
     whole = [logits_in_steps(compiled, tokens) for tokens in sequences]
-    stepwise = [logits_in_steps(compiled, tokens, range(1, len(tokens))) for tokens in sequences]
+    stepwise = compare((logits_in_steps(compiled, tokens, range(1, len(tokens))) for tokens in sequences), whole)
     continuations = [_continue(compiled, prompt, profile, evidence.source.tokenizer) for prompt in PROMPTS]
-    difference = max(_difference(stepwise, whole), _difference(_cut(compiled, sequences[0]), whole[:1] * len(CUTS)))
+    difference = max(stepwise.max_error, *_cut_differences(compiled, sequences[0], whole[0]))
     properties = resolved_properties(compiled)
 
     def same(model: ov.CompiledModel) -> bool:
@@ -194,13 +190,11 @@ def _run(evidence: TextEvidence, profile: str, sequences: list[np.ndarray]) -> _
     return _Run(properties, whole, stepwise, difference, continuations, bit_identical and all(reloads))
 
 
-def _cut(compiled: ov.CompiledModel, tokens: np.ndarray) -> Logits:
-    """Return the logits of one sequence for each way to cut it."""
-    return [logits_in_steps(compiled, tokens, [int(place * len(tokens)) for place in places]) for places in CUTS]
-
-
-def _difference(found: Logits, expected: Logits) -> float:
-    return float(max(np.abs(rows - others).max() for rows, others in zip(found, expected, strict=True)))
+def _cut_differences(compiled: ov.CompiledModel, tokens: np.ndarray, whole: np.ndarray) -> Iterator[float]:
+    """Yield the largest difference of one sequence's logits for each way to cut it."""
+    for places in CUTS:
+        cut = logits_in_steps(compiled, tokens, [int(place * len(tokens)) for place in places])
+        yield float(np.abs(cut - whole).max())
 
 
 def _continue(compiled: ov.CompiledModel, prompt: str, profile: str, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Each role asks its source for one tensor by GPT-2's name of it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +23,20 @@ MatrixSource = Callable[[str, tuple[int, int]], Matrix]
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A matrix that is read from its file each time that it is used."""
+    """A matrix that is read from its file each time that it is used, and no more of it than is used."""
 
-    read: Callable[[], np.ndarray]
+    read: Callable[[slice], np.ndarray]  # some of the rows
     shape: tuple[int, ...]
 
     def rows(self, which: np.ndarray | slice) -> Real:
         """Return some of the rows."""
-        return Real(self.read()[which])
+        if isinstance(which, slice):
+            return Real(self.read(slice(*which.indices(self.shape[0]))))  # the file takes no end beyond the last row
+        return Real(np.concatenate([self.read(slice(row, row + 1)) for row in map(int, which)]))
 
     def dequantised(self, dtype: type = np.float32) -> np.ndarray:
         """Return the matrix."""
-        return self.read().astype(dtype)
+        return self.read(slice(None)).astype(dtype)
 
 
 def from_folder(folder: Path, per_row: bool = False) -> Gpt2:
@@ -50,7 +53,7 @@ def quantised(source: HuggingFaceFolder, per_row: bool) -> Gpt2:
 
 def as_stored(source: HuggingFaceFolder) -> Gpt2:
     """Return the model in an open folder with its matrices left in the file; computing with it reads them one by one."""
-    return _of_folder(source, lambda name, shape: Stored(lambda: _matrix(source, name, shape), shape))
+    return _of_folder(source, lambda name, shape: Stored(partial(_matrix, source, name, shape), shape))
 
 
 def random(dimensions: Dimensions, seed: int = SEED, per_row: bool = False, tied: bool = True, folded: bool = False) -> Gpt2:
@@ -83,10 +86,11 @@ def _of_folder(source: HuggingFaceFolder, matrix: MatrixSource) -> Gpt2:
     return _assemble(source.dimensions, vector, matrix, source.epsilon, source.is_tied)
 
 
-def _matrix(source: HuggingFaceFolder, name: str, shape: tuple[int, int]) -> np.ndarray:
-    """Return a matrix as (out, in) or as a table; the linear operations' are stored as (in, out)."""
-    is_table = not name.startswith("h.")
-    return source.tensor(name, shape) if is_table else np.ascontiguousarray(source.tensor(name, shape[::-1]).T)
+def _matrix(source: HuggingFaceFolder, name: str, shape: tuple[int, int], rows: slice = slice(None)) -> np.ndarray:
+    """Return rows of a matrix as (out, in) or of a table; the linear operations' are stored as (in, out) and read as a whole."""
+    if name.startswith("h."):
+        return np.ascontiguousarray(source.tensor(name, shape[::-1]).T)[rows]
+    return source.tensor(name, shape, rows)
 
 
 def _assemble(dimensions: Dimensions, vector: VectorSource, matrix: MatrixSource, epsilon: float, is_tied: bool) -> Gpt2:

@@ -63,16 +63,21 @@ impl Hub {
         Ok(Some(path))
     }
 
-    /// Refuses a file that is not the one that is known by this size and hash.
-    pub(super) fn check(&self, path: &Path, identity: &Identity) -> Result<()> {
+    /// Refuses a file that is not the one that is known by this size and hash, whichever revision it is of.
+    pub(super) fn check(&self, path: &Path, known: &Identity) -> Result<()> {
+        let name = name_of(path);
+        let refusal = |found: String, expected: String| {
+            format!(
+                "`{name}` of {self} {found}; {expected} expected: it is not the file that Carafe knows. \
+                 `carafe models pull {} --tflite {name}` takes it all the same",
+                self.repo.url()
+            )
+        };
         let size = fs::metadata(path)?.len();
-        ensure!(
-            size == identity.size,
-            "`{}` of {self} is {size} bytes long; {} were expected: it is not the file that Carafe knows",
-            name_of(path),
-            identity.size
-        );
-        self.check_hash(path, identity.sha256)
+        ensure!(size == known.size, refusal(format!("is {size} bytes long"), format!("{} were", known.size)));
+        let got = hash_of(path)?;
+        ensure!(got == known.sha256, refusal(format!("has SHA-256 {got}"), format!("{} was", known.sha256)));
+        Ok(())
     }
 
     fn download(&self, file: &str, metadata: &Metadata) -> Result<()> {
@@ -114,7 +119,7 @@ impl Hub {
     }
 
     fn check_hash(&self, path: &Path, expected: &str) -> Result<()> {
-        let got = sha256(path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        let got = hash_of(path)?;
         if got == expected {
             return Ok(());
         }
@@ -160,6 +165,10 @@ impl fmt::Display for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` (revision `{}`)", self.repo.url(), self.repo.revision())
     }
+}
+
+fn hash_of(path: &Path) -> Result<String> {
+    sha256(path).with_context(|| format!("failed to read `{}`", path.display()))
 }
 
 fn name_of(path: &Path) -> String {

@@ -48,8 +48,7 @@ impl Wanted {
     pub(super) fn new(options: &Pull) -> Result<Self> {
         let (repository, form) = match (options.model.as_str(), &options.tflite) {
             ("gpt2", None) => {
-                let known = options.revision == "main";
-                (GPT2, Form::Tflite { file: GPT2_TFLITE.to_owned(), identity: known.then_some(GPT2_IDENTITY) })
+                (GPT2, Form::Tflite { file: GPT2_TFLITE.to_owned(), identity: Some(GPT2_IDENTITY) })
             }
             ("distilgpt2", None) => (DISTILGPT2, Form::Safetensors),
             (repository, None) => (repository, Form::Safetensors),
