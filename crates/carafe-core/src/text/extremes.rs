@@ -1,6 +1,6 @@
 //! The largest logits, of all and of every block, and whether all are finite: the first look at what a model returned.
 
-use super::math::{BLOCK, LANES};
+use super::math::{self, BLOCK, LANES};
 
 /// A logit is no finite number, so nothing can be sampled.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -68,13 +68,7 @@ fn largest_of(values: &[f32], sums: &mut [f32; LANES]) -> f32 {
     for (lane, &value) in rest.iter().enumerate() {
         look(lane, value);
     }
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            let other = largest[lane + half];
-            largest[lane] = if other > largest[lane] { other } else { largest[lane] };
-        }
-    }
-    largest[0]
+    math::join_lanes(largest, |a, b| if b > a { b } else { a })
 }
 
 /// Where the first logit is that is `wanted`. Whole chunks are looked at together, so that compilers can vectorise.

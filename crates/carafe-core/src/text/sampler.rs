@@ -78,50 +78,61 @@ impl Sampler {
     /// Gives every token its weight, then excludes what is not to be drawn.
     fn weigh_all(&mut self, logits: &[f32], sampling: &Sampling, top_k: Option<usize>) {
         let weigh = weigher(self.extremes.largest, sampling.temperature);
-        for (weight, &logit) in self.weights.iter_mut().zip(logits) {
-            *weight = weigh(logit);
+        let blocks = self.weights.chunks_mut(BLOCK).zip(logits.chunks(BLOCK));
+        for (sum, (weights, logits)) in self.sums.iter_mut().zip(blocks) {
+            for (weight, &logit) in weights.iter_mut().zip(logits) {
+                *weight = weigh(logit);
+            }
+            *sum = math::sum(weights);
         }
         if let Some(count) = top_k.filter(|&count| count < logits.len()) {
             self.keep_top_k(logits, count);
         }
         if sampling.top_p < 1.0 {
-            self.keep_top_p(logits, sampling.top_p);
+            self.keep_top_p(logits, sampling);
         }
         if sampling.min_p > 0.0 {
             self.keep_min_p(sampling.min_p);
-        }
-        for (sum, weights) in self.sums.iter_mut().zip(self.weights.chunks(BLOCK)) {
-            *sum = math::sum(weights);
         }
     }
 
     /// Excludes all but the `count` best tokens.
     fn keep_top_k(&mut self, logits: &[f32], count: usize) {
-        if let Some(cut) = self.ranking.cut(logits, &self.extremes, Mass::One, (count as f64, logits.len() as f64)) {
-            cut.clear_tail(logits, &self.extremes, &mut self.weights);
+        if let Some(cut) = self.ranking.cut(logits, &self.extremes, Mass::One, count as f64, f32::NEG_INFINITY) {
+            cut.clear_tail(logits, &self.extremes, &mut self.weights, &mut self.sums);
         }
     }
 
-    /// Excludes all but the fewest best tokens that hold `share` of the weight that is left.
-    fn keep_top_p(&mut self, logits: &[f32], share: f32) {
-        let total: f64 = math::wide_sum(&self.weights);
-        let shares = (total * f64::from(share), total);
-        if let Some(cut) = self.ranking.cut(logits, &self.extremes, Mass::Weights(&self.weights), shares) {
-            cut.clear_tail(logits, &self.extremes, &mut self.weights);
+    /// Excludes all but the fewest best tokens that hold a share of top-p of the weight that is left.
+    fn keep_top_p(&mut self, logits: &[f32], sampling: &Sampling) {
+        let (total, share) = (self.total(), f64::from(sampling.top_p));
+        // Even if every token had this weight, all of them would be less than what may be excluded.
+        let smallest = total * (1.0 - share) / logits.len() as f64;
+        let low = f64::from(self.extremes.largest) + math::ln(smallest) * f64::from(sampling.temperature);
+        let mass = Mass::Weights(&self.weights);
+        if let Some(cut) = self.ranking.cut(logits, &self.extremes, mass, total * share, low as f32) {
+            cut.clear_tail(logits, &self.extremes, &mut self.weights, &mut self.sums);
         }
     }
 
     /// Excludes tokens whose weight is less than `share` of the best one's, which is 1.
     fn keep_min_p(&mut self, share: f32) {
-        for weight in &mut self.weights {
-            *weight = if *weight >= share { *weight } else { 0.0 };
+        for (sum, weights) in self.sums.iter_mut().zip(self.weights.chunks_mut(BLOCK)) {
+            for weight in &mut *weights {
+                *weight = if *weight >= share { *weight } else { 0.0 };
+            }
+            *sum = math::sum(weights);
         }
+    }
+
+    /// The sum of all weights.
+    fn total(&self) -> f64 {
+        self.sums.iter().copied().map(f64::from).sum()
     }
 
     /// The token at `draw` of the way along the weights.
     fn pick(&mut self, draw: f64) -> u32 {
-        let total: f64 = self.sums.iter().copied().map(f64::from).sum();
-        let (block, place) = walk(&self.sums, draw * total);
+        let (block, place) = walk(&self.sums, draw * self.total());
         let first = block * BLOCK;
         let end = (first + BLOCK).min(self.weights.len());
         let (offset, _) = walk(&self.weights[first..end], place);

@@ -47,9 +47,7 @@ impl Wanted {
     /// What the flags ask for.
     pub(super) fn new(options: &Pull) -> Result<Self> {
         let (repository, form) = match (options.model.as_str(), &options.tflite) {
-            ("gpt2", None) => {
-                (GPT2, Form::Tflite { file: GPT2_TFLITE.to_owned(), identity: Some(GPT2_IDENTITY) })
-            }
+            ("gpt2", None) => (GPT2, Form::Tflite { file: GPT2_TFLITE.to_owned(), identity: Some(GPT2_IDENTITY) }),
             ("distilgpt2", None) => (DISTILGPT2, Form::Safetensors),
             (repository, None) => (repository, Form::Safetensors),
             (repository, Some(file)) => (repository, Form::Tflite { file: file.clone(), identity: None }),
