@@ -5,45 +5,86 @@
 //! there: outputs are the same with and without. (Saxena, "Prompt Lookup Decoding", 2023; Leviathan, Kalman and Matias, "Fast Inference
 //! from Transformers via Speculative Decoding", 2023.)
 //!
-//! A wrong guess costs a wider step for nothing, so a sequence whose guesses fail pauses, twice as long after each failure.
+//! A wrong guess costs a wider step for nothing. So guesses are only read while a sequence's earlier ones were right; until then they are
+//! kept to oneself and compared with the token that is chosen anyway, which costs nothing. The end of the prompt is the first test.
 
 /// Tokens that must have occurred before, at best.
 const LONGEST: usize = 3;
 /// Tokens that must have occurred before, at least.
 const SHORTEST: usize = 2;
-/// The longest pause, in steps.
-const LONGEST_PAUSE: u32 = 64;
+/// The trust from which on guesses are read.
+const ENOUGH_TRUST: u32 = 3;
+/// The most trust there is.
+const MOST_TRUST: u32 = 6;
+/// What a wrong guess costs of it; a right one brings 1.
+const DISAPPOINTMENT: u32 = 2;
+
+/// Tokens at the end of the prompt that are guessed to begin with.
+const TRIALS: usize = 6;
 
 /// Where a sequence stands with its guesses.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Drafter {
-    /// Steps to pass over before the next guess.
-    pause: u32,
-    /// Guesses in a row of which no token was right.
-    failures: u32,
+    /// None before the first guess.
+    trust: Option<u32>,
+    unspoken: Option<Unspoken>,
+}
+
+/// A guess that was kept to oneself.
+#[derive(Debug, Clone)]
+struct Unspoken {
+    /// How many tokens there were.
+    after: usize,
+    token: u32,
 }
 
 impl Drafter {
-    /// `count` guesses at what follows `tokens`; none while it pauses. What followed is taken up again where it reaches the end, as
-    /// in a text that repeats itself.
+    /// `count` guesses, at least one, at what follows `tokens`; none without trust. What followed is taken up again where it reaches
+    /// the end, as in a text that repeats itself.
     pub(super) fn draft(&mut self, tokens: &[u32], count: usize) -> Vec<u32> {
-        if self.pause > 0 {
-            self.pause -= 1;
+        self.compare(tokens);
+        if self.trust.is_none() {
+            self.try_out(tokens);
+        }
+        let Some(found) = following(tokens) else {
+            return Vec::new();
+        };
+        if self.trust < Some(ENOUGH_TRUST) {
+            self.unspoken = Some(Unspoken { after: tokens.len(), token: found[0] });
             return Vec::new();
         }
-        let found = (SHORTEST..=LONGEST).rev().find_map(|length| continuation(tokens, length));
-        found.map_or_else(Vec::new, |tokens| tokens.iter().copied().cycle().take(count).collect())
+        found.iter().copied().cycle().take(count).collect()
     }
 
     /// Learns how many of at least one guess were right.
     pub(super) fn learn(&mut self, right: usize) {
-        if right > 0 {
-            self.failures = 0;
-            return;
-        }
-        self.pause = 1u32.checked_shl(self.failures).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
-        self.failures += 1;
+        let trust = self.trust.unwrap_or_default();
+        self.trust = Some(if right > 0 { MOST_TRUST.min(trust + 1) } else { trust.saturating_sub(DISAPPOINTMENT) });
     }
+
+    /// Learns how the last tokens would have been guessed.
+    fn try_out(&mut self, tokens: &[u32]) {
+        self.trust = Some(0);
+        for length in tokens.len().saturating_sub(TRIALS)..tokens.len() {
+            if let Some(found) = following(&tokens[..length]) {
+                self.learn(usize::from(found[0] == tokens[length]));
+            }
+        }
+    }
+
+    /// Learns whether the guess that was kept to oneself was right, if it was at the last token.
+    fn compare(&mut self, tokens: &[u32]) {
+        if let Some(Unspoken { after, token }) = self.unspoken.take()
+            && let Some(&[chosen]) = tokens.get(after..)
+        {
+            self.learn(usize::from(chosen == token));
+        }
+    }
+}
+
+/// What followed the latest earlier occurrence of the last tokens, as many of them as have one; at least one token.
+fn following(tokens: &[u32]) -> Option<&[u32]> {
+    (SHORTEST..=LONGEST).rev().find_map(|length| continuation(tokens, length))
 }
 
 /// What followed the latest earlier occurrence of the last `length` tokens.
@@ -58,45 +99,60 @@ fn continuation(tokens: &[u32], length: usize) -> Option<&[u32]> {
 mod tests {
     use super::*;
 
+    /// One that trusts its guesses.
+    fn trusting() -> Drafter {
+        Drafter { trust: Some(MOST_TRUST), unspoken: None }
+    }
+
     #[test]
     fn what_followed_the_latest_occurrence_is_guessed() {
-        let mut drafter = Drafter::default();
-        assert_eq!(drafter.draft(&[1, 2, 3, 9, 1, 2, 3, 7, 8, 1, 2, 3], 2), [7, 8]);
-        assert_eq!(drafter.draft(&[1, 2, 3, 7, 8, 1, 2, 3], 7), [7, 8, 1, 2, 3, 7, 8]);
+        assert_eq!(trusting().draft(&[1, 2, 3, 9, 1, 2, 3, 7, 8, 1, 2, 3], 2), [7, 8]);
+        assert_eq!(trusting().draft(&[1, 2, 3, 7, 8, 1, 2, 3], 7), [7, 8, 1, 2, 3, 7, 8]);
     }
 
     #[test]
     fn a_longer_occurrence_goes_before_a_later_one() {
-        assert_eq!(Drafter::default().draft(&[1, 2, 3, 7, 2, 3, 8, 1, 2, 3], 1), [7]);
-        assert_eq!(Drafter::default().draft(&[4, 2, 3, 7, 5, 2, 3], 1), [7]);
+        assert_eq!(trusting().draft(&[1, 2, 3, 7, 2, 3, 8, 1, 2, 3], 1), [7]);
+        assert_eq!(trusting().draft(&[4, 2, 3, 7, 5, 2, 3], 1), [7]);
     }
 
     #[test]
     fn a_token_that_repeats_itself_is_guessed_to_go_on() {
-        assert_eq!(Drafter::default().draft(&[5, 5, 5, 5], 3), [5, 5, 5]);
+        assert_eq!(trusting().draft(&[5, 5, 5, 5], 3), [5, 5, 5]);
     }
 
     #[test]
     fn nothing_is_guessed_without_an_earlier_occurrence() {
         for tokens in [&[][..], &[1], &[1, 2], &[1, 2, 3, 4], &[1, 2, 3, 1]] {
-            assert!(Drafter::default().draft(tokens, 3).is_empty(), "{tokens:?}");
+            assert!(trusting().draft(tokens, 3).is_empty(), "{tokens:?}");
         }
     }
 
     #[test]
-    fn failures_pause_it_twice_as_long_each_time_and_a_success_forgives_them() {
-        let tokens = [1, 2, 3, 1, 2];
+    fn guesses_are_read_once_three_of_them_would_have_been_right() {
+        let text = [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6];
         let mut drafter = Drafter::default();
-        let pause = |drafter: &mut Drafter| (0..1000).take_while(|_| drafter.draft(&tokens, 1).is_empty()).count();
-        let mut pauses = Vec::new();
-        for _ in 0..9 {
-            drafter.learn(0);
-            pauses.push(pause(&mut drafter));
-        }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
-        drafter.learn(1);
-        assert_eq!(pause(&mut drafter), 0);
-        drafter.learn(0);
-        assert_eq!(pause(&mut drafter), 1);
+        let read = (1..=text.len()).map(|length| drafter.draft(&text[..length], 1)).collect::<Vec<_>>();
+        // The first guess is at the token after `1, 2`.
+        assert!(read[..10].iter().all(Vec::is_empty), "{read:?}");
+        assert_eq!(read[10..], [[6], [1]]);
+        assert_eq!(Drafter::default().draft(&text[..10], 1), Vec::<u32>::new());
+        assert_eq!(Drafter::default().draft(&text[..11], 1), [6], "the prompt is a test too");
+    }
+
+    #[test]
+    fn wrong_guesses_take_the_trust_and_those_that_nobody_could_check_leave_it() {
+        let mut drafter = trusting();
+        let trust = [0, 0, 1, 0].map(|right| {
+            drafter.learn(right);
+            drafter.trust
+        });
+        assert_eq!(trust, [Some(4), Some(2), Some(3), Some(1)]);
+        drafter.draft(&[1, 2, 3, 1, 2], 1);
+        drafter.draft(&[1, 2, 3, 1, 2, 3, 4], 1);
+        assert_eq!(drafter.trust, Some(1), "two tokens came at once");
+        drafter.draft(&[1, 2, 3, 1, 2], 1);
+        drafter.draft(&[1, 2, 3, 1, 2, 9], 1);
+        assert_eq!(drafter.trust, Some(0));
     }
 }
