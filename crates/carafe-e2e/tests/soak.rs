@@ -1,0 +1,68 @@
+//! Load without end: memory stays where it is once the model has seen its shapes. In a process of its own, whose memory is measured.
+
+use std::collections::VecDeque;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use carafe_e2e::load;
+use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel};
+use carafe_host::{Limits, Sandbox};
+use carafe_openvino::Profile;
+
+const REQUESTS: u32 = 10_000;
+const AT_A_TIME: usize = 16;
+/// After so many there is little that is seen for the first time.
+const WARM: u32 = 2_000;
+/// What the rest may add to the anonymous memory: far less than a megabyte for a hundred requests that were not given back.
+const MAY_GROW: u64 = 24 << 20;
+
+#[test]
+fn ten_thousand_short_requests_leave_memory_as_it_was() -> Result<()> {
+    let model = TextModel::start(&Sandbox::new()?, &load("models/tales", Profile::Fast)?, Limits::default())?;
+    let mut running = VecDeque::new();
+    let mut warm = None;
+    for number in 0..REQUESTS {
+        if running.len() == AT_A_TIME {
+            finish(running.pop_front().context("none runs")?)?;
+        }
+        running.push_back(model.submit_blocking(request(number))?);
+        if number == WARM {
+            warm = Some((anonymous_memory()?, model.stats().guest_memory));
+        }
+    }
+    running.into_iter().try_for_each(finish)?;
+    let (before, guest_before) = warm.context("never warm")?;
+    let (after, guest_after) = (anonymous_memory()?, model.stats().guest_memory);
+    println!(
+        "anonymous memory: {before} bytes after {WARM} requests, {after} after {REQUESTS}; guest: {guest_before}, {guest_after}"
+    );
+    assert!(after <= before + MAY_GROW, "{before} bytes became {after}");
+    assert_eq!(guest_after, guest_before);
+    Ok(())
+}
+
+/// Prompts of 1 to 12 tokens and outputs of 1 to 8, greedy and sampled.
+fn request(number: u32) -> Request {
+    let prompt = (0..1 + number % 12).map(|place| (number * 31 + place * 7) % 8192).collect();
+    let mut request = Request::greedy(Prompt::Tokens(prompt), 1 + number / 12 % 8);
+    request.sampling.temperature = (number % 2) as f32;
+    request.sampling.seed = u64::from(number);
+    request.ignore_end_of_text = true;
+    request
+}
+
+fn finish(mut generation: Generation) -> Result<()> {
+    let mut finished = false;
+    while let Some(event) = generation.next_blocking() {
+        finished |= matches!(event, EventKind::Finished(_));
+    }
+    ensure!(finished, "a request did not finish");
+    Ok(())
+}
+
+/// Bytes of this process's memory that no file backs.
+fn anonymous_memory() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+    Ok(kibibytes.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
+}
