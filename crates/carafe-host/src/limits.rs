@@ -39,7 +39,7 @@ impl Default for Limits {
             handles: 1024,
             contexts: 8,
             call_time: Duration::from_secs(2),
-            draft_tokens: 3,
+            draft_tokens: 0,
         }
     }
 }
