@@ -33,9 +33,6 @@ fn ten_thousand_short_requests_leave_memory_as_it_was() -> Result<()> {
     running.into_iter().try_for_each(finish)?;
     let (before, guest_before) = warm.context("never warm")?;
     let (after, guest_after) = (anonymous_memory()?, model.stats().guest_memory);
-    println!(
-        "anonymous memory: {before} bytes after {WARM} requests, {after} after {REQUESTS}; guest: {guest_before}, {guest_after}"
-    );
     assert!(after <= before + MAY_GROW, "{before} bytes became {after}");
     assert_eq!(guest_after, guest_before);
     Ok(())
