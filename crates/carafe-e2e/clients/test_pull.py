@@ -119,7 +119,8 @@ def test_contents_that_are_not_what_the_hub_named_are_thrown_away(hub: Hub, pull
 def test_gpt2_must_be_the_file_that_is_known(hub: Hub, puller: Puller) -> None:
     hub.repository = "openai-community/gpt2"
     hub.files["64-8bits.tflite"] = hub.files["8bit.tflite"]
-    for revision in ("main", "a-branch"):
+    for revision in ("a-branch", "main"):
+        hub.revision = revision
         sentence = puller.refuse("gpt2", "--revision", revision)
         assert f"is {len(hub.files['8bit.tflite'])} bytes long; 125162496 were expected" in sentence
         assert "`carafe models pull openai-community/gpt2 --tflite 64-8bits.tflite` takes it all the same" in sentence
