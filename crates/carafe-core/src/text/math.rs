@@ -58,12 +58,6 @@ pub(super) fn sum(values: &[f32]) -> f32 {
     for (lane, value) in lanes.iter_mut().zip(rest) {
         *lane += value;
     }
-    sum_of_lanes(lanes)
-}
-
-/// The sum of the lanes.
-#[inline(always)]
-pub(super) fn sum_of_lanes(lanes: [f32; LANES]) -> f32 {
     join_lanes(lanes, |a, b| a + b)
 }
 
@@ -129,6 +123,13 @@ mod tests {
                 expected.iter_mut().zip(further).for_each(|(sum, value)| *sum += value);
             }
             assert_eq!(sum(&values).to_bits(), expected[0].to_bits());
+        }
+    }
+
+    #[test]
+    fn ln_agrees_with_the_standard_library() {
+        for value in [1e-300, 0.5, 1.0, 2.0, 50_257.0, 1e300] {
+            assert!((ln(value) - f64::ln(value)).abs() <= 1e-13 * f64::ln(value).abs());
         }
     }
 }
