@@ -6,6 +6,7 @@ from carafe_bench.results import Results
 from carafe_bench.tables import markdown
 
 DECODE, AGGREGATE = "decode_tokens_per_second", "aggregate"
+ENGINES = tuple(("decode", "decode", peer) for peer in ("genai-sdpa", "genai-pa", "genai-continuous", "llama-cpp"))
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ GOALS = (
         (("decode", "decode", "python-loop"),),
         0.98,
     ),
-    Goal(
-        "sandboxed decode to the best native peer, without speculation",
-        DECODE,
-        ("decode", "decode", "carafe"),
-        tuple(("decode", "decode", peer) for peer in ("genai-sdpa", "genai-pa", "genai-continuous", "llama-cpp")),
-        1.0,
+    *(
+        Goal(
+            f"sandboxed decode to the best native peer, without speculation, profile `{profile}`",
+            DECODE,
+            ("decode", "decode", contestant),
+            ENGINES,
+            1.0,
+        )
+        for profile, contestant in (("fast", "carafe"), ("latency", "carafe-latency"))
     ),
     Goal("16 requests to 1, in process", DECODE, (AGGREGATE, "16", "carafe"), ((AGGREGATE, "1", "carafe"),), 7.0),
     Goal(

@@ -1,9 +1,9 @@
-"""What a certificate must name: the OpenVINO version, the processor, and the two profiles.
+"""What a certificate must name: the OpenVINO version, the processor, and the profiles.
 
 A profile is a set of CPU plugin properties. The plugin silently picks bf16, 8-bit activations and an 8-bit KV cache
-where the processor has the instructions, so Carafe names its choice: `fast` takes those defaults, `exact` computes in
-f32 throughout. `read_model` and `compile_model` are the only places of the tools that do so, and `resolved_properties`
-says what the plugin made of a profile.
+where the processor has the instructions, so Carafe names its choice: `fast` takes those defaults, `latency` does without
+8-bit activations, `exact` computes in f32 throughout. `read_model` and `compile_model` are the only places of the tools
+that do so, and `resolved_properties` says what the plugin made of a profile.
 """
 
 import resource
@@ -17,6 +17,7 @@ from carafe_tools.errors import ConversionError
 COMMON: dict[str, Any] = {"NUM_STREAMS": 1}
 PROFILES: dict[str, dict[str, Any]] = {
     "fast": {**COMMON, "PERFORMANCE_HINT": "LATENCY"},
+    "latency": {**COMMON, "PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0},
     "exact": {
         **COMMON,
         "INFERENCE_PRECISION_HINT": "f32",

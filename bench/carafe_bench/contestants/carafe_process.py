@@ -16,10 +16,11 @@ class Sandboxed:
     """A text model in the sandbox."""
 
     flags: tuple[str, ...] = ()
+    profile: str | None = None  # that of the settings, unless said
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.running = ["--profile", settings.profile, "--threads", str(settings.threads)]
+        self.running = ["--profile", self.profile or settings.profile, "--threads", str(settings.threads)]
 
     def start(self) -> None:
         """Run once, so that what is missing is told of now."""
@@ -63,6 +64,12 @@ class Native(Sandboxed):
     """The same core without the sandbox."""
 
     flags = ("--native",)
+
+
+class Latency(Sandboxed):
+    """The same in the profile for one sequence at a time."""
+
+    profile = "latency"
 
 
 class Images:

@@ -13,6 +13,7 @@ from carafe_bench.prompts import Words
 STEP = 128  # positions of a row that one compute may read, as in Carafe
 PROPERTIES = {
     "fast": {"NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"},
+    "latency": {"NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
     "exact": {
         "NUM_STREAMS": "1",
         "INFERENCE_PRECISION_HINT": "f32",

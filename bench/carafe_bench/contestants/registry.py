@@ -35,6 +35,12 @@ ENTRIES = {
     "carafe-native": Entry(
         "Carafe without the sandbox (`carafe bench --native`)", "carafe_process.Native", TEXT | RESOURCES, measures_itself=True
     ),
+    "carafe-latency": Entry(
+        "Carafe, sandboxed, in process, profile `latency`",
+        "carafe_process.Latency",
+        TEXT - {"width", "context"},
+        measures_itself=True,
+    ),
     "carafe-server": Entry(
         "Carafe, sandboxed, through its server", "carafe_server.CarafeServer", TEXT | RESOURCES | {"mixed"}, measures_itself=True
     ),

@@ -83,7 +83,8 @@ pub(crate) struct Places {
 pub(crate) struct Running {
     #[command(flatten)]
     pub(crate) places: Places,
-    /// `fast` (the plugin's own choice of precision) or `exact` (32-bit floats throughout).
+    /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation rounded to 8 bits: faster for one
+    /// text at a time) or `exact` (32-bit floats throughout).
     #[arg(long, env = environment::PROFILE, default_value_t = Profile::Fast)]
     pub(crate) profile: Profile,
     /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].

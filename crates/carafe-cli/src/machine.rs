@@ -145,11 +145,14 @@ impl Loaded {
 pub(crate) fn profile_words(model: &LoadedGraph) -> String {
     let graph = model.graph();
     let property = |name: &str| graph.properties().get(name).map_or("unknown", String::as_str);
+    let quantisation = match property("DYNAMIC_QUANTIZATION_GROUP_SIZE") {
+        "0" => "no dynamic quantisation".to_owned(),
+        size => format!("dynamic quantisation groups of {size}"),
+    };
     format!(
-        "profile {} ({} activations, dynamic quantisation groups of {}, {} cache, {} threads)",
+        "profile {} ({} activations, {quantisation}, {} cache, {} threads)",
         graph.options().profile,
         property("INFERENCE_PRECISION_HINT"),
-        property("DYNAMIC_QUANTIZATION_GROUP_SIZE"),
         property("KV_CACHE_PRECISION"),
         property("INFERENCE_NUM_THREADS"),
     )

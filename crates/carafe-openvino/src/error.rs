@@ -51,7 +51,7 @@ pub enum Error {
         asked: PathBuf,
     },
     /// A name that is no profile.
-    #[error("unknown profile `{name}`, expected `fast` or `exact`")]
+    #[error("unknown profile `{name}`, expected `fast`, `latency` or `exact`")]
     UnknownProfile {
         /// The name given.
         name: String,

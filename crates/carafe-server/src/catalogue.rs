@@ -38,7 +38,7 @@ pub(crate) struct ModelCard {
     /// `text-generation` or `image-classification`.
     task: &'static str,
     description: String,
-    /// `fast` or `exact`.
+    /// `fast`, `latency` or `exact`.
     pub(crate) profile: String,
     /// What OpenVINO resolved the profile to on this processor.
     properties: BTreeMap<String, String>,

@@ -45,7 +45,7 @@ impl ClassifyParameters {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ClassifyResponse {
     model: String,
-    /// `fast` or `exact`.
+    /// `fast`, `latency` or `exact`.
     profile: String,
     /// Width of the decoded image.
     width: u32,

@@ -128,7 +128,8 @@ fn an_output_of_another_shape_than_described_is_an_error() {
 
 #[test]
 fn each_profile_resolves_to_what_its_name_says() {
-    let (Some(fast), Some(exact)) = (tiny(Profile::Fast), tiny(Profile::Exact)) else { return };
+    let graphs = [Profile::Fast, Profile::Latency, Profile::Exact].map(tiny);
+    let [Some(fast), Some(latency), Some(exact)] = graphs else { return };
     let exact = exact.properties();
     for (key, value) in [
         ("INFERENCE_PRECISION_HINT", "f32"),
@@ -143,7 +144,12 @@ fn each_profile_resolves_to_what_its_name_says() {
     for (key, value) in [("NUM_STREAMS", "1"), ("PERFORMANCE_HINT", "LATENCY"), ("EXECUTION_DEVICES", "CPU")] {
         assert_eq!(fast.get(key).map(String::as_str), Some(value), "{key}");
     }
-    assert!(fast.contains_key("INFERENCE_PRECISION_HINT") && fast.contains_key("KV_CACHE_PRECISION"));
+    for key in ["INFERENCE_PRECISION_HINT", "KV_CACHE_PRECISION"] {
+        assert!(fast.contains_key(key), "{key}");
+        assert_eq!(fast.get(key), latency.properties().get(key), "`latency` differs from `fast` in {key}");
+    }
+    let group = latency.properties().get("DYNAMIC_QUANTIZATION_GROUP_SIZE");
+    assert_eq!(group.map(String::as_str), Some("0"));
 }
 
 #[test]
@@ -182,8 +188,8 @@ fn more_threads_than_the_plugin_grants_are_an_error() {
 }
 
 #[test]
-fn the_tiny_model_warms_up_under_both_profiles() {
-    for profile in [Profile::Fast, Profile::Exact] {
+fn the_tiny_model_warms_up_under_every_profile() {
+    for profile in [Profile::Fast, Profile::Latency, Profile::Exact] {
         let Some(graph) = tiny(profile) else { return };
         graph.warm_up().expect("warms up");
     }

@@ -219,7 +219,7 @@ proptest! {
 /// What the rules are for: whatever passes them, OpenVINO computes it, and neither fails, aborts nor reads elsewhere.
 #[test]
 fn every_random_step_that_passes_is_computed_to_finite_logits() {
-    for profile in [Profile::Fast, Profile::Exact] {
+    for profile in [Profile::Fast, Profile::Latency, Profile::Exact] {
         let Some(graph) = tiny(profile) else { return };
         let mut runner = TestRunner::deterministic();
         for _ in 0..12 {

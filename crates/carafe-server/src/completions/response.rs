@@ -66,7 +66,7 @@ pub(crate) struct Usage {
 pub(crate) struct RunReport {
     /// The seed of each prompt's first sequence, whoever chose it.
     pub(crate) seed: u64,
-    /// `fast` or `exact`.
+    /// `fast`, `latency` or `exact`.
     pub(crate) profile: String,
     /// Tokens that a request to this model may have.
     pub(crate) context_length: Option<u32>,
