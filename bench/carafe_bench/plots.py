@@ -9,7 +9,7 @@ from carafe_bench.results import Results
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 70, 16, 44, 48
 LEGEND_ROW = 18
-COLOURS = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5", "#e8a500", "#0c8599", "#868e96")
+COLOURS = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5", "#e8a500", "#0c8599", "#868e96", "#e64980")
 
 Points = list[tuple[float, float]]
 
