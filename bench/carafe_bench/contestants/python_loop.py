@@ -9,18 +9,9 @@ import openvino as ov
 
 from carafe_bench.contestant import Settings, Task
 from carafe_bench.prompts import Words
+from carafe_tools.environment import compile_model, read_model
 
 STEP = 128  # positions of a row that one compute may read, as in Carafe
-PROPERTIES = {
-    "fast": {"NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"},
-    "latency": {"NUM_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
-    "exact": {
-        "NUM_STREAMS": "1",
-        "INFERENCE_PRECISION_HINT": "f32",
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
-        "KV_CACHE_PRECISION": "f32",
-    },
-}
 
 
 class PythonLoop:
@@ -32,8 +23,7 @@ class PythonLoop:
     def start(self) -> None:
         """Compile the graph and compute once."""
         folder = Path(self.settings.model)
-        properties = {**PROPERTIES[self.settings.profile], "INFERENCE_NUM_THREADS": str(self.settings.threads)}
-        self.compiled = ov.Core().compile_model(folder / "model.xml", "CPU", properties)
+        self.compiled = compile_model(read_model(folder / "model.xml"), self.settings.profile, self.settings.threads)
         self.words = Words(folder / "tokenizer.json")
         self._generate(np.zeros((1, 8), np.int32), 2)
 

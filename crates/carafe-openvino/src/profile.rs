@@ -2,8 +2,8 @@
 //!
 //! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on machines that have the
 //! instructions, and says nothing. `fast` is that choice, named; `latency` keeps activations as they are, which is faster
-//! for one sequence and slower for several; `exact` is f32 throughout. What the plugin resolved each to is read back after compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set
-//! but did not stick is an error.
+//! for one sequence and slower for several; `exact` is f32 throughout. What the plugin resolved each to is read back after
+//! compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did not stick is an error.
 
 use std::fmt;
 use std::num::NonZeroU32;
