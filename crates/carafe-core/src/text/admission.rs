@@ -1,25 +1,27 @@
 //! Where a waiting sequence goes: into a batch that runs, into a batch of its own, or back to the queue.
 //!
-//! Joining a running batch is the cheapest for everybody: one step then serves one sequence more. But the batch's steps stay narrow while
-//! others write, so a long prompt would take many steps to read ([`super::plan`]); it is read faster in a context of its own, which
-//! from then on costs a step of its own. And the positions that all rows of a context share are never compacted: each row carries a hole
-//! for all that was there before it. A batch with too many holes takes nobody in any more and empties by itself; what comes goes to a
-//! fresh one. So there are at most [`MAX_BATCHES`] at a time, stepped in turn.
+//! Whoever joins a batch that writes serves himself from steps that are computed anyway, but carries the batch's past as a hole, and
+//! reads its prompt slowly ([`super::plan`]). In a context of its own a prompt is read fast, but every token written there then takes a
+//! step of its own. Which of the two costs less is reckoned ([`super::cost`]). The positions that all rows of a context share
+//! are never compacted, so the longer a batch runs the dearer it is to join, until nobody does and it empties by itself. There are
+//! at most [`MAX_BATCHES`] at a time, stepped in turn.
+//!
+//! Only one of them reads at a time, and whoever comes meanwhile reads with it: its row begins when the batch has as much left to
+//! read as it has itself. So all prompts of the batch end together and no position is computed in vain. A worked example, prompts of 5, 2 and
+//! 3 tokens; `.` is what the rows before had read by then, masked:
+//!
+//! ```text
+//! 1 2 3 4 5
+//! . . . 1 2
+//! . . 1 2 3
+//! ```
 
-use super::{
-    batch::Batch,
-    model::TextModel,
-    plan::{STEP_POSITIONS, width},
-    sequence::Sequence,
-};
+use super::{batch::Batch, cost, model::TextModel, sequence::Sequence};
 
 /// Contexts that run at the same time.
-pub const MAX_BATCHES: usize = 2;
-/// Steps that a newcomer's prompt may take in a batch that runs, before it is given a fresh context instead.
-const MAX_RIDE: usize = 24;
-/// Holes in all rows of a batch that still takes newcomers in. Reading so many masked positions takes about as long as reading the
-/// weights once more, which is what a second batch costs.
-const MAX_HOLES: usize = 4096;
+pub const MAX_BATCHES: usize = 4;
+/// So many tokens longer than what a reading batch has left may a prompt be that joins it.
+const NEARLY: usize = 16;
 /// Tokens that must be shared to be worth a look.
 const MIN_SHARED: usize = 16;
 
@@ -32,9 +34,9 @@ pub(super) enum Place {
     Fork { batch: usize, row: usize, shared: usize },
     /// Into a new batch.
     Fresh,
-    /// Nowhere yet: a row reads just now what the sequence shares with it.
-    WaitForShared,
-    /// Nowhere yet: there is no room.
+    /// Nowhere yet, and others may pass: what it waits for comes without them.
+    WaitForTurn,
+    /// Nowhere yet: there is no room, and nobody may take what is left.
     WaitForRoom,
 }
 
@@ -45,20 +47,45 @@ pub(super) fn place<C>(sequence: &Sequence, batches: &[Batch<C>], model: &TextMo
     if rows >= model.max_batch.min(model.max_logits) as usize {
         return Place::WaitForRoom;
     }
-    let may_open =
-        batches.len() < MAX_BATCHES && cached(batches) + 1 + sequence.remaining() <= model.max_positions as usize;
+    let fits_alone = cached(batches) + 1 + sequence.remaining() <= model.max_positions as usize;
+    let may_open = fits_alone && batches.len() < MAX_BATCHES;
     if sequence.is_alone() {
         return if may_open { Place::Fresh } else { Place::WaitForRoom };
     }
     let open: Vec<usize> = (0..batches.len()).filter(|&batch| takes(batches, batch, sequence, model)).collect();
-    if let Some(place) = shared_place(sequence, batches, &open) {
+    if let Some(place) = shared_place(sequence, batches, &open, model) {
         return place;
     }
-    match open.last() {
-        Some(&batch) if !may_open || ride(sequence, &batches[batch], model) <= MAX_RIDE => Place::Join { batch },
-        _ if may_open => Place::Fresh,
-        _ => Place::WaitForRoom,
+    let reading = batches.iter().position(Batch::is_reading);
+    if let Some(place) =
+        reading.filter(|batch| open.contains(batch)).and_then(|batch| reading_place(sequence, batches, batch))
+    {
+        return place;
     }
+    let cost = |&batch: &usize| cost::in_batch(sequence, 0, &batches[batch], model);
+    let writing = open.iter().copied().filter(|&batch| Some(batch) != reading);
+    match writing.min_by_key(cost).filter(|batch| cost(batch) <= cost::of_its_own(sequence)) {
+        Some(batch) => Place::Join { batch },
+        None if may_open && reading.is_none() => Place::Fresh,
+        None if fits_alone || !open.is_empty() => Place::WaitForTurn,
+        None => Place::WaitForRoom,
+    }
+}
+
+/// A place in a batch that reads, unless the sequence has more to read than the batch: now or later, so that both end together.
+fn reading_place<C>(sequence: &Sequence, batches: &[Batch<C>], batch: usize) -> Option<Place> {
+    let (unread, left) = (sequence.unread_count(), batches[batch].unread());
+    match unread {
+        _ if unread < left => Some(Place::WaitForTurn),
+        _ if unread <= left + NEARLY => Some(Place::Join { batch }),
+        _ => None,
+    }
+}
+
+/// Positions of its rows after which a reading batch is to stop for the longest of those `waiting` that are shorter than what it has left.
+pub(super) fn until_next<'a, C>(batch: &Batch<C>, waiting: impl Iterator<Item = &'a Sequence>) -> Option<usize> {
+    let left = if batch.is_reading() { batch.unread() } else { 0 };
+    waiting.map(Sequence::unread_count).filter(|&unread| unread < left).max().map(|unread| left - unread)
 }
 
 /// Positions that a batch can come to cache at most, with its steps one position wide, and in `rows` rows.
@@ -82,28 +109,21 @@ pub(super) fn room<C>(batches: &[Batch<C>], batch: usize, model: &TextModel) -> 
 fn takes<C>(batches: &[Batch<C>], index: usize, sequence: &Sequence, model: &TextModel) -> bool {
     let batch = &batches[index];
     let with_it = positions_at_most(batch, batch.rows.len() + 1, sequence.remaining());
-    let has_room = with_it <= room(batches, index, model);
-    has_room && !batch.is_private() && batch.holes() <= MAX_HOLES
+    !batch.is_private() && with_it <= room(batches, index, model)
 }
 
-/// A place beside the row with which the sequence shares most, if that is enough to matter.
-fn shared_place<C>(sequence: &Sequence, batches: &[Batch<C>], open: &[usize]) -> Option<Place> {
+/// A place beside the row with which the sequence shares most, if that is enough to matter and to pay.
+fn shared_place<C>(sequence: &Sequence, batches: &[Batch<C>], open: &[usize], model: &TextModel) -> Option<Place> {
     let candidates = open.iter().flat_map(|&batch| {
         let rows = batches[batch].rows.iter().enumerate();
         rows.map(move |(row, other)| (sequence.shared_with(&other.sequence), batch, row))
     });
     let ((both, read), batch, row) = candidates.max_by_key(|&(shared, ..)| shared)?;
     let is_being_read = both > read && batches[batch].rows[row].sequence.is_reading();
+    let pays = || cost::in_batch(sequence, read, &batches[batch], model) <= cost::of_its_own(sequence);
     match both {
         ..MIN_SHARED => None,
-        _ if is_being_read => Some(Place::WaitForShared),
-        _ => Some(Place::Fork { batch, row, shared: read }),
+        _ if is_being_read => Some(Place::WaitForTurn),
+        _ => pays().then_some(Place::Fork { batch, row, shared: read }),
     }
-}
-
-/// Steps that the sequence's unread tokens would take in a batch.
-fn ride<C>(sequence: &Sequence, batch: &Batch<C>, model: &TextModel) -> usize {
-    let rows = batch.rows.iter().map(|row| row.sequence.unread_count());
-    let unread: Vec<usize> = rows.chain([sequence.unread_count()]).collect();
-    sequence.unread_count().div_ceil(width(&unread, model.max_step as usize, STEP_POSITIONS))
 }

@@ -82,9 +82,14 @@ impl<C> Batch<C> {
         self.positions > 0
     }
 
-    /// Positions that are no sequence's own, the dummies left out.
-    pub(super) fn holes(&self) -> usize {
-        self.rows.iter().map(|row| self.positions() - 1 - row.sequence.position()).sum()
+    /// Whether nobody in it writes yet.
+    pub(super) fn is_reading(&self) -> bool {
+        self.rows.iter().all(|row| row.sequence.is_reading())
+    }
+
+    /// The most that one of its sequences has yet to read.
+    pub(super) fn unread(&self) -> usize {
+        self.rows.iter().map(|row| row.sequence.unread_count()).max().unwrap_or_default()
     }
 
     /// Whether its sequence must not have company.

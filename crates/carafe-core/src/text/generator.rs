@@ -157,7 +157,7 @@ impl<F: Forward> Generator<F> {
         let mut passed = VecDeque::new();
         while let Some(sequence) = self.waiting.pop_front() {
             match self.place(&sequence) {
-                Some(Place::WaitForShared) => passed.push_back(sequence),
+                Some(Place::WaitForTurn) => passed.push_back(sequence),
                 Some(Place::WaitForRoom) => {
                     passed.push_back(sequence);
                     break;
@@ -217,7 +217,8 @@ impl<F: Forward> Generator<F> {
         let room = admission::room(&self.batches, index, model);
         let mut rows = self.batches.iter().flat_map(|batch| &batch.rows);
         let somebody_writes = rows.any(|row| !row.sequence.is_reading());
-        let bounds = Bounds::new(model, room, somebody_writes);
+        let until_next = admission::until_next(&self.batches[index], self.waiting.iter());
+        let bounds = Bounds::new(model, room, somebody_writes, until_next);
         let batch = &mut self.batches[index];
         let (width, shares) = plan::plan(batch, &bounds);
         let (context, step) = batch.step(width, &shares);

@@ -12,6 +12,7 @@
 mod admission;
 mod batch;
 mod byte_level;
+mod cost;
 mod draft;
 mod event;
 mod extremes;

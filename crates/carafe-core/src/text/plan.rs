@@ -1,8 +1,9 @@
 //! How wide a step is, and what each row reads in it.
 //!
 //! A step takes S positions of every row. A row that writes has one token to read; one that reads its prompt would like many. What is
-//! wider than a row's share is a hole, which costs as much as a real position. So while some rows write and others read, S grows only as
-//! long as at least half of the step is real: a prompt rides along at the cost of what it is, not of the rectangle that it makes.
+//! wider than a row's share is a hole, which costs as much as a real position. So S grows only as long as no row has a hole, or
+//! the whole step is so small that holes are no matter: among many who write, a prompt rides along token by token, at the cost of
+//! what it is. Long prompts are not meant to: [`super::admission`] gives them a context of their own, where all read.
 //!
 //! Nobody who writes waits for long: a step has at most [`STEP_POSITIONS`] positions (or one a row) as long as anybody writes.
 
@@ -34,10 +35,12 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// For a batch of a model that may cache so much, with or without sequences that write, here or elsewhere.
-    pub(super) fn new(model: &TextModel, cache: usize, somebody_writes: bool) -> Self {
+    /// For a batch of a model that may cache so much, with or without sequences that write, here or elsewhere; somebody may join it after
+    /// so many positions.
+    pub(super) fn new(model: &TextModel, cache: usize, somebody_writes: bool, until_next: Option<usize>) -> Self {
+        let step = model.max_step as usize;
         Self {
-            step: model.max_step as usize,
+            step: until_next.map_or(step, |next| next.min(step)),
             logits: model.max_logits as usize,
             budget: if somebody_writes { STEP_POSITIONS } else { PREFILL_POSITIONS },
             cache,
@@ -49,12 +52,10 @@ impl Bounds {
 /// The widest step for rows that have `unread` tokens to read: S.
 pub(super) fn width(unread: &[usize], most: usize, budget: usize) -> usize {
     let rows = unread.len();
-    let is_worth_it = |width: usize| {
-        let real: usize = unread.iter().map(|&count| count.min(width)).sum();
-        rows * width <= CHEAP_POSITIONS.min(budget) || (rows * width <= budget && real * 2 >= rows * width)
-    };
-    let longest = unread.iter().copied().max().unwrap_or(1);
-    (2..=longest.min(most)).take_while(|&width| is_worth_it(width)).last().unwrap_or(1)
+    let (shortest, longest) = (unread.iter().min(), unread.iter().max());
+    let without_holes = shortest.map_or(1, |&shortest| shortest.min(budget / rows));
+    let cheap = longest.map_or(1, |&longest| longest.min(CHEAP_POSITIONS.min(budget) / rows));
+    without_holes.max(cheap).min(most).max(1)
 }
 
 /// S and the rows' shares of a batch's next step.
@@ -120,9 +121,16 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_among_rows_that_write_leaves_at_least_half_of_the_step_real() {
+    fn a_prompt_among_rows_that_write_makes_holes_only_in_small_steps() {
         let with_writers = |writers: usize| width(&[vec![1; writers], vec![100]].concat(), 128, STEP_POSITIONS);
-        assert_eq!([1, 2, 3, 8, 15].map(with_writers), [64, 4, 3, 2, 2]);
+        assert_eq!([1, 2, 3, 4, 15].map(with_writers), [4, 2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn prompts_are_read_without_holes_as_far_as_the_shortest_goes() {
+        assert_eq!(width(&[30, 20, 25], 128, PREFILL_POSITIONS), 20);
+        assert_eq!(width(&[10, 5], 128, STEP_POSITIONS), 5);
+        assert_eq!(width(&[5, 3], 128, STEP_POSITIONS), 4);
     }
 
     #[test]
