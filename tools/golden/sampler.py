@@ -21,16 +21,22 @@ GAMMA = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 DRAWS = 24
 SHOWN = 8
+TRIES = 4  # draws from all tokens that top-k leaves, before one from those that may be drawn
 # Of the whole weight. The core's f32 weights move borders by less than this.
 MARGIN = 2e-6
 
 
-def draw(seed: int, index: int) -> float:
-    """Draw `index` of SplitMix64 started with `seed`, in [0, 1)."""
+def split_mix_64(seed: int, index: int) -> int:
+    """Output `index` of SplitMix64 started with `seed`."""
     state = (seed + GAMMA * (index + 1)) & MASK
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & MASK
-    return ((state ^ (state >> 31)) >> 11) / 2.0**53
+    return state ^ (state >> 31)
+
+
+def draw(seed: int, index: int) -> float:
+    """Draw `index` of `seed`, in [0, 1)."""
+    return (split_mix_64(seed, index) >> 11) / 2.0**53
 
 
 def make_logits(rule: dict) -> np.ndarray:
@@ -53,13 +59,14 @@ def penalise(logits: np.ndarray, case: dict) -> np.ndarray:
     return logits
 
 
-def probabilities_of(logits: np.ndarray, parameters: dict) -> np.ndarray:
-    """Temperature, top-k, top-p, min-p, in this order, each on what the one before has left."""
+def probabilities_of(logits: np.ndarray, parameters: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Temperature, top-k, top-p, min-p, in this order, each on what the one before has left: after two, and after all."""
     weights = np.exp((logits - logits.max()) / parameters["temperature"])
     weights[weights < 2.0**-126] = 0  # less than the smallest normal f32
     ranking = np.lexsort((np.arange(len(logits)), -logits))
     if parameters["top_k"] is not None:
         ranking = ranking[: parameters["top_k"]]
+    before = _normal(weights, ranking)
     if parameters["top_p"] < 1:
         reached = np.cumsum(weights[ranking]) / weights[ranking].sum()
         assert np.abs(reached - parameters["top_p"]).min() > 1e-7, "top_p lies on a border; choose another"
@@ -67,24 +74,36 @@ def probabilities_of(logits: np.ndarray, parameters: dict) -> np.ndarray:
     if parameters["min_p"] > 0:
         assert np.abs(weights[ranking] - parameters["min_p"]).min() > 1e-7, "min_p lies on a border; choose another"
         ranking = ranking[weights[ranking] >= parameters["min_p"]]
+    return before, _normal(weights, ranking)
+
+
+def _normal(weights: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The probabilities of the tokens that are kept, by their weights."""
     probabilities = np.zeros_like(weights)
-    probabilities[ranking] = weights[ranking] / weights[ranking].sum()
+    probabilities[kept] = weights[kept] / weights[kept].sum()
     return probabilities
 
 
-def tokens_of(probabilities: np.ndarray, seed: int) -> list[list[int]]:
-    """The first draws that lie clear of every border, with their tokens."""
-    borders = np.cumsum(probabilities)
+def tokens_of(before: np.ndarray, kept: np.ndarray, seed: int) -> list[list[int]]:
+    """The first draws that lie clear of every border, with their tokens: one that is not kept is drawn again."""
     chosen: list[list[int]] = []
     index = 0
     while len(chosen) < DRAWS:
-        place = draw(seed, index)
-        token = int(np.searchsorted(borders, place, side="right").clip(max=len(borders) - 1))
-        if min(place - (borders[token] - probabilities[token]), borders[token] - place) > MARGIN:
-            chosen.append([index, token])
+        places = [draw(seed, index), *(draw(split_mix_64(seed, index), number) for number in range(TRIES))]
+        tries = [_token_at(before, place) for place in places[:TRIES]] + [_token_at(kept, places[TRIES])]
+        used = next(number for number, (token, _) in enumerate(tries) if kept[token] > 0)
+        if min(margin for _, margin in tries[: used + 1]) > MARGIN:
+            chosen.append([index, tries[used][0]])
         index += 1
         assert index < 100 * DRAWS, "nearly every draw lies on a border"
     return chosen
+
+
+def _token_at(probabilities: np.ndarray, place: float) -> tuple[int, float]:
+    """The token at a place in [0, 1), all of them side by side by id, and how far away its borders are."""
+    borders = np.cumsum(probabilities)
+    token = int(np.searchsorted(borders, place, side="right").clip(max=len(borders) - 1))
+    return token, min(place - (borders[token] - probabilities[token]), borders[token] - place)
 
 
 def solve(case: dict) -> dict:
@@ -94,13 +113,13 @@ def solve(case: dict) -> dict:
     if parameters["temperature"] == 0:
         best = int(np.argmax(logits))
         return case | {"kept": 1, "probabilities": [[best, 1.0]], "draws": [[i, best] for i in range(3)]}
-    probabilities = probabilities_of(logits, parameters)
+    before, probabilities = probabilities_of(logits, parameters)
     kept = int(np.count_nonzero(probabilities))
     best = np.lexsort((np.arange(len(logits)), -probabilities))[: min(SHOWN, kept)]
     return case | {
         "kept": kept,
         "probabilities": [[int(token), float(f"{probabilities[token]:.9g}")] for token in best],
-        "draws": tokens_of(probabilities, parameters["seed"]),
+        "draws": tokens_of(before, probabilities, parameters["seed"]),
     }
 
 

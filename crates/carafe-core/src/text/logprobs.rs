@@ -51,9 +51,7 @@ fn sum_of_exp(logits: &[f32], largest: f32) -> f64 {
     const BLOCK: usize = 256;
     let mut powers = [0.0; BLOCK];
     let blocks = logits.chunks(BLOCK).map(|block| {
-        for (power, &logit) in powers.iter_mut().zip(block) {
-            *power = math::exp2((logit - largest) * LOG2_E);
-        }
+        math::map(block, &mut powers, |logit| math::exp2((logit - largest) * LOG2_E));
         f64::from(math::sum(&powers[..block.len()]))
     });
     blocks.sum()

@@ -197,6 +197,17 @@ impl Ranking {
     }
 }
 
+/// Whether the tokens that rank before one of them have less mass than `target`: whether it belongs to the shortest head that reaches that.
+pub(super) fn begins_within(target: f64, token: u32, logits: &[f32], extremes: &Extremes, mass: Mass<'_>) -> bool {
+    let (logit, own) = (logits[token as usize], mass.of(token));
+    // With those that rank behind it by their id alone: hardly ever are there any.
+    if Head::from(logit, logits, extremes, mass).mass - own < target {
+        return true;
+    }
+    let tied = logits[..token as usize].iter().filter(|&&other| other == logit).count();
+    Head::from(logit.next_up(), logits, extremes, mass).mass + own * (tied as f64) < target
+}
+
 /// The tokens with logits from `low` up.
 #[derive(Debug, Clone, Copy)]
 struct Head {
@@ -241,13 +252,16 @@ fn around(target: f64, low: f32, largest: f32, head: impl Fn(f32) -> Head) -> (H
 /// The mass and the number of the tokens of a block with logits from `low` up.
 #[inline(always)]
 fn block_from(low: f32, logits: &[f32], masses: &[f32]) -> (f32, u32) {
-    let (chunks, rest) = logits.as_chunks::<8>();
-    let (mass_chunks, mass_rest) = masses.as_chunks::<8>();
+    let (chunks, rest) = logits.as_chunks::<LANES>();
+    let (mass_chunks, mass_rest) = masses.as_chunks::<LANES>();
     let (mut sums, mut counts) = (f32x8::ZERO, f32x8::ZERO);
-    for (&logits, &masses) in chunks.iter().zip(mass_chunks) {
-        let reach = f32x8::new(logits).simd_ge(f32x8::splat(low));
-        sums += reach & f32x8::new(masses);
-        counts += reach & f32x8::ONE;
+    for (logits, masses) in chunks.iter().zip(mass_chunks) {
+        // Two vectors in each turn, as in `math::map`.
+        for (&logits, &masses) in logits.as_chunks::<8>().0.iter().zip(masses.as_chunks::<8>().0) {
+            let reach = f32x8::new(logits).simd_ge(f32x8::splat(low));
+            sums += reach & f32x8::new(masses);
+            counts += reach & f32x8::ONE;
+        }
     }
     let (mut sum, mut count) = (math::sum(&sums.to_array()), math::sum(&counts.to_array()) as u32);
     for (_, &mass) in rest.iter().zip(mass_rest).filter(|(logit, _)| **logit >= low) {

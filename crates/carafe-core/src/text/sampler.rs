@@ -1,20 +1,28 @@
 //! From logits to a token.
 //!
-//! Every token gets a weight, e^((logit - largest) / temperature). What top-k, top-p and min-p exclude gets weight zero. One draw in
+//! Every token gets a weight, e^((logit - largest) / temperature). What top-k excludes gets weight zero. One draw in
 //! [0, 1), times the sum of the weights, is then a place on the line on which the weights lie side by side in the order of the ids:
 //! the token that lies there is chosen. In the order of the ids and not of the ranking, since then a logit that is off by a hair only
 //! moves borders by a hair, whereas two tokens that swap their ranks would swap places.
 //!
-//! Sums have a fixed order, so a draw gives the same token natively and in WebAssembly.
+//! Top-p and min-p leave out the tokens of little weight, and most draws would not give such a token anyway. So it is looked whether the
+//! token that was drawn is one of them, and if it is, another is drawn: rejection sampling, after which each of the others has its
+//! share as if those had never been there. If that fails a few times, what is left out is worked out after all.
+//! Later draws owe nothing to the place of the first: what is left of that would magnify the hair.
+//!
+//! Sums have a fixed order, so draws give the same token natively and in WebAssembly.
 
 use std::f32::consts::LOG2_E;
 
 use super::{
     extremes::{Extremes, LogitError},
     math::{self, BLOCK},
-    ranking::{Mass, Ranking, token_of},
+    ranking::{self, Mass, Ranking, token_of},
     sampling::Sampling,
 };
+
+/// How often a token is drawn before those that may be drawn are worked out: about as long as that takes.
+const TRIES: u64 = 4;
 
 /// Chooses tokens; holds the buffers that this takes, so that nothing of the vocabulary's size is allocated for a token.
 #[derive(Debug, Default)]
@@ -28,45 +36,70 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Chooses one of the tokens of `logits`, at least one, by a draw in [0, 1). Penalties and bias are in the logits already.
-    pub fn sample(&mut self, logits: &[f32], sampling: &Sampling, draw: f64) -> Result<u32, LogitError> {
+    /// Chooses one of the tokens of `logits`, at least one, by the first of the draws in [0, 1) that will do, `draw(0)`, `draw(1)` and so on.
+    /// Penalties and bias are in the logits already.
+    pub fn sample(
+        &mut self,
+        logits: &[f32],
+        sampling: &Sampling,
+        draw: impl Fn(u64) -> f64,
+    ) -> Result<u32, LogitError> {
         self.extremes.look(logits)?;
         if sampling.is_greedy() {
             return Ok(self.extremes.best(logits));
         }
+        self.weigh(logits, sampling);
+        let mut tokens = (0..TRIES).map(|number| self.pick(draw(number)));
+        if let Some(token) = tokens.find(|&token| self.keeps(logits, sampling, token)) {
+            return Ok(token);
+        }
+        self.exclude(logits, sampling);
+        Ok(self.pick(draw(TRIES)))
+    }
+
+    /// What tokens are drawn by at a temperature above 0, by id: probabilities, but for a common factor. Zero is excluded.
+    pub fn weights(&mut self, logits: &[f32], sampling: &Sampling) -> Result<&[f32], LogitError> {
+        self.extremes.look(logits)?;
+        self.weigh(logits, sampling);
+        self.exclude(logits, sampling);
+        Ok(&self.weights)
+    }
+
+    /// Gives the tokens that top-k leaves their weights, and all others zero.
+    fn weigh(&mut self, logits: &[f32], sampling: &Sampling) {
         self.weights.resize(logits.len(), 0.0);
         self.sums.resize(self.extremes.maxima.len(), 0.0);
         match sampling.top_k.map(|count| count as usize) {
             Some(count) if count <= self.extremes.maxima.len() => self.weigh_best(logits, sampling, count),
             count => self.weigh_all(logits, sampling, count),
         }
-        Ok(self.pick(draw))
     }
 
-    /// The weights from which the latest token was drawn, by id: probabilities, but for a common factor. Zero is excluded.
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
+    /// Whether neither top-p nor min-p excludes a token.
+    fn keeps(&self, logits: &[f32], sampling: &Sampling, token: u32) -> bool {
+        let (mass, target) = (Mass::Weights(&self.weights), self.total() * f64::from(sampling.top_p));
+        self.weights[token as usize] >= sampling.min_p
+            && (sampling.top_p >= 1.0 || ranking::begins_within(target, token, logits, &self.extremes, mass))
+    }
+
+    /// Excludes what top-p and min-p do not leave.
+    fn exclude(&mut self, logits: &[f32], sampling: &Sampling) {
+        if sampling.top_p < 1.0 {
+            self.keep_top_p(logits, sampling);
+        }
+        if sampling.min_p > 0.0 {
+            self.keep_min_p(sampling.min_p);
+        }
     }
 
     /// Gives the `count` best tokens their weights and all others zero: when they are few, so that only they are looked at.
     fn weigh_best(&mut self, logits: &[f32], sampling: &Sampling, count: usize) {
         let weigh = weigher(self.extremes.largest, sampling.temperature);
         let weight = |key: u64| weigh(logits[token_of(key) as usize]);
-        let mut best = self.ranking.best(logits, &self.extremes, count);
-        if sampling.top_p < 1.0 {
-            let total: f64 = best.iter().map(|&key| f64::from(weight(key))).sum();
-            let target = total * f64::from(sampling.top_p);
-            let mut reached = 0.0;
-            let last = best.iter().position(|&key| {
-                reached += f64::from(weight(key));
-                reached >= target
-            });
-            best = last.map_or(best, |last| &best[..=last]);
-        }
+        let best = self.ranking.best(logits, &self.extremes, count);
         self.weights.fill(0.0);
         self.sums.fill(0.0);
-        let kept = best.iter().map(|&key| (token_of(key) as usize, weight(key)));
-        for (token, weight) in kept.filter(|&(_, weight)| weight >= sampling.min_p) {
+        for (token, weight) in best.iter().map(|&key| (token_of(key) as usize, weight(key))) {
             self.weights[token] = weight;
             self.sums[token / BLOCK] = 1.0; // to be worked out
         }
@@ -75,24 +108,16 @@ impl Sampler {
         }
     }
 
-    /// Gives every token its weight, then excludes what is not to be drawn.
+    /// Gives every token its weight, then excludes those behind the `top_k` best.
     fn weigh_all(&mut self, logits: &[f32], sampling: &Sampling, top_k: Option<usize>) {
         let weigh = weigher(self.extremes.largest, sampling.temperature);
         let blocks = self.weights.chunks_mut(BLOCK).zip(logits.chunks(BLOCK));
         for (sum, (weights, logits)) in self.sums.iter_mut().zip(blocks) {
-            for (weight, &logit) in weights.iter_mut().zip(logits) {
-                *weight = weigh(logit);
-            }
+            math::map(logits, weights, weigh);
             *sum = math::sum(weights);
         }
         if let Some(count) = top_k.filter(|&count| count < logits.len()) {
             self.keep_top_k(logits, count);
-        }
-        if sampling.top_p < 1.0 {
-            self.keep_top_p(logits, sampling);
-        }
-        if sampling.min_p > 0.0 {
-            self.keep_min_p(sampling.min_p);
         }
     }
 
@@ -131,7 +156,7 @@ impl Sampler {
     }
 
     /// The token at `draw` of the way along the weights.
-    fn pick(&mut self, draw: f64) -> u32 {
+    fn pick(&self, draw: f64) -> u32 {
         let (block, place) = walk(&self.sums, draw * self.total());
         let first = block * BLOCK;
         let end = (first + BLOCK).min(self.weights.len());

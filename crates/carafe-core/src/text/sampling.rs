@@ -8,7 +8,7 @@ use super::request_error::RequestError;
 pub const MAX_LOGIT_BIASES: usize = 1024;
 
 /// The parameters of choosing a token. They act in this order: penalties and bias (see [`super::Penalties`]), temperature, top-k,
-/// top-p, min-p, each on what the one before has left; then one draw.
+/// top-p, min-p, each on what the one before has left; then one token of the rest is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
     /// 0 to 2. At 0 the token with the largest logit is taken and nothing is drawn; ties go to the lower id.

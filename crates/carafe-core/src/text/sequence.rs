@@ -244,8 +244,8 @@ impl Sequence {
         if self.generated_tokens() < self.request.min_tokens as usize {
             exclude(&model.end_of_text, logits);
         }
-        let draw = rng::draw(sampling.seed, self.generated_tokens() as u64);
-        let token = sampler.sample(logits, sampling, draw)?;
+        let draws = rng::draws(sampling.seed, self.generated_tokens() as u64);
+        let token = sampler.sample(logits, sampling, draws)?;
         let logprobs = self.request.logprobs.map(|count| sampler.logprobs(raw, token, count)).transpose()?;
         Ok(Choice { token, logprobs })
     }

@@ -44,8 +44,8 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
         if tokens.len() < request.min_tokens as usize {
             logits[END_OF_TEXT as usize] = f32::MIN;
         }
-        let draw = rng::draw(request.sampling.seed, tokens.len() as u64);
-        let token = sampler.sample(&logits, &request.sampling, draw).unwrap();
+        let draws = rng::draws(request.sampling.seed, tokens.len() as u64);
+        let token = sampler.sample(&logits, &request.sampling, draws).unwrap();
         penalties.count(token);
         tokens.push(token);
         let ended = token == END_OF_TEXT && !request.ignore_end_of_text;

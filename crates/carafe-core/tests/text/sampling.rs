@@ -37,7 +37,7 @@ fn count(logits: &[f32], sampling: &Sampling) -> Vec<u64> {
     let mut sampler = Sampler::default();
     let mut counts = vec![0; logits.len()];
     for index in 0..DRAWS {
-        let token = sampler.sample(logits, sampling, rng::draw(sampling.seed, index)).unwrap();
+        let token = sampler.sample(logits, sampling, rng::draws(sampling.seed, index)).unwrap();
         counts[token as usize] += 1;
     }
     counts
@@ -112,7 +112,7 @@ fn at_temperature_zero_the_best_token_is_taken_and_ties_go_to_the_lower_id() {
     let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
     let mut sampler = Sampler::default();
     for draw in [0.0, 0.5, 0.999] {
-        assert_eq!(sampler.sample(&LOGITS, &sampling, draw), Ok(3));
+        assert_eq!(sampler.sample(&LOGITS, &sampling, |_| draw), Ok(3));
     }
 }
 
@@ -141,14 +141,14 @@ fn the_first_and_the_last_draw_take_the_first_and_the_last_token_left() {
     let mut sampler = Sampler::default();
     let sampling = Sampling { top_k: Some(3), ..Sampling::default() };
     let last = 1.0 - f64::EPSILON / 2.0;
-    assert_eq!(sampler.sample(&LOGITS, &sampling, 0.0), Ok(3));
-    assert_eq!(sampler.sample(&LOGITS, &sampling, last), Ok(8));
+    assert_eq!(sampler.sample(&LOGITS, &sampling, |_| 0.0), Ok(3));
+    assert_eq!(sampler.sample(&LOGITS, &sampling, |_| last), Ok(8));
 }
 
 #[test]
 fn a_single_token_is_always_drawn() {
     let mut sampler = Sampler::default();
-    assert_eq!(sampler.sample(&[-7.0], &Sampling { top_p: 0.5, ..Sampling::default() }, 0.7), Ok(0));
+    assert_eq!(sampler.sample(&[-7.0], &Sampling { top_p: 0.5, ..Sampling::default() }, |_| 0.7), Ok(0));
 }
 
 #[test]
@@ -190,13 +190,14 @@ fn weights_of_a_large_vocabulary_are_the_exact_probabilities() {
     ] {
         for logits in &rows {
             let sampling = Sampling { top_k, top_p, min_p, ..Sampling::default() };
-            let token = sampler.sample(logits, &sampling, 0.6).unwrap();
-            let total: f64 = sampler.weights().iter().copied().map(f64::from).sum();
-            for (&weight, probability) in sampler.weights().iter().zip(exact(logits, &sampling)) {
+            let token = sampler.sample(logits, &sampling, |number| [0.6, 0.3][number as usize % 2]).unwrap();
+            let weights = sampler.weights(logits, &sampling).unwrap();
+            let total: f64 = weights.iter().copied().map(f64::from).sum();
+            for (&weight, probability) in weights.iter().zip(exact(logits, &sampling)) {
                 assert_eq!(weight > 0.0, probability > 0.0, "{sampling:?}");
                 assert!((f64::from(weight) / total - probability).abs() < 1e-6, "{sampling:?}");
             }
-            assert!(sampler.weights()[token as usize] > 0.0);
+            assert!(weights[token as usize] > 0.0);
         }
     }
 }
@@ -209,16 +210,17 @@ proptest! {
         top_k in prop::option::of(1u32..300),
         top_p in prop_oneof![Just(1.0f32), 0.01f32..1.0],
         min_p in prop_oneof![Just(0.0f32), 0.0f32..0.99],
-        draw in 0.0f64..1.0,
+        seed in any::<u64>(),
     ) {
         let sampling = Sampling { temperature, top_k, top_p, min_p, ..Sampling::default() };
         let mut sampler = Sampler::default();
-        let token = sampler.sample(&logits, &sampling, draw).unwrap();
-        let total: f64 = sampler.weights().iter().copied().map(f64::from).sum();
+        let token = sampler.sample(&logits, &sampling, rng::draws(seed, 0)).unwrap();
+        let weights = sampler.weights(&logits, &sampling).unwrap();
+        let total: f64 = weights.iter().copied().map(f64::from).sum();
         let probabilities = exact(&logits, &sampling);
-        for (token, (&weight, probability)) in sampler.weights().iter().zip(probabilities).enumerate() {
+        for (token, (&weight, probability)) in weights.iter().zip(probabilities).enumerate() {
             prop_assert!((f64::from(weight) / total - probability).abs() < 2e-5, "token {}", token);
         }
-        prop_assert!(sampler.weights()[token as usize] > 0.0);
+        prop_assert!(weights[token as usize] > 0.0);
     }
 }
