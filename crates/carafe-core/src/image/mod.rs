@@ -14,7 +14,7 @@ mod pixels;
 mod preparation;
 mod resize;
 mod scores;
-mod square;
+mod vectors;
 
 pub use decode::{FILE_LIMIT, decode};
 pub use error::Error;

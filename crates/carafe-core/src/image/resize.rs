@@ -4,7 +4,10 @@
 //! coarser than Pillow's, or the columns before the rows, cost up to 6 of 256 in bicubic. So: rows first, then columns, each a
 //! convolution whose filter widens when the image shrinks, with weights of 22 bits and 8-bit values in between.
 
-use super::square::{SIDE, transposed};
+mod rows;
+
+use rows::scale_rows;
+
 use super::{Error, Filter, Image, Preparation, ResizeRule, rgb_bytes};
 
 /// Fraction bits of a weight: what an i32 has left beside 8-bit values and the filter's overshoot.
@@ -88,102 +91,6 @@ fn value(sum: i32) -> u8 {
 }
 
 const HALF: i32 = 1 << (FRACTION - 1);
-
-/// Rows that are scaled together: their bytes at one place lie side by side, so that a weight is multiplied with all of them at once.
-const ROWS: usize = 16;
-
-/// The bytes of one pixel in all of [`ROWS`] rows: red, green and blue, each of one row after another.
-const PIXEL: usize = ROWS * 3;
-
-/// Pixels that are added to the sums at once.
-const TAPS: usize = 4;
-
-fn scale_rows(image: &Image, width: u32, filter: Filter) -> Image {
-    let mut windows = windows(image.width, width, filter);
-    // Windows are taken [`TAPS`] pixels at a time. The last may reach a few pixels too far, with weights of 0.
-    windows.iter_mut().for_each(|window| window.weights.resize(window.weights.len().next_multiple_of(TAPS), 0));
-    let (row_bytes, scaled_bytes) = (image.width as usize * 3, width as usize * 3);
-    let mut rgb = vec![0; scaled_bytes * image.height as usize];
-    let mut woven = vec![0; (row_bytes.next_multiple_of(SIDE) + TAPS * 3) * ROWS];
-    let mut scaled = vec![0; scaled_bytes.next_multiple_of(SIDE) * ROWS];
-    let mut sums = [0; PIXEL];
-    for (rows, rgb) in image.rgb.chunks(row_bytes * ROWS).zip(rgb.chunks_mut(scaled_bytes * ROWS)) {
-        weave(rows, row_bytes, &mut woven);
-        for (window, scaled) in windows.iter().zip(scaled.as_chunks_mut::<PIXEL>().0) {
-            weigh(&woven[window.start * PIXEL..], &window.weights, &mut sums);
-            round(&sums, scaled);
-        }
-        unweave(&scaled, scaled_bytes, rgb);
-    }
-    Image { width, height: image.height, rgb }
-}
-
-/// Lays the bytes of up to [`ROWS`] rows side by side; those of rows that are missing are of no use.
-#[inline(never)]
-fn weave(rows: &[u8], row_bytes: usize, woven: &mut [u8]) {
-    for (eight, rows) in rows.chunks(row_bytes * SIDE).enumerate() {
-        for (start, woven) in (0..row_bytes).step_by(SIDE).zip(woven.chunks_exact_mut(SIDE * ROWS)) {
-            let mut square = [0; SIDE];
-            for (word, row) in square.iter_mut().zip(rows.chunks_exact(row_bytes)) {
-                *word = match row[start..].first_chunk() {
-                    Some(bytes) => u64::from_le_bytes(*bytes),
-                    None => row[start..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-                };
-            }
-            for (word, woven) in transposed(square).into_iter().zip(woven.chunks_exact_mut(ROWS)) {
-                woven[eight * SIDE..(eight + 1) * SIDE].copy_from_slice(&word.to_le_bytes());
-            }
-        }
-    }
-}
-
-/// The way back.
-#[inline(never)]
-fn unweave(woven: &[u8], row_bytes: usize, rows: &mut [u8]) {
-    for (eight, rows) in rows.chunks_mut(row_bytes * SIDE).enumerate() {
-        for (start, woven) in (0..row_bytes).step_by(SIDE).zip(woven.as_chunks::<{ SIDE * ROWS }>().0) {
-            let square: [u64; SIDE] = std::array::from_fn(|place| {
-                let bytes = woven[place * ROWS + eight * SIDE..].first_chunk();
-                bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
-            });
-            for (row, word) in rows.chunks_exact_mut(row_bytes).zip(transposed(square)) {
-                let bytes = word.to_le_bytes();
-                match row[start..].first_chunk_mut() {
-                    Some(place) => *place = bytes,
-                    None => row[start..].copy_from_slice(&bytes[..row_bytes - start]),
-                }
-            }
-        }
-    }
-}
-
-/// The sums of pixels times their weights. There may be more pixels than weights.
-fn weigh(woven: &[u8], weights: &[i32], sums: &mut [i32; PIXEL]) {
-    sums.fill(HALF);
-    let (pixels, weights) = (woven.as_chunks::<PIXEL>().0.as_chunks::<TAPS>().0, weights.as_chunks::<TAPS>().0);
-    for (pixels, weights) in pixels.iter().zip(weights) {
-        add(pixels, weights, sums);
-    }
-}
-
-/// Never inlined: sums that are seen to be local are taken apart, and are no vectors then.
-#[inline(never)]
-fn add([first, second, third, fourth]: &[[u8; PIXEL]; TAPS], weights: &[i32; TAPS], sums: &mut [i32; PIXEL]) {
-    let [a, b, c, d] = *weights;
-    for (place, sum) in sums.iter_mut().enumerate() {
-        let (first, second) = (i32::from(first[place]) * a, i32::from(second[place]) * b);
-        let (third, fourth) = (i32::from(third[place]) * c, i32::from(fourth[place]) * d);
-        *sum += first + second + third + fourth;
-    }
-}
-
-/// The 8-bit values of sums.
-#[inline(never)]
-fn round(sums: &[i32; PIXEL], values: &mut [u8; PIXEL]) {
-    for (rounded, sum) in values.iter_mut().zip(sums) {
-        *rounded = value(*sum);
-    }
-}
 
 #[inline(never)]
 fn scale_columns(image: &Image, height: u32, filter: Filter) -> Image {

@@ -1,8 +1,8 @@
 //! The JPEG files that cameras and encoders write most: one scan of baseline (or extended) Huffman codes, grey or YCbCr, colours at full or half size.
 //!
 //! All arithmetic is libjpeg's, to the bit: the same picture as Pillow reads. It is written for vectors of 128 bits, which is what
-//! WebAssembly has, and in fixed-length loops that a compiler turns into them. What is met elsewhere (progressive files, several scans,
-//! four colours) is left to `zune-jpeg`, which has no vector code for WebAssembly.
+//! WebAssembly has. What is met elsewhere (progressive files, several scans, four colours) is left to `zune-jpeg`, which has no vector code
+//! for WebAssembly.
 //!
 //! Blocks are decoded into bands, one row of units high; a band becomes pixels as soon as the rows above and below are there, since
 //! colours at half height are interpolated between rows.
@@ -20,7 +20,7 @@ use band::Bands;
 use bits::Bits;
 use scan::Scan;
 use tables::Tables;
-use transform::Transform;
+use transform::inverse;
 
 /// The pixels of a file whose segments have been found in order, if it is one of those this decodes.
 ///
@@ -33,7 +33,8 @@ pub(super) fn decode(bytes: &mut [u8]) -> Option<Result<Vec<u8>, Error>> {
 fn pixels(tables: &Tables, bytes: &mut [u8]) -> Result<Vec<u8>, Error> {
     let mut rgb = vec![0; tables.width * tables.height * 3];
     let mut bands = Bands::new(tables);
-    let mut transform = Transform::new();
+    // Kept from block to block, all 0 before a block and after it.
+    let mut block = [0; 64];
     let mut scan = Scan::new(bytes, tables.scan);
     let (columns, rows) = bands.units();
     let units = columns * rows;
@@ -44,7 +45,7 @@ fn pixels(tables: &Tables, bytes: &mut [u8]) -> Result<Vec<u8>, Error> {
         let mut bits = Bits::new(scan.interval(end == units)?);
         let mut before = [0; 3];
         while unit < end {
-            decode_unit(tables, &mut bits, &mut before, &mut transform, &mut bands, unit % columns)?;
+            decode_unit(tables, &mut bits, &mut before, &mut block, &mut bands, unit % columns)?;
             unit += 1;
             if unit % columns == 0 {
                 bands.emit(&mut rgb, unit == units);
@@ -61,16 +62,16 @@ fn decode_unit(
     tables: &Tables,
     bits: &mut Bits<'_>,
     before: &mut [i32; 3],
-    transform: &mut Transform,
+    block: &mut [i16; 64],
     bands: &mut Bands,
     column: usize,
 ) -> Result<(), Error> {
     for (index, component) in tables.components.iter().enumerate() {
         for y in 0..component.down {
             for x in 0..component.across {
-                let last = huffman::block(bits, component, &mut before[index], &mut transform.block)?;
+                let last = huffman::block(bits, component, &mut before[index], block)?;
                 let (place, stride, samples) = bands.block(index, column * component.across + x, y);
-                transform.inverse(last, &mut samples[place..], stride);
+                inverse(block, last, &mut samples[place..], stride);
             }
         }
     }

@@ -44,6 +44,7 @@ impl<'a> Bits<'a> {
 
     /// Takes no reference: only what nobody refers to is kept in registers.
     #[cold]
+    #[inline(never)]
     fn filled_at_the_end(mut self) -> Self {
         while self.filled <= 56 {
             let byte = self.data.get(self.position).copied();

@@ -1,6 +1,10 @@
 //! Rows of samples become rows of pixels: colours at half size are interpolated and turned to red, green and blue, as libjpeg does both
 //! (`jdsample.c`, `jdcolor.c`).
 
+use wide::{i16x8, i32x4, u8x16};
+
+use super::super::super::vectors::{halves, zip};
+
 /// A row's samples at half width, with one more at either end that repeats the last, become twice as many: each is three parts the nearer
 /// sample and one part the farther. `SHIFT` takes off what the samples were multiplied by; the two roundings differ, so that errors cancel.
 #[inline(always)]
@@ -56,35 +60,56 @@ pub(super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], rgb: &mut [u8]) {
     }
 }
 
-/// The factors are libjpeg's, less the whole part that is added without multiplying: what is left fits 16 bits, as vectors like it.
+/// libjpeg's factors, less the whole part that is added without multiplying; what is left fits 16 bits.
 #[inline(always)]
 fn pixels(luma: &[u8; STEP], blue: &[u8; STEP], red: &[u8; STEP]) -> [u8; STEP * 3] {
-    let mut packed = [0_u32; STEP];
-    for (index, packed) in packed.iter_mut().enumerate() {
-        let y = i32::from(luma[index]);
-        let (b, r) = (i32::from(blue[index]) - 128, i32::from(red[index]) - 128);
-        let half = 1 << 15;
-        let colours = [
-            y + r + ((26345 * r + half) >> 16),
-            y - r + ((-22554 * b + 18734 * r + half) >> 16),
-            y + 2 * b + ((-14942 * b + half) >> 16),
-        ];
-        let [red, green, blue] = colours.map(|colour| colour.clamp(0, 255) as u32);
-        *packed = red | green << 8 | blue << 16;
-    }
-    together(&packed)
+    let [y, b, r] = [*luma, *blue, *red].map(u8x16::new);
+    let [reds, blues] = [r, b].map(halves);
+    let greens = zip::<1>(b, r).map(less_green);
+    let colours = |half: usize, y: i16x8| {
+        let middle = i16x8::splat(128);
+        let (r, b) = (reds[half] - middle, blues[half] - middle);
+        // Half of 26345, which is odd; that makes no difference for any of the 256 values.
+        let red = y + r + r.mul_scale_round(i16x8::splat(13172));
+        let blue = y + b + b + b.mul_scale_round(i16x8::splat(-14942 / 2));
+        [red, y - r + greens[half], blue]
+    };
+    let [upper, lower] = halves(y);
+    let (first, last) = (colours(0, upper), colours(1, lower));
+    together([
+        u8x16::narrow_i16x8(first[0], last[0]),
+        u8x16::narrow_i16x8(first[1], last[1]),
+        u8x16::narrow_i16x8(first[2], last[2]),
+    ])
 }
 
-/// Three bytes of each of the four-byte pixels.
+/// What eight pairs of blue and red differences add to green, as 16-bit numbers: both products have their fraction until they are summed.
 #[inline(always)]
-fn together(packed: &[u32; STEP]) -> [u8; STEP * 3] {
+fn less_green(pairs: u8x16) -> i16x8 {
+    let factors = i16x8::new([-22554, 18734, -22554, 18734, -22554, 18734, -22554, 18734]);
+    let half_and_middle = i32x4::splat((1 << 15) + (22554 - 18734) * 128);
+    let sums = halves(pairs).map(|pairs| (pairs.dot(factors) + half_and_middle) >> 16);
+    i16x8::from_i32x8_saturate(bytemuck::cast(sums))
+}
+
+/// Where each byte of [`STEP`] pixels comes from: for each colour and each of three vectors, the place in the colour; past the end is none.
+const PLACES: [[[u8; STEP]; 3]; 3] = {
+    let mut places = [[[u8::MAX; STEP]; 3]; 3];
+    let mut byte = 0;
+    while byte < STEP * 3 {
+        places[byte % 3][byte / STEP][byte % STEP] = (byte / 3) as u8;
+        byte += 1;
+    }
+    places
+};
+
+/// The bytes of pixels, one colour after the other in each.
+#[inline(always)]
+fn together(colours: [u8x16; 3]) -> [u8; STEP * 3] {
     let mut bytes = [0; STEP * 3];
-    for (pixels, bytes) in packed.as_chunks::<4>().0.iter().zip(bytes.as_chunks_mut::<12>().0) {
-        let [a, b, c, d] = *pixels;
-        for (word, bytes) in [a | b << 24, b >> 8 | c << 16, c >> 16 | d << 8].into_iter().zip(bytes.as_chunks_mut().0)
-        {
-            *bytes = u32::to_le_bytes(word);
-        }
+    for (vector, bytes) in bytes.as_chunks_mut::<STEP>().0.iter_mut().enumerate() {
+        let part = |colour: usize| colours[colour].shuffle_zeroing(u8x16::new(PLACES[colour][vector]));
+        *bytes = (part(0) | part(1) | part(2)).to_array();
     }
     bytes
 }

@@ -121,12 +121,32 @@ pub(super) fn block(
     *before = before.wrapping_add(difference);
     block[0] = (*before as i16).wrapping_mul(steps[0]);
     let mut place = 1;
-    while place < 64 {
-        let Some((run, value)) = coefficient(&mut own, &component.ac)? else { break };
-        place += run;
-        // A place past the end comes round here, and is refused below.
+    // A place past the end comes round here, and is refused below.
+    let mut put = |place: usize, value: i16| {
         block[usize::from(ZIGZAG[place & 63]) & 63] = value.wrapping_mul(steps[place & 63]);
-        place += 1;
+    };
+    while place < 64 {
+        own.fill();
+        if let Some((run, value)) = short(&mut own, &component.ac) {
+            put(place + run, value);
+            place += run + 1;
+            if place < 64
+                && let Some((run, value)) = short(&mut own, &component.ac)
+            {
+                put(place + run, value);
+                place += run + 1;
+                if place < 64
+                    && let Some((run, value)) = short(&mut own, &component.ac)
+                {
+                    put(place + run, value);
+                    place += run + 1;
+                }
+            }
+            continue;
+        }
+        let Some((run, value)) = long(&mut own, &component.ac)? else { break };
+        put(place + run, value);
+        place += run + 1;
     }
     *bits = own;
     if place > 64 {
@@ -146,15 +166,20 @@ fn difference(bits: &mut Bits<'_>, codes: &Codes) -> Result<i32, Error> {
     }
 }
 
-/// How many zeros come before the next coefficient, and its value; nothing at the end of the block.
+/// How many zeros come before the next coefficient, and its value, if both together are short.
 #[inline(always)]
-fn coefficient(bits: &mut Bits<'_>, codes: &Codes) -> Result<Option<(usize, i16)>, Error> {
-    bits.fill();
+fn short(bits: &mut Bits<'_>, codes: &Codes) -> Option<(usize, i16)> {
     let Coefficient { value, run, length } = codes.coefficients[bits.peek(LOOKED_UP)];
-    if length > 0 {
-        bits.skip(length.into());
-        return Ok(Some((run.into(), value)));
+    if length == 0 {
+        return None;
     }
+    bits.skip(length.into());
+    Some((run.into(), value))
+}
+
+/// The same if they are not; nothing at the end of the block.
+#[inline(always)]
+fn long(bits: &mut Bits<'_>, codes: &Codes) -> Result<Option<(usize, i16)>, Error> {
     let symbol = codes.symbol(bits)?;
     let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
     match (run, size) {
