@@ -217,13 +217,18 @@ fn interrupt_after_first_byte() -> Result<Ran> {
 }
 
 #[test]
-fn both_profiles_run_and_say_what_they_are() -> Result<()> {
+fn every_profile_runs_and_says_what_it_is() -> Result<()> {
     let of_profile = |profile| -> Result<Value> {
         run(&["generate", "--json", "--prompt", "Once", "--max-tokens", "2", "--profile", profile])?.json()
     };
-    let exact = of_profile("exact")?;
+    let [exact, fast, latency] = [of_profile("exact")?, of_profile("fast")?, of_profile("latency")?];
     assert_eq!(exact["properties"]["INFERENCE_PRECISION_HINT"], "f32");
-    assert_eq!(exact["properties"]["DYNAMIC_QUANTIZATION_GROUP_SIZE"], "0");
-    assert_eq!(of_profile("fast")?["profile"], "fast");
+    for unquantised in [&exact, &latency] {
+        assert_eq!(unquantised["properties"]["DYNAMIC_QUANTIZATION_GROUP_SIZE"], "0");
+    }
+    let precision = |generated: &Value| generated["properties"]["INFERENCE_PRECISION_HINT"].clone();
+    assert_eq!(precision(&latency), precision(&fast));
+    let names = [&exact, &fast, &latency].map(|generated| generated["profile"].clone());
+    assert_eq!(names, ["exact", "fast", "latency"]);
     Ok(())
 }

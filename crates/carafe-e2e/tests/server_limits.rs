@@ -88,6 +88,19 @@ fn requests_at_one_time_give_what_each_gives_alone() -> Result<()> {
 }
 
 #[test]
+fn a_server_in_the_profile_latency_says_so_and_gives_one_request_the_same_text_again() -> Result<()> {
+    let server = Server::start(&["--model", "tales", "--profile", "latency"])?;
+    let body = json!({ "model": "tales", "prompt": "The fox", "max_tokens": 24, "seed": 3, "top_p": 0.9 });
+    let [first, again] =
+        [server.post("/v1/completions", &body)?.json()?, server.post("/v1/completions", &body)?.json()?];
+    assert_eq!(first["carafe"]["profile"], "latency");
+    assert_eq!(first["choices"], again["choices"]);
+    let long = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "The fox ".repeat(60), "n": 3 }))?;
+    assert_eq!(long.json()?["choices"].as_array().map(Vec::len), Some(3));
+    Ok(())
+}
+
+#[test]
 fn what_runs_at_the_end_of_the_drain_is_cut_off_in_words() -> Result<()> {
     let mut server = Server::start(&["--model", "tales", "--drain", "0"])?;
     let mut connection = server.stream(&long(16, true))?;

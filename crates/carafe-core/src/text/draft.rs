@@ -6,7 +6,8 @@
 //! from Transformers via Speculative Decoding", 2023.)
 //!
 //! A wrong guess costs a wider step for nothing. So guesses are only read while a sequence's earlier ones were right; until then they are
-//! kept to oneself and compared with the token that is chosen anyway, which costs nothing. The end of the prompt is the first test.
+//! kept to oneself and compared with the token that is chosen anyway, which costs nothing. The end of the prompt is the first test. And a few
+//! are read at first; each time that all of them are right, more.
 
 /// Tokens that must have occurred before, at best.
 const LONGEST: usize = 3;
@@ -19,6 +20,10 @@ const MOST_TRUST: u32 = 6;
 /// What a wrong guess costs of it; a right one brings 1.
 const DISAPPOINTMENT: u32 = 2;
 
+/// Guesses that are read together at first.
+const FEWEST: usize = 3;
+/// So many more are read after all of the last were right.
+const MORE: usize = 2;
 /// Tokens at the end of the prompt that are guessed to begin with.
 const TRIALS: usize = 6;
 
@@ -27,6 +32,8 @@ const TRIALS: usize = 6;
 pub(super) struct Drafter {
     /// None before the first guess.
     trust: Option<u32>,
+    /// Guesses that are read beyond [`FEWEST`].
+    more: usize,
     unspoken: Option<Unspoken>,
 }
 
@@ -39,7 +46,7 @@ struct Unspoken {
 }
 
 impl Drafter {
-    /// `count` guesses, at least one, at what follows `tokens`; none without trust. What followed is taken up again where it reaches
+    /// At most `count` guesses, at least one, at what follows `tokens`; none without trust. What followed is taken up again where it reaches
     /// the end, as in a text that repeats itself.
     pub(super) fn draft(&mut self, tokens: &[u32], count: usize) -> Vec<u32> {
         self.compare(tokens);
@@ -53,13 +60,19 @@ impl Drafter {
             self.unspoken = Some(Unspoken { after: tokens.len(), token: found[0] });
             return Vec::new();
         }
-        found.iter().copied().cycle().take(count).collect()
+        found.iter().copied().cycle().take(count.min(FEWEST + self.more)).collect()
     }
 
-    /// Learns how many of at least one guess were right.
-    pub(super) fn learn(&mut self, right: usize) {
+    /// Learns how many of `read` guesses, at least one, were right.
+    pub(super) fn learn(&mut self, read: usize, right: usize) {
+        self.more = if right == read { (self.more + MORE).min(read) } else { 0 };
+        self.judge(right > 0);
+    }
+
+    /// Learns whether a guess was right.
+    fn judge(&mut self, right: bool) {
         let trust = self.trust.unwrap_or_default();
-        self.trust = Some(if right > 0 { MOST_TRUST.min(trust + 1) } else { trust.saturating_sub(DISAPPOINTMENT) });
+        self.trust = Some(if right { MOST_TRUST.min(trust + 1) } else { trust.saturating_sub(DISAPPOINTMENT) });
     }
 
     /// Learns how the last tokens would have been guessed.
@@ -67,7 +80,7 @@ impl Drafter {
         self.trust = Some(0);
         for length in tokens.len().saturating_sub(TRIALS)..tokens.len() {
             if let Some(found) = following(&tokens[..length]) {
-                self.learn(usize::from(found[0] == tokens[length]));
+                self.judge(found[0] == tokens[length]);
             }
         }
     }
@@ -77,7 +90,7 @@ impl Drafter {
         if let Some(Unspoken { after, token }) = self.unspoken.take()
             && let Some(&[chosen]) = tokens.get(after..)
         {
-            self.learn(usize::from(chosen == token));
+            self.judge(chosen == token);
         }
     }
 }
@@ -101,13 +114,13 @@ mod tests {
 
     /// One that trusts its guesses.
     fn trusting() -> Drafter {
-        Drafter { trust: Some(MOST_TRUST), unspoken: None }
+        Drafter { trust: Some(MOST_TRUST), ..Drafter::default() }
     }
 
     #[test]
     fn what_followed_the_latest_occurrence_is_guessed() {
         assert_eq!(trusting().draft(&[1, 2, 3, 9, 1, 2, 3, 7, 8, 1, 2, 3], 2), [7, 8]);
-        assert_eq!(trusting().draft(&[1, 2, 3, 7, 8, 1, 2, 3], 7), [7, 8, 1, 2, 3, 7, 8]);
+        assert_eq!(trusting().draft(&[1, 2, 3, 7, 8, 1, 2, 3], 7), [7, 8, 1]);
     }
 
     #[test]
@@ -119,6 +132,20 @@ mod tests {
     #[test]
     fn a_token_that_repeats_itself_is_guessed_to_go_on() {
         assert_eq!(trusting().draft(&[5, 5, 5, 5], 3), [5, 5, 5]);
+    }
+
+    #[test]
+    fn more_is_guessed_each_time_that_all_was_right_and_what_followed_is_taken_up_again() {
+        let mut drafter = trusting();
+        let text = [1, 2, 3, 7, 8, 1, 2, 3];
+        let mut counts = Vec::new();
+        for right in [3, 5, 7, 6, 3] {
+            let guesses = drafter.draft(&text, 7);
+            assert_eq!(guesses, [7, 8, 1, 2, 3, 7, 8][..guesses.len()]);
+            counts.push(guesses.len());
+            drafter.learn(guesses.len(), right);
+        }
+        assert_eq!(counts, [3, 5, 7, 7, 3]);
     }
 
     #[test]
@@ -144,7 +171,7 @@ mod tests {
     fn wrong_guesses_take_the_trust_and_those_that_nobody_could_check_leave_it() {
         let mut drafter = trusting();
         let trust = [0, 0, 1, 0].map(|right| {
-            drafter.learn(right);
+            drafter.learn(3, right);
             drafter.trust
         });
         assert_eq!(trust, [Some(4), Some(2), Some(3), Some(1)]);

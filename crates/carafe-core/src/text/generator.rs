@@ -330,7 +330,7 @@ impl Chooser {
         }
         if !drafts.is_empty() {
             row.reject(drafts.len() - right);
-            row.sequence.learn(right);
+            row.sequence.learn(drafts.len(), right);
             self.stats.draft_tokens += drafts.len() as u64;
             self.stats.accepted_tokens += right as u64;
         }

@@ -150,9 +150,9 @@ impl Sequence {
         }
     }
 
-    /// Learns how many of its guesses were right.
-    pub(super) fn learn(&mut self, right: usize) {
-        self.drafter.learn(right);
+    /// Learns how many of the guesses that were read were right.
+    pub(super) fn learn(&mut self, read: usize, right: usize) {
+        self.drafter.learn(read, right);
     }
 
     /// Goes back to where the model has read nothing, to run once more, without company.
