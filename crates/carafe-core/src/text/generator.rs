@@ -152,7 +152,7 @@ impl<F: Forward> Generator<F> {
         self.running() + self.waiting.len()
     }
 
-    /// Gives places to those who wait, in their order; only who waits for a prompt that is just being read is passed by.
+    /// Gives places to those who wait, in their order. Who waits for its turn is passed by, who waits for room is not.
     fn admit(&mut self, events: &mut Vec<Event>) {
         let mut passed = VecDeque::new();
         while let Some(sequence) = self.waiting.pop_front() {
