@@ -34,6 +34,12 @@ impl Numbers {
     }
 }
 
+/// Requests to `tales` whose tokens come with their log-probabilities.
+fn scored(seed: u64, count: usize) -> Vec<Request> {
+    let mut numbers = Numbers(seed);
+    (0..count).map(|_| Request { logprobs: Some(0), ..numbers.request(8192) }).collect()
+}
+
 /// The tokens of a request with what the model thought of each.
 fn finish(mut generation: Generation) -> Result<Tokens> {
     let mut tokens = Vec::new();
@@ -84,9 +90,7 @@ fn computes_in_bfloat16(graph: &LoadedGraph) -> bool {
 fn in_fast_nearly_all_requests_have_the_same_bits_alone_and_in_any_crowd_and_the_others_are_close() -> Result<()> {
     let graph = load("models/tales", Profile::Fast)?;
     let model = start(&graph, 3)?;
-    let mut numbers = Numbers(7);
-    let mut requests: Vec<Request> = (0..120).map(|_| numbers.request(8192)).collect();
-    requests.iter_mut().for_each(|request| request.logprobs = Some(0));
+    let requests = scored(7, 120);
     let (alone, crowded) = (alone(&model, &requests)?, crowded(&model, &requests, 16)?);
     assert_nearly_all_equal(&graph, &alone, &crowded);
     Ok(())
@@ -95,9 +99,7 @@ fn in_fast_nearly_all_requests_have_the_same_bits_alone_and_in_any_crowd_and_the
 #[test]
 fn in_exact_scores_agree_to_1e_4_alone_and_in_any_crowd() -> Result<()> {
     let model = start(&load("models/tales", Profile::Exact)?, 3)?;
-    let mut numbers = Numbers(8);
-    let mut requests: Vec<Request> = (0..60).map(|_| numbers.request(8192)).collect();
-    requests.iter_mut().for_each(|request| request.logprobs = Some(0));
+    let requests = scored(8, 60);
     assert_close(&alone(&model, &requests)?, &crowded(&model, &requests, 16)?, 1e-4);
     Ok(())
 }
@@ -105,9 +107,7 @@ fn in_exact_scores_agree_to_1e_4_alone_and_in_any_crowd() -> Result<()> {
 #[test]
 fn in_latency_a_request_alone_has_the_same_bits_again_and_in_a_crowd_close_scores() -> Result<()> {
     let model = start(&load("models/tales", Profile::Latency)?, 0)?;
-    let mut numbers = Numbers(11);
-    let mut requests: Vec<Request> = (0..60).map(|_| numbers.request(8192)).collect();
-    requests.iter_mut().for_each(|request| request.logprobs = Some(0));
+    let requests = scored(11, 60);
     let expected = alone(&model, &requests)?;
     assert_eq!(expected, alone(&model, &requests)?);
     // Some decisions do lie within the error: about every second request of these parts with itself somewhere.

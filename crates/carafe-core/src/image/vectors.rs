@@ -1,6 +1,6 @@
 //! What is done with vectors of 128 bits in more than one place.
 
-use wide::{i16x8, u8x16, u16x8};
+use wide::{i16x8, i32x4, u8x16, u16x8};
 
 /// Bytes of a vector.
 pub(super) const VECTOR: usize = 16;
@@ -27,11 +27,9 @@ pub(super) fn transposed(rows: [u8x16; VECTOR]) -> [u8x16; VECTOR] {
 /// The first bytes of all pairs, and the second ones.
 #[inline(always)]
 fn apart(above: u16x8, below: u16x8) -> [u8x16; 2] {
-    let narrow = |above: u16x8, below: u16x8| -> u8x16 {
-        u8x16::narrow_i16x8(bytemuck::cast::<_, i16x8>(above), bytemuck::cast::<_, i16x8>(below))
-    };
+    let bytes = |above: u16x8, below: u16x8| u8x16::narrow_i16x8(bytemuck::cast(above), bytemuck::cast(below));
     let (low, high) = (u16x8::splat(0xff), 8);
-    let (lows, highs) = (narrow(above & low, below & low), narrow(above >> high, below >> high));
+    let (lows, highs) = (bytes(above & low, below & low), bytes(above >> high, below >> high));
     if cfg!(target_endian = "little") { [lows, highs] } else { [highs, lows] }
 }
 
@@ -40,6 +38,19 @@ fn apart(above: u16x8, below: u16x8) -> [u8x16; 2] {
 pub(super) fn halves(bytes: u8x16) -> [i16x8; 2] {
     const LAST: [u8; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 255, 255, 255, 255, 255, 255, 255, 255];
     [i16x8::from_u8x16_low(bytes), i16x8::from_u8x16_low(bytes.shuffle_zeroing(u8x16::new(LAST)))]
+}
+
+/// Two factors in turn, for pairs of values.
+#[inline(always)]
+pub(super) fn in_turn(pair: [i16; 2]) -> i16x8 {
+    // Four times one number of twice the width: a load and a splat.
+    bytemuck::cast(i32x4::splat(bytemuck::cast(pair)))
+}
+
+/// The 16-bit values of wider ones, clamped.
+#[inline(always)]
+pub(super) fn narrow(values: [i32x4; 2]) -> i16x8 {
+    i16x8::from_i32x8_saturate(bytemuck::cast(values))
 }
 
 /// The values of both vectors, which have so many bytes, in turn.

@@ -62,13 +62,12 @@ pub(super) fn place<C>(sequence: &Sequence, batches: &[Batch<C>], model: &TextMo
     {
         return place;
     }
-    let cost = |&batch: &usize| cost::in_batch(sequence, 0, &batches[batch], model);
     let writing = open.iter().copied().filter(|&batch| Some(batch) != reading);
-    match writing.min_by_key(cost).filter(|batch| cost(batch) <= cost::of_its_own(sequence)) {
-        Some(batch) => Place::Join { batch },
-        None if may_open && reading.is_none() => Place::Fresh,
-        None if fits_alone || !open.is_empty() => Place::WaitForTurn,
-        None => Place::WaitForRoom,
+    match writing.map(|batch| (cost::in_batch(sequence, 0, &batches[batch], model), batch)).min() {
+        Some((cost, batch)) if cost <= cost::of_its_own(sequence) => Place::Join { batch },
+        _ if may_open && reading.is_none() => Place::Fresh,
+        _ if fits_alone || !open.is_empty() => Place::WaitForTurn,
+        _ => Place::WaitForRoom,
     }
 }
 

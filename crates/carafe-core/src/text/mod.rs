@@ -1,7 +1,7 @@
 //! Text generation: from a request to events, token by token.
 //!
 //! Data flows through the modules in this order: [`Tokenizer`] (text to tokens), [`Request`] (checked once), [`Generator`] (the
-//! loop: sequences in, steps of the model, events out), where `admission` gives each sequence a row in a `batch`, `plan` says what each row
+//! loop: sequences in, steps of the model, events out), where `admission` gives each sequence a row in a `batch` by its `cost`, `plan` says what each row
 //! reads in a step, with the guesses of `draft`, and [`Forward`] is the model itself; [`Sampler`] with [`Penalties`] (logits to
 //! a token), then whole characters and stop strings on the way to the [`Event`].
 //!

@@ -4,9 +4,9 @@
 //! them at once. Vectors multiply 16-bit numbers best, two at a time, and add the products; a weight has 22 bits, so it is taken in two parts,
 //! each with sums of its own, which are put together at the end.
 
-use wide::{i16x8, i32x4, u8x16};
+use wide::{i32x4, u8x16};
 
-use super::super::vectors::{VECTOR, halves, transposed, zip};
+use super::super::vectors::{VECTOR, halves, in_turn, narrow, transposed, zip};
 use super::super::{Filter, Image};
 use super::{FRACTION, HALF, Window, windows};
 
@@ -85,14 +85,11 @@ fn unweave(woven: &[u8], row_bytes: usize, rows: &mut [u8]) {
 /// Bits of a weight's lower part.
 const LOWER: u32 = 11;
 
-/// The weights of two pixels: their lower parts, two 16-bit numbers side by side, and what is above, in the same way.
-type Pair = [i32; 2];
+/// The weights of two pixels: their lower parts, and what is above.
+type Pair = [[i16; 2]; 2];
 
 fn pair(weights: [i32; 2]) -> Pair {
-    [
-        bytemuck::cast(weights.map(|weight| (weight & ((1 << LOWER) - 1)) as i16)),
-        bytemuck::cast(weights.map(|weight| (weight >> LOWER) as i16)),
-    ]
+    [weights.map(|weight| (weight & ((1 << LOWER) - 1)) as i16), weights.map(|weight| (weight >> LOWER) as i16)]
 }
 
 /// Sums of sixteen products, by the weights' parts.
@@ -118,7 +115,7 @@ fn weigh(woven: &[u8], weights: &[[Pair; TAPS / 2]], scaled: &mut [u8; PIXEL]) {
 fn add(sums: &mut Sums, [first, second]: [u8x16; 2], weights: Pair) {
     let [start, end] = zip::<1>(first, second).map(halves);
     for (sums, weights) in sums.iter_mut().zip(weights) {
-        let weights: i16x8 = bytemuck::cast(i32x4::splat(weights));
+        let weights = in_turn(weights);
         sums[0] += start[0].dot(weights);
         sums[1] += start[1].dot(weights);
         sums[2] += end[0].dot(weights);
@@ -130,6 +127,6 @@ fn add(sums: &mut Sums, [first, second]: [u8x16; 2], weights: Pair) {
 #[inline(always)]
 fn rounded([lower, upper]: Sums) -> u8x16 {
     let value = |place: usize| (lower[place] + (upper[place] << LOWER as i32) + i32x4::splat(HALF)) >> FRACTION as i32;
-    let two = |first: usize| i16x8::from_i32x8_saturate(bytemuck::cast([value(first), value(first + 1)]));
+    let two = |first: usize| narrow([value(first), value(first + 1)]);
     u8x16::narrow_i16x8(two(0), two(2))
 }

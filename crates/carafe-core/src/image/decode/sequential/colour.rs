@@ -3,7 +3,7 @@
 
 use wide::{i16x8, i32x4, u8x16};
 
-use super::super::super::vectors::{halves, zip};
+use super::super::super::vectors::{halves, in_turn, narrow, zip};
 
 /// A row's samples at half width, with one more at either end that repeats the last, become twice as many: each is three parts the nearer
 /// sample and one part the farther. `SHIFT` takes off what the samples were multiplied by; the two roundings differ, so that errors cancel.
@@ -74,8 +74,8 @@ fn pixels(luma: &[u8; STEP], blue: &[u8; STEP], red: &[u8; STEP]) -> [u8; STEP *
         let blue = y + b + b + b.mul_scale_round(i16x8::splat(-14942 / 2));
         [red, y - r + greens[half], blue]
     };
-    let [upper, lower] = halves(y);
-    let (first, last) = (colours(0, upper), colours(1, lower));
+    let [start, end] = halves(y);
+    let (first, last) = (colours(0, start), colours(1, end));
     together([
         u8x16::narrow_i16x8(first[0], last[0]),
         u8x16::narrow_i16x8(first[1], last[1]),
@@ -86,10 +86,10 @@ fn pixels(luma: &[u8; STEP], blue: &[u8; STEP], red: &[u8; STEP]) -> [u8; STEP *
 /// What eight pairs of blue and red differences add to green, as 16-bit numbers: both products have their fraction until they are summed.
 #[inline(always)]
 fn less_green(pairs: u8x16) -> i16x8 {
-    let factors = i16x8::new([-22554, 18734, -22554, 18734, -22554, 18734, -22554, 18734]);
+    let factors = in_turn([-22554, 18734]);
     let half_and_middle = i32x4::splat((1 << 15) + (22554 - 18734) * 128);
     let sums = halves(pairs).map(|pairs| (pairs.dot(factors) + half_and_middle) >> 16);
-    i16x8::from_i32x8_saturate(bytemuck::cast(sums))
+    narrow(sums)
 }
 
 /// Where each byte of [`STEP`] pixels comes from: for each colour and each of three vectors, the place in the colour; past the end is none.

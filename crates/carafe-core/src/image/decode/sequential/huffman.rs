@@ -1,7 +1,7 @@
 //! Huffman codes, and the blocks that are written in them.
 
 use super::super::super::Error;
-use super::bits::Bits;
+use super::bits::{Bits, FILLED};
 use super::damaged;
 use super::tables::Component;
 
@@ -127,26 +127,19 @@ pub(super) fn block(
     };
     while place < 64 {
         own.fill();
-        if let Some((run, value)) = short(&mut own, &component.ac) {
+        let first = place;
+        // What is filled is enough for so many short ones.
+        for _ in 0..FILLED / LOOKED_UP {
+            let next = if place < 64 { short(&mut own, &component.ac) } else { None };
+            let Some((run, value)) = next else { break };
             put(place + run, value);
             place += run + 1;
-            if place < 64
-                && let Some((run, value)) = short(&mut own, &component.ac)
-            {
-                put(place + run, value);
-                place += run + 1;
-                if place < 64
-                    && let Some((run, value)) = short(&mut own, &component.ac)
-                {
-                    put(place + run, value);
-                    place += run + 1;
-                }
-            }
-            continue;
         }
-        let Some((run, value)) = long(&mut own, &component.ac)? else { break };
-        put(place + run, value);
-        place += run + 1;
+        if place == first {
+            let Some((run, value)) = long(&mut own, &component.ac)? else { break };
+            put(place + run, value);
+            place += run + 1;
+        }
     }
     *bits = own;
     if place > 64 {

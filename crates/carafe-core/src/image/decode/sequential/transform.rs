@@ -7,7 +7,7 @@
 
 use wide::{i16x8, i32x4, u8x16};
 
-use super::super::super::vectors::zip;
+use super::super::super::vectors::{in_turn, narrow, zip};
 
 /// Fraction bits of the constants, and what the first pass keeps of them for the second.
 const CONSTANT: u32 = 13;
@@ -47,7 +47,7 @@ fn one_dimension<const FRACTION: u32>([zero, one, two, three, four, five, six, s
     let (even, odd) = ([pairs(zero, four), pairs(two, six)], [pairs(one, three), pairs(five, seven)]);
     let left = half::<FRACTION>([even[0][0], even[1][0], odd[0][0], odd[1][0]]);
     let right = half::<FRACTION>([even[0][1], even[1][1], odd[0][1], odd[1][1]]);
-    let joined = |row: usize| i16x8::from_i32x8_saturate(bytemuck::cast([left[row], right[row]]));
+    let joined = |row: usize| narrow([left[row], right[row]]);
     [joined(0), joined(1), joined(2), joined(3), joined(4), joined(5), joined(6), joined(7)]
 }
 
@@ -80,5 +80,5 @@ fn half<const FRACTION: u32>([zero_four, two_six, one_three, five_seven]: [i16x8
 /// The sums of pairs, multiplied by `first` and `second`.
 #[inline(always)]
 fn dot(pairs: i16x8, first: i16, second: i16) -> i32x4 {
-    pairs.dot(i16x8::new([first, second, first, second, first, second, first, second]))
+    pairs.dot(in_turn([first, second]))
 }
