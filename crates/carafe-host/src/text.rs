@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use crate::bindings::text::exports::carafe::guests::generation::{
     EchoedPrompt, Event, EventKind, FinishReason, Finished, GeneratedToken, Prompt, PromptToken, Request, RequestError,
-    Sampling, Started, TokenLogprob, TokenLogprobs,
+    RequestErrorCode, Sampling, Started, TokenLogprob, TokenLogprobs,
 };
 use crate::bindings::text::exports::carafe::guests::generation::{Model, Stats, TensorNames};
 use crate::guest::Surroundings;
@@ -42,6 +42,7 @@ impl Request {
         Self {
             prompt,
             max_tokens,
+            max_tokens_is_default: false,
             sampling,
             stop: Vec::new(),
             ignore_end_of_text: true,

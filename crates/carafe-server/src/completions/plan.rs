@@ -125,6 +125,7 @@ fn template(body: CompletionRequest, ranked: bool) -> Result<Request, ApiError> 
     Ok(Request {
         prompt: Prompt::Tokens(Vec::new()),
         max_tokens: body.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
+        max_tokens_is_default: body.max_tokens.is_none(),
         stop: match body.stop {
             Some(StopField::One(stop)) => vec![stop],
             Some(StopField::Several(stops)) => stops,
