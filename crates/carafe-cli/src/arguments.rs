@@ -190,7 +190,8 @@ pub(crate) struct Generate {
     /// With --json: the log-probability of each token and of so many alternatives, 0 to 20.
     #[arg(long, value_name = "N", requires = "json")]
     pub(crate) logprobs: Option<u32>,
-    /// Print the prompt before its continuation; with --logprobs its tokens are scored, and --max-tokens 0 does only that.
+    /// Print the prompt before its continuation; with --logprobs its tokens are scored, and
+    /// --max-tokens 0 does only that.
     #[arg(long)]
     pub(crate) echo: bool,
     /// Print one JSON object at the end instead of text as it comes.

@@ -66,7 +66,7 @@ fn the_queue_is_counted_in_sequences_and_refuses_at_once() -> Result<()> {
     assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (429, "1"));
     assert_eq!(refused.json()?["error"]["code"], "queue_full");
     let impossible = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a", "n": 5 }))?;
-    assert_eq!((impossible.status, &impossible.json()?["error"]["param"]), (400, &json!("prompt")));
+    assert_eq!((impossible.status, &impossible.json()?["error"]["param"]), (400, &json!("n")));
     Ok(())
 }
 

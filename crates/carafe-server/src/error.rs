@@ -29,8 +29,8 @@ pub(crate) enum ApiError {
     ForbiddenOrigin { origin: String },
     #[error("{message}; there are: {known}")]
     UnknownModel { message: String, known: String },
-    #[error("there is nothing at `{path}`; `/openapi.json` lists what there is")]
-    UnknownRoute { path: String },
+    #[error("there is nothing at `{path}`; {advice}")]
+    UnknownRoute { path: String, advice: String },
     #[error("`{method}` is not possible at `{path}`; the header `Allow` says what is")]
     MethodNotAllowed { method: String, path: String },
     #[error("the body is larger than {limit} bytes, the most that is taken here")]

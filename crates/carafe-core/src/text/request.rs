@@ -28,8 +28,9 @@ pub struct Request {
     pub prompt: Prompt,
     /// How many tokens to generate at most; 0 reads the prompt and generates nothing.
     pub max_tokens: u32,
-    /// Whether `max_tokens` is a default that no client gave. Then it gives way: to `min_tokens`, and to what the context has room for.
-    /// A number that a client gave is refused where prompt and output together would not fit into the context.
+    /// Whether `max_tokens` is a default that no client gave. Then it gives way: to `min_tokens`,
+    /// and to what the context has room for. A number that a client gave is refused where prompt
+    /// and output together would not fit into the context.
     pub max_tokens_is_default: bool,
     /// How each token is chosen.
     pub sampling: Sampling,
@@ -37,7 +38,8 @@ pub struct Request {
     pub stop: Vec<String>,
     /// Whether to go on after an end-of-text token; it gives no text then, but counts.
     pub ignore_end_of_text: bool,
-    /// End-of-text is not chosen before so many tokens; at most `max_tokens`, if a client gave that. A stop string ends the request even earlier.
+    /// End-of-text is not chosen before so many tokens; at most `max_tokens`, if a client gave
+    /// that. A stop string ends the request even earlier.
     pub min_tokens: u32,
     /// Whether each token comes with its log-probability, and with how many alternatives, at most [`MAX_LOGPROBS`].
     pub logprobs: Option<u32>,
@@ -119,8 +121,8 @@ impl ValidRequest {
     }
 }
 
-/// The tokens of the prompt, at least one. A text that could not fit even if all its tokens were the longest is not encoded at all:
-/// how many tokens it has at least is all that is said of it.
+/// The tokens of the prompt, at least one. A text that could not fit even if all its tokens were
+/// the longest is not encoded at all: how many tokens it has at least is all that is said of it.
 fn prompt_tokens(prompt: Prompt, model: &TextModel, tokenizer: &Tokenizer) -> Result<Vec<u32>, RequestError> {
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens,

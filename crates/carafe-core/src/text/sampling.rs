@@ -15,7 +15,8 @@ pub struct Sampling {
     pub temperature: f32,
     /// Keep only so many of the best tokens, at least 1.
     pub top_k: Option<u32>,
-    /// Keep the fewest best tokens whose probabilities reach this, but at least one; 0 to 1, which keeps all.
+    /// Keep the fewest best tokens whose probabilities reach this, but at least one; 0 to 1, which
+    /// keeps all.
     pub top_p: f32,
     /// Keep only tokens at least so probable relative to the best one, 0 to below 1; 0 keeps all.
     pub min_p: f32,
@@ -49,7 +50,8 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Whether the best token is taken without a draw: of the fewest that reach a probability of 0 nothing is left to draw.
+    /// Whether the best token is taken without a draw: of the fewest that reach a probability of 0
+    /// nothing is left to draw.
     pub fn is_greedy(&self) -> bool {
         self.temperature == 0.0 || self.top_p == 0.0
     }
