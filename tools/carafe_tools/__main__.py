@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from carafe_tools import classifier, images, weights
+from carafe_tools import classifier, images, jpeg_matrix, weights
 from carafe_tools.certify import certify_folder
 from carafe_tools.convert import convert_text, is_classifier
 from carafe_tools.environment import PROFILES, peak_memory_bytes
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     own = (_add_probe, _add_convert, _add_certify, _add_perplexity, _add_write_tflite, _add_tokenizer_json)
-    for add in (*own, _add_write_huggingface, _add_fixtures, _add_layouts, _add_shapes, images.add_command):
+    for add in (*own, _add_write_huggingface, _add_fixtures, _add_layouts, _add_shapes, images.add_command, jpeg_matrix.add_command):
         add(commands)
     return parser
 

@@ -1,5 +1,7 @@
 //! A small JPEG encoder for images whose units each have one colour: any size, any sampling, baseline or progressive.
 //!
+//! Blocks have a DC coefficient alone; a progressive file says so in scans of the others.
+//!
 //! With DC coefficients alone a block is its difference to the one before, and the whole Huffman table fits in a line.
 
 /// Blocks of one component in a unit: across, down.
@@ -41,12 +43,25 @@ impl Jpeg<'_> {
         );
         segment(&mut file, 0xc4, &[0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let last_coefficient = if self.progressive { 0 } else { 63 };
-        let components = (1..=count).flat_map(|id| [id, 0]);
-        let scan: Vec<u8> = [count].into_iter().chain(components).chain([0, last_coefficient, 0]).collect();
-        segment(&mut file, 0xda, &scan);
-        file.extend(self.blocks());
+        let all: Vec<u8> = (1..=count).collect();
+        scan(&mut file, &all, [0, last_coefficient], &self.blocks());
+        if self.progressive {
+            for (id, sampling) in (1..).zip(self.sampling) {
+                scan(&mut file, &[id], [1, 63], &self.ends(*sampling));
+            }
+        }
         file.extend([0xff, 0xd9]);
         file
+    }
+
+    /// A bit for each block of a component: no other coefficients.
+    fn ends(&self, (across, down): Sampling) -> Vec<u8> {
+        let (unit_across, unit_down) = self.unit();
+        let columns = (self.width * across).div_ceil(unit_across);
+        let rows = (self.height * down).div_ceil(unit_down);
+        let mut bits = Bits::default();
+        (0..columns * rows).for_each(|_| bits.push(0, 1));
+        bits.finish()
     }
 
     fn blocks(&self) -> Vec<u8> {
@@ -72,6 +87,14 @@ impl Jpeg<'_> {
 /// Rows and columns, row by row.
 pub(crate) fn places(columns: u32, rows: u32) -> impl Iterator<Item = (u32, u32)> {
     (0..rows).flat_map(move |y| (0..columns).map(move |x| (y, x)))
+}
+
+/// A scan of all bits of coefficients from the first to the last.
+fn scan(file: &mut Vec<u8>, ids: &[u8], [first, last]: [u8; 2], data: &[u8]) {
+    let components = ids.iter().flat_map(|id| [*id, 0]);
+    let header: Vec<u8> = [ids.len() as u8].into_iter().chain(components).chain([first, last, 0]).collect();
+    segment(file, 0xda, &header);
+    file.extend(data);
 }
 
 fn segment(file: &mut Vec<u8>, marker: u8, payload: &[u8]) {

@@ -69,6 +69,14 @@ impl<'a> Bits<'a> {
         self.filled = self.filled.wrapping_sub(count);
     }
 
+    /// The next `count` bits, 1 to 16, as a number.
+    #[inline(always)]
+    pub(super) fn take(&mut self, count: u32) -> u32 {
+        let bits = self.peek(count) as u32;
+        self.skip(count);
+        bits
+    }
+
     /// The value that follows a code: `count` bits, 1 to 16, of which the first tells the sign.
     #[inline(always)]
     pub(super) fn value(&mut self, count: u32) -> i32 {

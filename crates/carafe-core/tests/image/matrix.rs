@@ -1,0 +1,62 @@
+//! JPEG files of every kind: modes, samplings, orders of scans, restart intervals, places of tables and sizes.
+//!
+//! `python -m carafe_tools jpeg-matrix` makes the files and hashes what Pillow reads of them.
+
+use carafe_core::image::{Image, decode};
+use serde_json::Value;
+
+use crate::MEMORY;
+use crate::files::fixture;
+
+/// The files of a matrix with what is known of each.
+fn matrix(name: &str) -> Vec<(Value, Vec<u8>)> {
+    let description: Value = serde_json::from_slice(&fixture(&format!("{name}.json"))).unwrap();
+    let all = fixture(&format!("{name}.bin"));
+    let mut rest = all.as_slice();
+    let files = description["files"].as_array().unwrap().iter();
+    files
+        .map(|entry| {
+            let (file, after) = rest.split_at(entry["bytes"].as_u64().unwrap() as usize);
+            rest = after;
+            (entry.clone(), file.to_vec())
+        })
+        .collect()
+}
+
+fn fnv(bytes: &[u8]) -> String {
+    let step = |state: u64, byte: &u8| (state ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// What is wrong with an image that must be as the entry says.
+fn difference(entry: &Value, image: &Image) -> Option<String> {
+    let (width, height) = (u64::from(image.width()), u64::from(image.height()));
+    if (Some(width), Some(height)) != (entry["width"].as_u64(), entry["height"].as_u64()) {
+        return Some(format!("it has {width} x {height} pixels"));
+    }
+    (entry["fnv"] != fnv(image.rgb())).then(|| "its pixels are others".to_owned())
+}
+
+/// Files that do not come out as Pillow reads them.
+fn wrong(name: &str) -> Vec<String> {
+    let files = matrix(name).into_iter();
+    let wrong = files.filter_map(|(entry, file)| {
+        let problem = match decode(file, MEMORY) {
+            Ok(image) if entry["fnv"].is_null() => {
+                Some(format!("it was read ({} x {})", image.width(), image.height()))
+            }
+            Ok(image) => difference(&entry, &image),
+            Err(_) if entry["fnv"].is_null() => None,
+            Err(error) => Some(error.to_string()),
+        };
+        problem.map(|problem| format!("{}: {problem}", entry["name"]))
+    });
+    wrong.collect()
+}
+
+#[test]
+fn jpegs_of_every_kind_give_the_same_bits_as_pillow() {
+    assert!(matrix("jpeg-matrix").len() > 300);
+    let wrong = wrong("jpeg-matrix");
+    assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
+}
