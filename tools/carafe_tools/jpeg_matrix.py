@@ -1,22 +1,13 @@
-"""`jpeg-matrix`: makes JPEG files of every kind, and what Pillow reads of them.
+"""Makes JPEG files of every kind: samplings, modes, orders of scans, restart intervals, places of tables, sizes.
 
-Goes in: nothing. Comes out, in `fixtures/images`: `jpeg-matrix.bin`, the files one after another, and `jpeg-matrix.json`, which
-has the name, the length, the size in pixels and the hash (FNV-1a, 64 bits) of the RGB pixels of each. A file that Pillow
-refuses has no hash. The same packages give the same bytes. With `--all` every combination is made, one file each.
-
-    python -m carafe_tools jpeg-matrix --out fixtures/images
+Comes out: names with bytes, and the RGB pixels that Pillow reads.
 """
 
-import argparse
 import io
 import itertools
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import PIL
 from PIL import Image
 
 from carafe_tools.jpeg_writer import Codes, Layout, Scan, write
@@ -47,47 +38,10 @@ PLACES = ("front", "each", "none")
 ADOBE_YCCK = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\2"
 
 
-def add_command(subparsers: Any) -> None:
-    """Add `jpeg-matrix` to the commands."""
-    parser = subparsers.add_parser("jpeg-matrix", help="make JPEG files of every kind, with their pixels", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--out", type=Path, default=Path("fixtures/images"), help="folder of the fixtures (%(default)s)")
-    parser.add_argument("--all", action="store_true", help="write every combination as a file of its own")
-    parser.set_defaults(run=lambda options: make_all(options.out) if options.all else make(options.out))
-
-
-def make(out: Path) -> dict[str, Any]:
-    """Write the selection that the tests read: every sampling, mode and size, with the rest in turn."""
-    files = list(_files(selected=True))
-    entries = [_entry(name, contents) for name, contents in files]
-    (out / "jpeg-matrix.bin").write_bytes(b"".join(contents for _, contents in files))
-    lines = ",\n ".join(json.dumps(entry) for entry in entries)
-    (out / "jpeg-matrix.json").write_text(f'{{"pillow": "{PIL.__version__}", "files": [\n {lines}\n]}}\n', encoding="utf-8")
-    return {"out": str(out), "files": len(files)}
-
-
-def make_all(out: Path) -> dict[str, Any]:
-    """Write every combination as a file."""
-    out.mkdir(parents=True, exist_ok=True)
-    names = [(out / f"{name}.jpg").write_bytes(contents) for name, contents in _files(selected=False)]
-    return {"out": str(out), "files": len(names)}
-
-
-def fnv(values: bytes) -> str:
-    """Return the FNV-1a hash, 64 bits, in hexadecimal."""
-    state = 0xCBF29CE484222325
-    for value in values:
-        state = (state ^ value) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return f"{state:016x}"
-
-
-def _entry(name: str, contents: bytes) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": name, "bytes": len(contents)}
-    try:
-        image = Image.open(io.BytesIO(contents)).convert("RGB")
-    except (OSError, SyntaxError):
-        return entry
-    return {**entry, "width": image.width, "height": image.height, "fnv": fnv(image.tobytes())}
+def files(every: bool = False) -> Iterator[tuple[str, bytes, np.ndarray]]:
+    """Yield every sampling, mode and size, with the rest in turn, or every combination."""
+    for name, contents in _files(selected=not every):
+        yield name, contents, np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
 
 
 def _files(selected: bool) -> Iterator[tuple[str, bytes]]:
@@ -115,7 +69,7 @@ def _file(
     layout = Layout(*size, parts, _scans(mode, len(parts), order), mode.startswith("progressive"), restart, place)
     if sampling == "four-420":
         layout.before_frame = ADOBE_YCCK
-    return write(layout, [_samples(layout, component) for component in range(len(parts))], standard)
+    return write(layout, [samples(layout, component) for component in range(len(parts))], standard)
 
 
 def _scans(mode: str, components: int, order: str) -> list[Scan]:
@@ -140,7 +94,7 @@ def _scans(mode: str, components: int, order: str) -> list[Scan]:
     ]
 
 
-def _samples(layout: Layout, component: int) -> np.ndarray:
+def samples(layout: Layout, component: int) -> np.ndarray:
     """Return a slope with some noise, another one for each component."""
     width, height = layout.size(component)
     y, x = np.mgrid[0:height, 0:width]

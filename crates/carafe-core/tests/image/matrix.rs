@@ -1,6 +1,6 @@
-//! JPEG files of every kind: modes, samplings, orders of scans, restart intervals, places of tables and sizes.
+//! JPEG files of every kind (modes, samplings, orders of scans, restart intervals, places of tables, sizes), irregular ones, and BMPs.
 //!
-//! `python -m carafe_tools jpeg-matrix` makes the files and hashes what Pillow reads of them.
+//! `python -m carafe_tools image-matrix` makes the files and hashes what Pillow reads of them.
 
 use carafe_core::image::{Image, decode};
 use serde_json::Value;
@@ -58,5 +58,17 @@ fn wrong(name: &str) -> Vec<String> {
 fn jpegs_of_every_kind_give_the_same_bits_as_pillow() {
     assert!(matrix("jpeg-matrix").len() > 300);
     let wrong = wrong("jpeg-matrix");
+    assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn irregular_jpegs_give_the_same_bits_as_pillow_or_are_refused_if_data_is_missing() {
+    let wrong = wrong("jpeg-irregular");
+    assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn bmps_of_every_kind_show_what_viewers_show() {
+    let wrong = wrong("bmp-matrix");
     assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -4,8 +4,8 @@
 //! end of a row (0), of the image (1), a jump to the right and upwards (2), or so many single indices.
 
 use super::super::super::Error;
+use super::ended;
 use super::header::Header;
-use super::{damaged, ended};
 
 pub(super) fn decode(data: &[u8], header: &Header, half_bytes: bool) -> Result<Vec<u8>, Error> {
     let (width, height) = (header.width as usize, header.height as usize);
@@ -30,7 +30,7 @@ pub(super) fn decode(data: &[u8], header: &Header, half_bytes: bool) -> Result<V
                     let byte = next().ok_or_else(ended)?;
                     let indices = if half_bytes { [byte >> 4, byte & 15] } else { [byte; 2] };
                     let used = if half_bytes { (count - place * 2).min(2) } else { 1 };
-                    indices.iter().take(used.into()).try_for_each(|index| canvas.put(*index))?;
+                    indices.iter().take(used.into()).for_each(|index| canvas.put(*index));
                 }
                 // Single indices take an even number of bytes.
                 if bytes % 2 == 1 {
@@ -39,7 +39,7 @@ pub(super) fn decode(data: &[u8], header: &Header, half_bytes: bool) -> Result<V
             }
             (count, value) => {
                 let indices = if half_bytes { [value >> 4, value & 15] } else { [value; 2] };
-                (0..count).try_for_each(|place| canvas.put(indices[usize::from(place % 2)]))?;
+                (0..count).for_each(|place| canvas.put(indices[usize::from(place % 2)]));
             }
         }
     }
@@ -55,18 +55,14 @@ struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
-    /// Puts a pixel; in a row that is full it is dropped, as viewers do.
-    fn put(&mut self, index: u8) -> Result<(), Error> {
+    /// Puts a pixel. Beyond the end of its row, and above the highest, it is dropped, as viewers do.
+    fn put(&mut self, index: u8) {
         let (width, height) = (self.header.width as usize, self.header.height as usize);
-        if self.y >= height {
-            return Err(damaged("its runs go on beyond its last row"));
-        }
-        if self.x < width {
+        if self.y < height && self.x < width {
             let place = (height - 1 - self.y) * width + self.x;
             self.rgb.as_chunks_mut::<3>().0[place] = self.header.palette[usize::from(index)];
         }
         self.x += 1;
-        Ok(())
     }
 
     fn end_row(&mut self) {
