@@ -41,14 +41,12 @@ fn needed(result: Result<Image, Error>) -> u64 {
 }
 
 fn jpeg(sampling: &[encoder::Sampling], progressive: bool) -> Vec<u8> {
-    Jpeg {
-        sampling,
-        width: 1501,
-        height: 1203,
-        progressive,
-        level: &|component, x, y| (x + y) as i32 % 200 + component as i32,
-    }
-    .encode()
+    Jpeg { progressive, ..description(sampling) }.encode()
+}
+
+fn description(sampling: &[encoder::Sampling]) -> Jpeg<'_> {
+    let level = &|component, x, y| (x + y) as i32 % 200 + component as i32;
+    Jpeg { sampling, width: 1501, height: 1203, progressive: false, one_scan_each: false, level }
 }
 
 /// A JPEG that says it is to be turned by a quarter.
@@ -70,8 +68,8 @@ fn png(width: u32, height: u32, colour: png::ColorType, depth: png::BitDepth) ->
 }
 
 fn bmp(width: i32, height: i32, bits: u16) -> Vec<u8> {
-    let palette = if bits == 8 { 1024 } else { 0 };
-    let pixels = (width as usize * usize::from(bits) / 8).next_multiple_of(4) * height as usize;
+    let palette = if bits <= 8 { 4 << bits } else { 0 };
+    let pixels = (width as usize * usize::from(bits)).div_ceil(8).next_multiple_of(4) * height as usize;
     let mut file = b"BM".to_vec();
     file.extend([0; 8]);
     file.extend((54_u32 + palette).to_le_bytes());
@@ -98,6 +96,10 @@ fn decoding_stays_within_what_the_header_was_judged_by() {
         ("progressive 4:2:0", jpeg(&three, true)),
         ("progressive 4:2:0, turned", turned(&jpeg(&three, true))),
         ("progressive, four colours", jpeg(&[(1, 1); 4], true)),
+        ("baseline 4:4:0", jpeg(&[(1, 2), (1, 1), (1, 1)], false)),
+        ("baseline, four colours", jpeg(&[(2, 2), (1, 1), (1, 1), (2, 2)], false)),
+        ("a scan for each component", Jpeg { one_scan_each: true, ..description(&three) }.encode()),
+        ("a scan for each component, turned", turned(&Jpeg { one_scan_each: true, ..description(&three) }.encode())),
         ("grey JPEG", jpeg(&[(1, 1)], false)),
         ("PNG", png(1500, 1200, ColorType::Rgb, BitDepth::Eight)),
         ("grey PNG", png(1500, 1200, ColorType::Grayscale, BitDepth::Eight)),
@@ -106,6 +108,8 @@ fn decoding_stays_within_what_the_header_was_judged_by() {
         ("PNG of one column", png(1, 600_000, ColorType::Rgb, BitDepth::Eight)),
         ("BMP", bmp(1501, 1200, 24)),
         ("8-bit BMP", bmp(1501, 1200, 8)),
+        ("1-bit BMP", bmp(1501, 1200, 1)),
+        ("32-bit BMP", bmp(1501, 1200, 32)),
     ];
     for (name, file) in files {
         let copy = file.clone();

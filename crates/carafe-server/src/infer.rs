@@ -80,13 +80,24 @@ pub(crate) async fn infer(
         }
         kind if classify::is_image(kind) => {
             let parameters = ClassifyParameters::new(parameters.model, parameters.top);
-            Ok(Json(classify::run(&server, &record, parameters, request).await?).into_response())
+            let answer = classify::run(&server, &record, parameters, request).await;
+            Ok(Json(answer.map_err(|error| with_text_type(error, kind))?).into_response())
         }
         other => {
             let message =
                 format!("a text must be `text/plain`, an image JPEG, PNG or BMP; `Content-Type` says {}", said(other));
             Err(ApiError::UnsupportedMediaType { message })
         }
+    }
+}
+
+/// Adds how a text is sent, where the type left open whether the body is one.
+fn with_text_type(error: ApiError, kind: &str) -> ApiError {
+    match error {
+        ApiError::UnsupportedMediaType { message } if classify::is_silent(kind) => {
+            ApiError::UnsupportedMediaType { message: format!("{message}, or send a text as `text/plain`") }
+        }
+        other => other,
     }
 }
 

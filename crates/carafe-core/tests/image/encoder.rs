@@ -13,6 +13,8 @@ pub(crate) struct Jpeg<'a> {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) progressive: bool,
+    /// Whether each component has a scan of its own, where a progressive file has one for all DC coefficients.
+    pub(crate) one_scan_each: bool,
     /// Level of a component (0 to 255) in the unit at this column and row.
     pub(crate) level: &'a dyn Fn(usize, u32, u32) -> i32,
 }
@@ -44,7 +46,13 @@ impl Jpeg<'_> {
         segment(&mut file, 0xc4, &[0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let last_coefficient = if self.progressive { 0 } else { 63 };
         let all: Vec<u8> = (1..=count).collect();
-        scan(&mut file, &all, [0, last_coefficient], &self.blocks());
+        if self.one_scan_each {
+            for (index, id) in all.iter().enumerate() {
+                scan(&mut file, &[*id], [0, last_coefficient], &self.blocks_of(index));
+            }
+        } else {
+            scan(&mut file, &all, [0, last_coefficient], &self.blocks());
+        }
         if self.progressive {
             for (id, sampling) in (1..).zip(self.sampling) {
                 scan(&mut file, &[id], [1, 63], &self.ends(*sampling));
@@ -54,13 +62,32 @@ impl Jpeg<'_> {
         file
     }
 
-    /// A bit for each block of a component: no other coefficients.
-    fn ends(&self, (across, down): Sampling) -> Vec<u8> {
+    /// Columns and rows of blocks in a scan that a component has for itself.
+    fn size(&self, (across, down): Sampling) -> (u32, u32) {
         let (unit_across, unit_down) = self.unit();
-        let columns = (self.width * across).div_ceil(unit_across);
-        let rows = (self.height * down).div_ceil(unit_down);
+        ((self.width * across).div_ceil(unit_across), (self.height * down).div_ceil(unit_down))
+    }
+
+    /// A bit for each block of a component: no other coefficients.
+    fn ends(&self, sampling: Sampling) -> Vec<u8> {
+        let (columns, rows) = self.size(sampling);
         let mut bits = Bits::default();
         (0..columns * rows).for_each(|_| bits.push(0, 1));
+        bits.finish()
+    }
+
+    /// All blocks of one component of a file that is not progressive.
+    fn blocks_of(&self, component: usize) -> Vec<u8> {
+        let (across, down) = self.sampling[component];
+        let (columns, rows) = self.size((across, down));
+        let mut bits = Bits::default();
+        let mut before = 0;
+        for (y, x) in places(rows, columns) {
+            let level = (self.level)(component, x / across, y / down) - 128;
+            bits.push_difference(level - before);
+            bits.push(0, 1);
+            before = level;
+        }
         bits.finish()
     }
 

@@ -89,7 +89,9 @@ pub(super) fn format(bytes: &[u8]) -> Result<Format, Error> {
     match kind(bytes) {
         Some(Decoded(format)) => Ok(format),
         Some(Other(what)) => Err(Error::Unsupported { what: what.to_owned() }),
-        None if bytes.is_empty() => Err(Error::InvalidImage { reason: "the image file is empty".into() }),
+        None if bytes.is_empty() => {
+            Err(Error::InvalidImage { reason: "the image file is empty; expected a JPEG, PNG or BMP file".into() })
+        }
         None => Err(Error::Unsupported { what: "files of an unknown kind".into() }),
     }
 }
