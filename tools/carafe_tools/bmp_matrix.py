@@ -229,6 +229,7 @@ def _refused() -> Iterator[tuple[str, bytes, Pixels | None]]:
     yield "jpeg-inside", _file(_info(0, JPEG), b"", data), None
     yield "compression-unknown", _file(_info(24, 77), b"", data), None
     yield "masks-overlap", _file(_info(16, BITFIELDS), struct.pack("<III", 0xFF00, 0x7E0, 0x1F), data), None
+    yield "masks-of-nothing", _file(_info(16, BITFIELDS), bytes(12), data), None
     yield "masks-with-holes", _file(_info(16, BITFIELDS), struct.pack("<III", 0xA000, 0x7E0, 0x1F), data), None
     yield "masks-beyond-the-pixel", _file(_info(16, BITFIELDS), struct.pack("<III", 0xFF0000, 0xFF00, 0xFF), data), None
     yield "rle8-top-down", _file(_info(8, RLE8, height=-HEIGHT), _entries(_palette(256)), bytes((WIDTH, 1)) * HEIGHT), None

@@ -1,12 +1,12 @@
 """`image-matrix`: makes JPEG and BMP files of every kind, and what must be read of each.
 
-Goes in: nothing. Comes out, in `fixtures/images`, for each of `jpeg-matrix`, `jpeg-irregular` and `bmp-matrix`: a `.bin` with the
+Goes in: nothing. Comes out, in `fixtures/image-matrix`, for each of `jpeg-matrix`, `jpeg-irregular` and `bmp-matrix`: a `.bin` with the
 files one after another, and a `.json` with the name and the length of each, its size in pixels and the hash (FNV-1a, 64 bits)
 of its RGB pixels. A file that must be refused has no hash. The same packages give the same bytes. With `--all` every
 combination of the JPEG matrix is written, one file each, with its pixels beside it: width and height as 32-bit numbers, then
 red, green, blue.
 
-    python -m carafe_tools image-matrix --out fixtures/images
+    python -m carafe_tools image-matrix --out fixtures/image-matrix
     python -m carafe_tools image-matrix --all --out FOLDER
 """
 
@@ -29,7 +29,7 @@ def add_command(subparsers: Any) -> None:
     """Add `image-matrix` to the commands."""
     parser = subparsers.add_parser("image-matrix", help="make images of every kind, with their pixels", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--out", type=Path, default=Path("fixtures/images"), help="folder of the fixtures (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("fixtures/image-matrix"), help="folder of the fixtures (%(default)s)")
     parser.add_argument("--all", action="store_true", help="write every combination of the JPEG matrix as a file of its own")
     parser.set_defaults(run=lambda options: make_all(options.out) if options.all else make(options.out))
 

@@ -82,7 +82,7 @@ impl Jpeg<'_> {
         let (columns, rows) = self.size((across, down));
         let mut bits = Bits::default();
         let mut before = 0;
-        for (y, x) in places(rows, columns) {
+        for (y, x) in places(columns, rows) {
             let level = (self.level)(component, x / across, y / down) - 128;
             bits.push_difference(level - before);
             bits.push(0, 1);

@@ -11,7 +11,11 @@ use serde_json::Value;
 use crate::MEMORY;
 
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/images").join(name);
+    fixture_in("images", name)
+}
+
+pub(crate) fn fixture_in(folder: &str, name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(folder).join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("failed to read `{}`: {error}", path.display()))
 }
 

@@ -6,12 +6,12 @@ use carafe_core::image::{Image, decode};
 use serde_json::Value;
 
 use crate::MEMORY;
-use crate::files::fixture;
+use crate::files::fixture_in;
 
 /// The files of a matrix with what is known of each.
 pub(crate) fn matrix(name: &str) -> Vec<(Value, Vec<u8>)> {
-    let description: Value = serde_json::from_slice(&fixture(&format!("{name}.json"))).unwrap();
-    let all = fixture(&format!("{name}.bin"));
+    let description: Value = serde_json::from_slice(&fixture_in("image-matrix", &format!("{name}.json"))).unwrap();
+    let all = fixture_in("image-matrix", &format!("{name}.bin"));
     let mut rest = all.as_slice();
     let files = description["files"].as_array().unwrap().iter();
     files
@@ -83,7 +83,7 @@ fn files_that_were_reported_give_the_same_bits_as_pillow() {
         ("junk-between.jpg", "3aaaba53fcf6c922"),
     ];
     for (name, expected) in files {
-        let image = decode(fixture(name), MEMORY).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let image = decode(fixture_in("image-reports", name), MEMORY).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(fnv(image.rgb()), expected, "{name}");
     }
 }

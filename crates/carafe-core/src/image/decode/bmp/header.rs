@@ -40,12 +40,13 @@ pub(super) enum Coding {
 }
 
 /// Where red, green, blue and opacity are in a pixel.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Masks(pub(super) [u32; 4]);
 
 impl Masks {
     const FIVE_BITS: Self = Self([0x7c00, 0x3e0, 0x1f, 0]);
-    const EIGHT_BITS: Self = Self([0x00ff_0000, 0xff00, 0xff, 0]);
+    /// As most files have them: bytes in the order blue, green, red.
+    pub(super) const EIGHT_BITS: Self = Self([0x00ff_0000, 0xff00, 0xff, 0]);
 
     fn check(self, bits: u32) -> Result<Self, Error> {
         let whole = |mask: u32| {
@@ -54,7 +55,8 @@ impl Masks {
         };
         let [red, green, blue, opacity] = self.0;
         let overlap = red & green | (red | green) & blue | (red | green | blue) & opacity;
-        if overlap != 0 || !self.0.into_iter().all(whole) {
+        let colourless = red | green | blue == 0;
+        if overlap != 0 || colourless || !self.0.into_iter().all(whole) {
             return Err(damaged("its colour masks do not fit a pixel"));
         }
         Ok(self)

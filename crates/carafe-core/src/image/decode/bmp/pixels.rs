@@ -32,6 +32,8 @@ pub(super) fn decode(data: &[u8], header: &Header) -> Result<Vec<u8>, Error> {
 /// Reads one row.
 enum Reader<'a> {
     Indices(u32, &'a Header),
+    /// Bytes a pixel, of which the first three are blue, green and red.
+    BlueGreenRed(usize),
     /// Bytes a pixel, and the way to each of its values.
     Masked(usize, [Field; 4]),
 }
@@ -48,8 +50,10 @@ impl<'a> Reader<'a> {
         match header.coding {
             Coding::Indices(bits) => Self::Indices(bits, header),
             Coding::Runs { .. } => Self::Indices(8, header),
+            Coding::Masked { bytes: bytes @ 3.., masks: Masks::EIGHT_BITS } => Self::BlueGreenRed(bytes),
             Coding::Masked { bytes, masks: Masks(mut masks) } => {
-                if !rows.flat_map(|row| row.chunks_exact(bytes)).any(|pixel| value(pixel) & masks[3] != 0) {
+                let seen = |pixel: &[u8]| value(pixel) & masks[3] != 0;
+                if masks[3] != 0 && !rows.flat_map(|row| row.chunks_exact(bytes)).any(seen) {
                     masks[3] = 0;
                 }
                 Self::Masked(bytes, masks.map(Field::of))
@@ -65,6 +69,9 @@ impl<'a> Reader<'a> {
                 let index = |byte: u8, place: u32| (byte >> (8 - bits * (place + 1))) & (u8::MAX >> (8 - bits));
                 let indices = row.iter().flat_map(|byte| (0..per_byte).map(move |place| index(*byte, place)));
                 places.zip(indices).for_each(|(place, index)| *place = header.palette[usize::from(index)]);
+            }
+            Self::BlueGreenRed(bytes) => {
+                places.zip(row.chunks_exact(*bytes)).for_each(|(place, pixel)| *place = [pixel[2], pixel[1], pixel[0]]);
             }
             Self::Masked(bytes, fields) => {
                 let pixels = row.chunks_exact(*bytes).map(value);
