@@ -126,6 +126,40 @@ fn decoding_stays_within_what_the_header_was_judged_by() {
     }
 }
 
+/// Numbers that look drawn, the same each time (Knuth's constants).
+fn drawn(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize
+}
+
+#[test]
+fn a_damaged_file_stays_within_what_its_header_was_judged_by() {
+    let _alone = alone();
+    let three = [(2, 2), (1, 1), (1, 1)];
+    let small = |progressive, one_scan_each| {
+        Jpeg { width: 301, height: 203, progressive, one_scan_each, ..description(&three) }.encode()
+    };
+    let files = [small(false, false), small(true, false), small(false, true), bmp(301, 203, 8), bmp(301, 203, 32)];
+    let (mut state, mut judged) = (1, 0);
+    for round in 0..1500 {
+        let mut file = files[round % files.len()].clone();
+        // Every other one near the start, where the headers are.
+        let length = if round % 2 == 0 { file.len() } else { 250 };
+        for _ in 0..=round % 3 {
+            let place = drawn(&mut state) % length;
+            file[place] = drawn(&mut state) as u8;
+        }
+        let Err(Error::TooLarge { needed, .. }) = decode(file.clone(), 0) else { continue };
+        if needed > 64 << 20 {
+            continue;
+        }
+        let (_, peak) = peak(|| decode(file, needed));
+        assert!(peak <= needed, "round {round}: {peak} bytes at the peak, {needed} were judged");
+        judged += 1;
+    }
+    assert!(judged > 500, "only {judged} files were judged");
+}
+
 #[test]
 fn metadata_takes_no_memory() {
     let _alone = alone();

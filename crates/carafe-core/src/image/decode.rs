@@ -1,12 +1,15 @@
 //! An encoded file becomes an upright 8-bit RGB image, or an error in words.
 //!
-//! The first bytes decide the format, never a name ([`kind`]). Each format first reads its header and states what decoding would
-//! hold at its peak ([`need::Need`]); past the caller's budget the file is refused before anything of that size is allocated. JPEG
-//! and BMP are decoded here, PNG by the crate of that name. A file that lacks a part of its picture is an error and not a grey patch.
+//! The first bytes decide the format, never a name ([`kind`]). Each format first reads its header
+//! and states what decoding would hold at its peak ([`need::Need`]); past the caller's budget the
+//! file is refused before anything of that size is allocated. JPEG and BMP are decoded here, PNG by
+//! the crate of that name. A file that lacks a part of its picture is an error and not a grey
+//! patch.
 //!
-//! Choices that a reference must share: transparency is laid over white; 16-bit samples keep their high byte; four-colour
-//! JPEGs hold inverted inks, as every writer stores them; the Exif orientation is applied (which Pillow's `Image.open` leaves to
-//! `ImageOps.exif_transpose`); colour profiles and gamma are not.
+//! Choices that a reference must share: transparency is laid over white; 16-bit samples keep their
+//! high byte; four-colour JPEGs hold inverted inks, as every writer stores them; the Exif
+//! orientation is applied (which Pillow's `Image.open` leaves to `ImageOps.exif_transpose`); colour
+//! profiles and gamma are not.
 
 mod bmp;
 mod colours;
@@ -30,7 +33,8 @@ struct Stored {
     orientation: Orientation,
 }
 
-/// Decodes a JPEG, PNG or BMP file using at most `memory` bytes, the decoded image included and the file itself not.
+/// Decodes a JPEG, PNG or BMP file using at most `memory` bytes, the decoded image included and the
+/// file itself not.
 ///
 /// # Errors
 ///
@@ -47,7 +51,8 @@ pub fn decode(bytes: Vec<u8>, memory: u64) -> Result<Image, Error> {
     upright(stored)
 }
 
-/// Applies the orientation: in place where rows stay rows, through one copy otherwise ([`need::Need`] counts it).
+/// Applies the orientation: in place where rows stay rows, through one copy otherwise
+/// ([`need::Need`] counts it).
 fn upright(stored: Stored) -> Result<Image, Error> {
     if stored.orientation == Orientation::NoTransforms {
         return Ok(stored.image);

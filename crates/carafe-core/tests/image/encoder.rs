@@ -1,8 +1,10 @@
-//! A small JPEG encoder for images whose units each have one colour: any size, any sampling, baseline or progressive.
+//! A small JPEG encoder for images whose units each have one colour: any size, any sampling,
+//! baseline or progressive.
 //!
 //! Blocks have a DC coefficient alone; a progressive file says so in scans of the others.
 //!
-//! With DC coefficients alone a block is its difference to the one before, and the whole Huffman table fits in a line.
+//! With DC coefficients alone a block is its difference to the one before, and the whole Huffman
+//! table fits in a line.
 
 /// Blocks of one component in a unit: across, down.
 pub(crate) type Sampling = (u32, u32);
@@ -13,7 +15,8 @@ pub(crate) struct Jpeg<'a> {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) progressive: bool,
-    /// Whether each component has a scan of its own, where a progressive file has one for all DC coefficients.
+    /// Whether each component has a scan of its own, where a progressive file has one for all DC
+    /// coefficients.
     pub(crate) one_scan_each: bool,
     /// Level of a component (0 to 255) in the unit at this column and row.
     pub(crate) level: &'a dyn Fn(usize, u32, u32) -> i32,

@@ -1,4 +1,5 @@
-//! JPEG files of every kind (modes, samplings, orders of scans, restart intervals, places of tables, sizes), irregular ones, and BMPs.
+//! JPEG files of every kind (modes, samplings, orders of scans, restart intervals, places of
+//! tables, sizes), irregular ones, and BMPs.
 //!
 //! `python -m carafe_tools image-matrix` makes the files and hashes what Pillow reads of them.
 
@@ -75,7 +76,8 @@ fn bmps_of_every_kind_show_what_viewers_show() {
 
 #[test]
 fn files_that_were_reported_give_the_same_bits_as_pillow() {
-    // One scan a component came out green-striped, and was refused with tables before each scan; no tables and stray bytes were refused.
+    // One scan a component came out green-striped, and was refused with tables before each scan; no
+    // tables and stray bytes were refused.
     let files = [
         ("y-first.jpg", "36f5f13448fd34e4"),
         ("cb-first-late.jpg", "36f5f13448fd34e4"),

@@ -1,10 +1,11 @@
-//! BMP of every kind that Pillow or a browser shows: 1 to 32 bits a pixel, palettes, run lengths, bit masks, OS/2 headers.
+//! BMP of every kind that Pillow or a browser shows: 1 to 32 bits a pixel, palettes, run lengths,
+//! bit masks, OS/2 headers.
 //!
 //! [`header`] reads what the file says of itself; [`pixels`] and [`runs`] read rows into the image.
 //!
-//! Viewers agree on what the format leaves open, and this follows them: an index beyond the palette is black; a pixel that run
-//! lengths leave out has colour 0; a fourth byte without a mask is no opacity; and opacity that is 0 everywhere was never
-//! meant, so that the image is opaque.
+//! Viewers agree on what the format leaves open, and this follows them: an index beyond the palette
+//! is black; a pixel that run lengths leave out has colour 0; a fourth byte without a mask is no
+//! opacity; and opacity that is 0 everywhere was never meant, so that the image is opaque.
 
 mod header;
 mod pixels;

@@ -1,12 +1,13 @@
-//! JPEG with Huffman codes and 8 bits a sample, baseline and progressive, to the bit as libjpeg decodes it.
+//! JPEG with Huffman codes and 8 bits a sample, baseline and progressive, to the bit as libjpeg
+//! decodes it.
 //!
-//! [`header`] walks over the file's segments first. It says what decoding will hold, and drops what carries no picture.
-//! Then one of two ways leads to rows of samples: [`sequential`] decodes a file with one scan row by row;
-//! [`coefficients`] keeps the coefficients of the whole image, for files with several scans. [`band`] makes
-//! pixels of the samples of both.
+//! [`header`] walks over the file's segments first. It says what decoding will hold, and drops what
+//! carries no picture. Then one of two ways leads to rows of samples: [`sequential`] decodes a file
+//! with one scan row by row; [`coefficients`] keeps the coefficients of the whole image, for files
+//! with several scans. [`band`] makes pixels of the samples of both.
 //!
-//! A file whose picture is complete is read, whatever else is irregular about it, as libjpeg reads it. A file that
-//! lacks a part of its picture is refused: libjpeg would invent that part.
+//! A file whose picture is complete is read, whatever else is irregular about it, as libjpeg reads
+//! it. A file that lacks a part of its picture is refused: libjpeg would invent that part.
 
 mod band;
 mod bits;
@@ -38,7 +39,8 @@ use tables::Tables;
 /// Huffman and quantisation tables, and a line of each component.
 const FIXED: u64 = 256 * 1024;
 
-/// Rows of blocks that a band holds for each component, with what it keeps of the one before, in blocks of [`BLOCK`] bytes.
+/// Rows of blocks that a band holds for each component, with what it keeps of the one before, in
+/// blocks of [`BLOCK`] bytes.
 const BLOCK_ROWS: u64 = 4;
 
 /// Bytes of a block's 8 x 8 coefficients.
@@ -58,10 +60,12 @@ pub(super) fn decode(mut bytes: Vec<u8>, memory: u64) -> Result<Stored, Error> {
     Ok(Stored { image, orientation: header.orientation })
 }
 
-/// Refuses a file with fewer bits than any code for its blocks has. A small file cannot cost the time of a large image.
+/// Refuses a file with fewer bits than any code for its blocks has. A small file cannot cost the
+/// time of a large image.
 fn check_data(header: &Header) -> Result<(), Error> {
     let units = header.frame.units();
-    // The units at the right and the bottom may hold fewer blocks, where components have scans of their own.
+    // The units at the right and the bottom may hold fewer blocks, where components have scans of
+    // their own.
     let blocks = (units.columns - 1) * (units.rows - 1) * header.frame.blocks_in_a_unit();
     let bits = if header.frame.progressive { blocks } else { blocks * 2 };
     if header.data * 8 < bits {
@@ -70,7 +74,8 @@ fn check_data(header: &Header) -> Result<(), Error> {
     Ok(())
 }
 
-/// Bytes that decoding holds beside its output: some rows of blocks, and all coefficients unless one scan has everything.
+/// Bytes that decoding holds beside its output: some rows of blocks, and all coefficients unless
+/// one scan has everything.
 fn buffers(header: &Header) -> u64 {
     let frame = &header.frame;
     let units = frame.units();
@@ -80,7 +85,8 @@ fn buffers(header: &Header) -> u64 {
     coefficients + row * BLOCK_ROWS + FIXED
 }
 
-/// Decodes the scans of a file of which only the picture has been kept. Entropy-coded bytes are changed in place.
+/// Decodes the scans of a file of which only the picture has been kept. Entropy-coded bytes are
+/// changed in place.
 fn pixels(bytes: &mut [u8], header: &Header) -> Result<Vec<u8>, Error> {
     let frame = &header.frame;
     let mut tables = Tables::new(header.has_codes);

@@ -1,6 +1,8 @@
-//! What a file is, by its first bytes and never by a name or a media type: one table for all kinds that people send.
+//! What a file is, by its first bytes and never by a name or a media type: one table for all kinds
+//! that people send.
 //!
-//! Three kinds are decoded. The others are here so that a refusal can say what was sent; anything else has one sentence.
+//! Three kinds are decoded. The others are here so that a refusal can say what was sent; anything
+//! else has one sentence.
 
 use super::super::Error;
 

@@ -1,7 +1,8 @@
 //! Rows of indices written as runs (RLE8 and RLE4), from the lowest row upwards.
 //!
-//! A pair of bytes is a count and an index to repeat (for RLE4 two indices in turn). A count of 0 announces something else: the
-//! end of a row (0), of the image (1), a jump to the right and upwards (2), or so many single indices.
+//! A pair of bytes is a count and an index to repeat (for RLE4 two indices in turn). A count of 0
+//! announces something else: the end of a row (0), of the image (1), a jump to the right and
+//! upwards (2), or so many single indices.
 
 use super::super::super::Error;
 use super::ended;
@@ -55,7 +56,8 @@ struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
-    /// Puts a pixel. Beyond the end of its row, and above the highest, it is dropped, as viewers do.
+    /// Puts a pixel. Beyond the end of its row, and above the highest, it is dropped, as viewers
+    /// do.
     fn put(&mut self, index: u8) {
         let (width, height) = (self.header.width as usize, self.header.height as usize);
         if self.y < height && self.x < width {

@@ -1,7 +1,8 @@
 //! The samples of one row of units, and what has to be kept of the row before.
 //!
-//! A row of pixels whose colours have half their height needs the colours' rows above and below its own. So the last pixels
-//! of a band wait for the next one, and each band begins with a copy of the last rows of the one before.
+//! A row of pixels whose colours have half their height needs the colours' rows above and below its
+//! own. So the last pixels of a band wait for the next one, and each band begins with a copy of the
+//! last rows of the one before.
 
 use super::colour;
 use super::frame::{Colours, Component, Frame, Units};
@@ -59,8 +60,8 @@ impl Plane {
         Self { stride, rows, samples: vec![0; stride * (rows + KEPT)], columns, height, upsampling, line, sums }
     }
 
-    /// The samples for a row of pixels, while `before` bands have been decoded before this one. Those that are not
-    /// upsampled may be more than the pixels.
+    /// The samples for a row of pixels, while `before` bands have been decoded before this one.
+    /// Those that are not upsampled may be more than the pixels.
     fn row(&mut self, row: usize, before: usize) -> &[u8] {
         let Self { stride, columns, .. } = *self;
         let whole = |row: usize| {
@@ -100,7 +101,8 @@ impl Bands {
         }
     }
 
-    /// Where a component's block goes: the place of its first sample, the way from row to row, and the samples.
+    /// Where a component's block goes: the place of its first sample, the way from row to row, and
+    /// the samples.
     pub(super) fn block(&mut self, component: usize, column: usize, row: usize) -> (usize, usize, &mut [u8]) {
         let plane = &mut self.planes[component];
         ((KEPT + row * 8) * plane.stride + column * 8, plane.stride, &mut plane.samples)

@@ -1,7 +1,7 @@
 //! Bits, most significant first.
 //!
-//! The buffer holds the next bits at its top. Past the end of the data it fills with zeros, which costs no check at each read; whether any of
-//! them were used is asked once an interval.
+//! The buffer holds the next bits at its top. Past the end of the data it fills with zeros, which
+//! costs no check at each read; whether any of them were used is asked once an interval.
 
 use super::super::super::Error;
 use super::damaged;
@@ -17,7 +17,8 @@ pub(super) struct Bits<'a> {
     invented: u32,
 }
 
-/// What is in the buffer at least after [`Bits::fill`]: a code of 16 bits and as many that follow it.
+/// What is in the buffer at least after [`Bits::fill`]: a code of 16 bits and as many that follow
+/// it.
 pub(super) const FILLED: u32 = 32;
 
 impl<'a> Bits<'a> {

@@ -1,7 +1,8 @@
-//! Files with several scans, progressive or not: all coefficients are collected first, then they become pixels band by band.
+//! Files with several scans, progressive or not: all coefficients are collected first, then they
+//! become pixels band by band.
 //!
-//! What each scan adds is checked against what is known already. At the end every bit of every coefficient must be there:
-//! libjpeg smooths over what is missing, which is a guess.
+//! What each scan adds is checked against what is known already. At the end every bit of every
+//! coefficient must be there: libjpeg smooths over what is missing, which is a guess.
 
 use std::sync::Arc;
 

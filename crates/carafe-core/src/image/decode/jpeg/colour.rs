@@ -1,5 +1,5 @@
-//! Rows of samples become rows of pixels: luma and colour differences are turned to red, green and blue as libjpeg does it
-//! (`jdcolor.c`), inks as Pillow does it (`Convert.c`).
+//! Rows of samples become rows of pixels: luma and colour differences are turned to red, green and
+//! blue as libjpeg does it (`jdcolor.c`), inks as Pillow does it (`Convert.c`).
 
 use wide::{i16x8, i32x4, u8x16};
 
@@ -41,7 +41,8 @@ fn part(value: u8, whole: u8) -> u8 {
     (((product >> 8) + product) >> 8) as u8
 }
 
-/// A row of pixels of its luma and its two colour differences. All three rows may be longer; they must be a multiple of [`STEP`] long.
+/// A row of pixels of its luma and its two colour differences. All three rows may be longer; they
+/// must be a multiple of [`STEP`] long.
 #[inline(never)]
 pub(super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], rgb: &mut [u8]) {
     let steps = luma.as_chunks::<STEP>().0.iter().zip(blue.as_chunks().0).zip(red.as_chunks().0);
@@ -55,7 +56,8 @@ pub(super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], rgb: &mut [u8]) {
     }
 }
 
-/// libjpeg's factors, less the whole part that is added without multiplying; what is left fits 16 bits.
+/// libjpeg's factors, less the whole part that is added without multiplying; what is left fits 16
+/// bits.
 #[inline(always)]
 fn pixels(luma: &[u8; STEP], blue: &[u8; STEP], red: &[u8; STEP]) -> [u8; STEP * 3] {
     let [y, b, r] = [*luma, *blue, *red].map(u8x16::new);
@@ -78,7 +80,8 @@ fn pixels(luma: &[u8; STEP], blue: &[u8; STEP], red: &[u8; STEP]) -> [u8; STEP *
     ])
 }
 
-/// What eight pairs of blue and red differences add to green, as 16-bit numbers: both products have their fraction until they are summed.
+/// What eight pairs of blue and red differences add to green, as 16-bit numbers: both products have
+/// their fraction until they are summed.
 #[inline(always)]
 fn less_green(pairs: u8x16) -> i16x8 {
     let factors = in_turn([-22554, 18734]);
@@ -87,7 +90,8 @@ fn less_green(pairs: u8x16) -> i16x8 {
     narrow(sums)
 }
 
-/// Where each byte of [`STEP`] pixels comes from: for each colour and each of three vectors, the place in the colour; past the end is none.
+/// Where each byte of [`STEP`] pixels comes from: for each colour and each of three vectors, the
+/// place in the colour; past the end is none.
 const PLACES: [[[u8; STEP]; 3]; 3] = {
     let mut places = [[[u8::MAX; STEP]; 3]; 3];
     let mut byte = 0;

@@ -1,9 +1,11 @@
-//! The frame header: the image's size, its components and how they are sampled; and what their values mean.
+//! The frame header: the image's size, its components and how they are sampled; and what their
+//! values mean.
 
 use super::super::super::Error;
 use super::{damaged, unsupported};
 
-/// One component: its blocks of 8 x 8 samples in each unit of the image, and the number of its table of steps.
+/// One component: its blocks of 8 x 8 samples in each unit of the image, and the number of its
+/// table of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Component {
     pub(super) id: u8,

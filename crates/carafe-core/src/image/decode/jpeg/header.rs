@@ -1,4 +1,5 @@
-//! What a JPEG file's segments say before anything is decoded: the frame, the colours, how many scans, where the picture is.
+//! What a JPEG file's segments say before anything is decoded: the frame, the colours, how many
+//! scans, where the picture is.
 
 use std::ops::Range;
 
@@ -108,7 +109,8 @@ impl Parts {
         Ok(())
     }
 
-    /// The height may be said again after the first scan. libjpeg does not look at it; it must be the same.
+    /// The height may be said again after the first scan. libjpeg does not look at it; it must be
+    /// the same.
     fn check_height(&self, payload: &[u8]) -> Result<(), Error> {
         let height = self.frame.as_ref().map(|frame| frame.height.to_be_bytes());
         match height {

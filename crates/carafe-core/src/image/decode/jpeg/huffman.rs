@@ -18,14 +18,16 @@ pub(super) const ZIGZAG: [u8; 64] = [
     47, 55, 62, 63,
 ];
 
-/// A code's symbol and length; a length of 0 means that the code is longer than [`LOOKED_UP`], or none.
+/// A code's symbol and length; a length of 0 means that the code is longer than [`LOOKED_UP`], or
+/// none.
 #[derive(Clone, Copy, Default)]
 struct Symbol {
     symbol: u8,
     length: u8,
 }
 
-/// A coefficient whose code and value are short enough to be looked up together; a length of 0 means that they are not.
+/// A coefficient whose code and value are short enough to be looked up together; a length of 0
+/// means that they are not.
 #[derive(Clone, Copy, Default)]
 struct Coefficient {
     value: i16,
@@ -133,8 +135,8 @@ fn short_coefficient(Symbol { symbol, length }: Symbol, bits: usize) -> Coeffici
     Coefficient { value: value as i16, run, length: whole as u8 }
 }
 
-/// Reads one block, its coefficients multiplied by their steps, in 16 bits as libjpeg's vector code does. What is returned is at least the
-/// file's place of the last that is not 0.
+/// Reads one block, its coefficients multiplied by their steps, in 16 bits as libjpeg's vector code
+/// does. What is returned is at least the file's place of the last that is not 0.
 #[inline(never)]
 pub(super) fn block(
     bits: &mut Bits<'_>,

@@ -1,7 +1,7 @@
 //! The entropy-coded bytes of a scan, one restart interval after another.
 //!
-//! In them `ff` is followed by `00` where it is data, and by a marker where an interval ends. The zeros are taken out in
-//! place, so that bits can then be read eight bytes at a time.
+//! In them `ff` is followed by `00` where it is data, and by a marker where an interval ends. The
+//! zeros are taken out in place, so that bits can then be read eight bytes at a time.
 
 use memchr::memchr;
 
@@ -28,7 +28,8 @@ impl<'a> Intervals<'a> {
         self.end
     }
 
-    /// The next interval's bytes. All but the last must end with the restart marker whose turn it is, and the last with another marker.
+    /// The next interval's bytes. All but the last must end with the restart marker whose turn it
+    /// is, and the last with another marker.
     #[inline(never)]
     pub(super) fn next(&mut self, last: bool) -> Result<&[u8], Error> {
         let start = self.position;

@@ -1,7 +1,8 @@
-//! The blocks of a scan that is one of several: which bits of which coefficients they add (`jdphuff.c`).
+//! The blocks of a scan that is one of several: which bits of which coefficients they add
+//! (`jdphuff.c`).
 //!
-//! The first scan of a coefficient has its higher bits, each later one the next bit below. Runs of blocks without further
-//! coefficients are counted over blocks.
+//! The first scan of a coefficient has its higher bits, each later one the next bit below. Runs of
+//! blocks without further coefficients are counted over blocks.
 
 use super::super::super::Error;
 use super::bits::Bits;
@@ -117,8 +118,11 @@ impl<'a> BlockReader<'a> {
             place += 1;
         }
         if *ended > 0 {
-            // More zeros than there are: only what is known already gets its bit.
-            self.pass_over(bits, block, place, usize::MAX);
+            // Most blocks hold nothing yet that could get a bit.
+            if block[1..] != [0; 63] {
+                // More zeros than there are: only what is known already gets its bit.
+                self.pass_over(bits, block, place, usize::MAX);
+            }
             *ended -= 1;
         }
         Ok(())
@@ -130,7 +134,8 @@ impl<'a> BlockReader<'a> {
         if bits.take(1) == 1 { one } else { -one }
     }
 
-    /// Gives coefficients that are known their next bit, up to the zero after `zeros` others; where that is.
+    /// Gives coefficients that are known their next bit, up to the zero after `zeros` others; where
+    /// that is.
     fn pass_over(&self, bits: &mut Bits<'_>, block: &mut [i16; 64], place: usize, mut zeros: usize) -> usize {
         for place in place..=self.spectrum.last {
             let value = &mut block[usize::from(ZIGZAG[place])];
@@ -158,7 +163,8 @@ impl<'a> BlockReader<'a> {
     }
 }
 
-/// How many blocks have nothing more to come, this one included: `2^size` and as many as the next `size` bits say.
+/// How many blocks have nothing more to come, this one included: `2^size` and as many as the next
+/// `size` bits say.
 fn end_run(size: usize, bits: &mut Bits<'_>) -> u32 {
     let size = size as u32;
     (1 << size) + if size == 0 { 0 } else { bits.take(size) }

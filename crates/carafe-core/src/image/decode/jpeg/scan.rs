@@ -1,4 +1,5 @@
-//! The header of one scan: which components it has, with which codes, and which part of their coefficients.
+//! The header of one scan: which components it has, with which codes, and which part of their
+//! coefficients.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! The segments of a JPEG file: `ff`, a marker, and for most markers a length and a payload.
 //!
-//! A scan (`da`) is followed by entropy-coded bytes, in which `ff` is always followed by `00` or by a restart marker, so the
-//! next segment can be found without understanding them. Bytes that belong to no segment are passed over, as libjpeg
-//! passes over them: the picture is complete without them, or what it lacks is missed later.
+//! A scan (`da`) is followed by entropy-coded bytes, in which `ff` is always followed by `00` or by
+//! a restart marker, so the next segment can be found without understanding them. Bytes that belong
+//! to no segment are passed over, as libjpeg passes over them: the picture is complete without
+//! them, or what it lacks is missed later.
 
 use std::ops::Range;
 

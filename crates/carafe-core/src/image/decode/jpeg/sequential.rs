@@ -1,8 +1,9 @@
-//! Files with one scan of baseline (or extended) Huffman codes, which cameras and most encoders write.
+//! Files with one scan of baseline (or extended) Huffman codes, which cameras and most encoders
+//! write.
 //!
-//! Blocks are decoded into bands, one row of units high; a band becomes pixels as soon as the rows above and below are
-//! there, since colours at half height are interpolated between rows. The code is written for vectors of 128 bits, which is
-//! what WebAssembly has.
+//! Blocks are decoded into bands, one row of units high; a band becomes pixels as soon as the rows
+//! above and below are there, since colours at half height are interpolated between rows. The code
+//! is written for vectors of 128 bits, which is what WebAssembly has.
 
 use super::super::super::Error;
 use super::band::Bands;

@@ -1,6 +1,8 @@
-//! The Huffman tables of the standard (K.3 to K.6), for files that define none: the frames of webcams leave them out.
+//! The Huffman tables of the standard (K.3 to K.6), for files that define none: the frames of
+//! webcams leave them out.
 
-/// A table's class and number as a file would state them, its counts of codes of each length, and its symbols.
+/// A table's class and number as a file would state them, its counts of codes of each length, and
+/// its symbols.
 pub(super) type Table = (u8, [u8; 16], &'static [u8]);
 
 const DC_SYMBOLS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];

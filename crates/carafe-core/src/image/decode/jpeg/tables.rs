@@ -1,4 +1,5 @@
-//! The tables that a file has defined so far. A later definition replaces an earlier one, for the scans that follow it.
+//! The tables that a file has defined so far. A later definition replaces an earlier one, for the
+//! scans that follow it.
 
 use std::sync::Arc;
 

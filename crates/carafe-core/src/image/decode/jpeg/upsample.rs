@@ -1,7 +1,7 @@
 //! From a component's samples to one for each pixel, by libjpeg's rules (`jdsample.c`).
 //!
-//! Half size is interpolated: each value is three parts the nearer sample and one part the farther. Other sizes, and
-//! images so narrow that there is little to interpolate, repeat their samples.
+//! Half size is interpolated: each value is three parts the nearer sample and one part the farther.
+//! Other sizes, and images so narrow that there is little to interpolate, repeat their samples.
 
 /// How a component's samples become as many as there are pixels.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,8 @@ impl Upsampling {
         }
     }
 
-    /// Makes the samples for the pixels of `row` of the two rows that it lies between. `sums` has room for two more values than those.
+    /// Makes the samples for the pixels of `row` of the two rows that it lies between. `sums` has
+    /// room for two more values than those.
     pub(super) fn apply(self, row: usize, [near, far]: [&[u8]; 2], sums: &mut [u16], line: &mut [u8]) {
         match self {
             Self::None => {}
@@ -62,21 +63,24 @@ impl Upsampling {
     }
 }
 
-/// The rows of `height` rows of colours that a row of pixels lies between, the nearer one first. Beyond the edge is the edge.
+/// The rows of `height` rows of colours that a row of pixels lies between, the nearer one first.
+/// Beyond the edge is the edge.
 fn neighbours(row: usize, height: usize) -> (usize, usize) {
     let near = row / 2;
     (near, if row.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(height - 1) })
 }
 
-/// A row of pixels that lies between `near` and `far`; the rounding differs above and below the nearer one, so that errors cancel.
+/// A row of pixels that lies between `near` and `far`; the rounding differs above and below the
+/// nearer one, so that errors cancel.
 fn double_height(near: &[u8], far: &[u8], rounding: u16, row: &mut [u8]) {
     for (value, (&near, &far)) in row.iter_mut().zip(near.iter().zip(far)) {
         *value = ((u16::from(near) * 3 + u16::from(far) + rounding) >> 2) as u8;
     }
 }
 
-/// A row's samples at half width, with one more at either end that repeats the last, become twice as many: each is three parts the nearer
-/// sample and one part the farther. `SHIFT` takes off what the samples were multiplied by; the two roundings differ, so that errors cancel.
+/// A row's samples at half width, with one more at either end that repeats the last, become twice
+/// as many: each is three parts the nearer sample and one part the farther. `SHIFT` takes off what
+/// the samples were multiplied by; the two roundings differ, so that errors cancel.
 #[inline(always)]
 fn widen<const SHIFT: u32, const LEFT: u16, const RIGHT: u16>(padded: &[u16], row: &mut [u8]) {
     let inner = padded.len() - 2;
