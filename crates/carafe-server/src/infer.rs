@@ -91,16 +91,6 @@ pub(crate) async fn infer(
     }
 }
 
-/// Adds how a text is sent, where the type left open whether the body is one.
-fn with_text_type(error: ApiError, kind: &str) -> ApiError {
-    match error {
-        ApiError::UnsupportedMediaType { message } if classify::is_silent(kind) => {
-            ApiError::UnsupportedMediaType { message: format!("{message}, or send a text as `text/plain`") }
-        }
-        other => other,
-    }
-}
-
 async fn text(request: Request) -> Result<String, ApiError> {
     let body = read(request, MAX_TEXT).await?;
     String::from_utf8(body.into()).map_err(|error| {
@@ -130,5 +120,15 @@ impl InferTextResponse {
             usage: response.usage.flatten(),
             carafe: response.carafe,
         }
+    }
+}
+
+/// Adds how a text is sent, where the type left open whether the body is one.
+fn with_text_type(error: ApiError, kind: &str) -> ApiError {
+    match error {
+        ApiError::UnsupportedMediaType { message } if classify::is_silent(kind) => {
+            ApiError::UnsupportedMediaType { message: format!("{message}, or send a text as `text/plain`") }
+        }
+        other => other,
     }
 }
