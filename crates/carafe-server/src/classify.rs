@@ -16,9 +16,9 @@ use crate::openapi::RequestErrors;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;
 
-/// Media types of images; what is sent without a type is judged by its bytes, as all are in the end.
-const IMAGE_TYPES: [&str; 6] =
-    ["image/jpeg", "image/png", "image/bmp", "image/x-ms-bmp", "image/x-bmp", "application/octet-stream"];
+/// Media types that say nothing of a body: none at all, any bytes, and what curl says of data if it is given no type.
+const SILENT_TYPES: [&str; 4] =
+    ["", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
 
 /// How an image is to be classified.
 #[derive(Deserialize, IntoParams)]
@@ -145,9 +145,14 @@ pub(crate) async fn run(
     Ok(ClassifyResponse { input, ..response })
 }
 
-/// Whether a body of this type is taken for an image.
+/// Whether a body of this type may be an image. The guest decides by its bytes: names of types are many, and often wrong.
 pub(crate) fn is_image(kind: &str) -> bool {
-    IMAGE_TYPES.contains(&kind)
+    kind.starts_with("image/") || is_silent(kind)
+}
+
+/// Whether the type says nothing of the body.
+pub(crate) fn is_silent(kind: &str) -> bool {
+    SILENT_TYPES.contains(&kind)
 }
 
 async fn image(request: Request) -> Result<Bytes, ApiError> {

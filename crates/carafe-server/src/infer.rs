@@ -80,7 +80,8 @@ pub(crate) async fn infer(
         }
         kind if classify::is_image(kind) => {
             let parameters = ClassifyParameters::new(parameters.model, parameters.top);
-            Ok(Json(classify::run(&server, &record, parameters, request).await?).into_response())
+            let answer = classify::run(&server, &record, parameters, request).await;
+            Ok(Json(answer.map_err(|error| with_text_type(error, kind))?).into_response())
         }
         other => {
             let message =
@@ -119,5 +120,15 @@ impl InferTextResponse {
             usage: response.usage.flatten(),
             carafe: response.carafe,
         }
+    }
+}
+
+/// Adds how a text is sent, where the type left open whether the body is one.
+fn with_text_type(error: ApiError, kind: &str) -> ApiError {
+    match error {
+        ApiError::UnsupportedMediaType { message } if classify::is_silent(kind) => {
+            ApiError::UnsupportedMediaType { message: format!("{message}, or send a text as `text/plain`") }
+        }
+        other => other,
     }
 }
