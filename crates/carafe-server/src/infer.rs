@@ -80,7 +80,7 @@ pub(crate) async fn infer(
         }
         kind if classify::is_image(kind) => {
             let parameters = ClassifyParameters::new(parameters.model, parameters.top);
-            Ok(Json(classify::run(&server, &record, parameters, request).await?).into_response())
+            Ok(Json(classify::run(&server, &record, deadline, parameters, request).await?).into_response())
         }
         other => {
             let message =
