@@ -133,6 +133,7 @@ impl Catalogue {
 
     fn add(&mut self, folder: PathBuf) {
         match self.folders.iter().find(|earlier| earlier.file_name() == folder.file_name()) {
+            Some(by) if is_same(by, &folder) => {}
             Some(by) => self.hidden.push(Hidden { path: folder, by: by.clone() }),
             None => self.folders.push(folder),
         }
@@ -167,6 +168,11 @@ fn model_folders(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn is_model_folder(path: &Path) -> bool {
     path.join(MANIFEST).is_file()
+}
+
+/// Whether two paths lead to one folder, as those of a directory that is named and usual as well.
+fn is_same(left: &Path, right: &Path) -> bool {
+    left.canonicalize().is_ok_and(|left| right.canonicalize().is_ok_and(|right| left == right))
 }
 
 /// The path, in full if it does not end in a name: `.`, `models/..`.

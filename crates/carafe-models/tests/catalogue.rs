@@ -44,6 +44,7 @@ fn the_first_directory_that_has_a_name_wins_and_the_other_model_is_hidden() {
     assert_eq!(catalogue.find("small").expect("it is there").manifest().description, "first");
     assert_eq!(catalogue.list().len(), 1);
     let hidden: Vec<_> = catalogue.hidden().iter().map(|hidden| (&*hidden.path, &*hidden.by)).collect();
+    assert_eq!(open(&[first.path(), &first.path().join("small")]).hidden(), [], "one folder by two ways");
     assert_eq!(hidden, [(&*second.path().join("small"), &*first.path().join("small"))]);
     assert_eq!(catalogue.warnings(), [""; 0]);
 }
