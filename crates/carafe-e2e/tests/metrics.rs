@@ -5,13 +5,16 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use carafe_e2e::root;
 use carafe_e2e::server::{Server, wait};
 use tempfile::TempDir;
 
 const TEXT: &str = "tales";
 const IMAGE: &str = "mobilenet-v2";
+
+/// The labels of a sample.
+type Labels = BTreeMap<String, String>;
 
 /// Classifies a picture of the tree, or any file.
 fn classify(server: &Server, file: &str) -> Result<u16> {
@@ -22,12 +25,13 @@ fn classify(server: &Server, file: &str) -> Result<u16> {
 }
 
 /// The labels of every sample by the name of its metric, without `le` of histograms.
-fn samples(server: &Server) -> Result<BTreeMap<String, Vec<BTreeMap<String, String>>>> {
+fn samples(server: &Server) -> Result<BTreeMap<String, Vec<Labels>>> {
     let metrics = server.get("/metrics")?.body;
-    let mut samples: BTreeMap<String, Vec<BTreeMap<String, String>>> = BTreeMap::new();
+    let mut samples: BTreeMap<String, Vec<Labels>> = BTreeMap::new();
     for line in metrics.lines().filter(|line| !line.starts_with('#')) {
-        let (name, rest) = line.split_once('{').with_context(|| format!("`{line}` has no labels"))?;
-        let (labels, _) = rest.rsplit_once('}').context("labels end")?;
+        let (sample, _) = line.rsplit_once(' ').with_context(|| format!("`{line}` has no value"))?;
+        let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
+        let labels = labels.strip_suffix('}').context("labels end")?;
         let labels = labels.split(',').filter_map(|label| label.split_once('='));
         let labels = labels.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()));
         let name = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
@@ -36,31 +40,42 @@ fn samples(server: &Server) -> Result<BTreeMap<String, Vec<BTreeMap<String, Stri
     Ok(samples)
 }
 
+/// The rows of the document's table: name, type, models, labels, words.
+fn documented() -> Result<Vec<[String; 5]>> {
+    let document = fs::read_to_string(root().join("docs/metrics.md"))?;
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect();
+    rows.map(|row| <[String; 5]>::try_from(cells(row)).map_err(|cells: Vec<String>| anyhow!("not five: {cells:?}")))
+        .collect()
+}
+
+/// The model that a sample is of; empty for the server's own.
+fn model(labels: &Labels) -> String {
+    labels.get("model").or_else(|| labels.get("gen_ai_request_model")).cloned().unwrap_or_default()
+}
+
 #[test]
 fn every_figure_is_there_for_every_model_of_its_kind_before_it_has_done_anything() -> Result<()> {
     let server = Server::start(&["--model", TEXT, "--model", IMAGE])?;
-    let samples = samples(&server)?;
-    let document = fs::read_to_string(root().join("docs/metrics.md"))?;
-    let rows: Vec<Vec<&str>> =
-        document.lines().filter(|line| line.starts_with("| `")).map(|line| line.split(" | ").collect()).collect();
+    let (samples, rows) = (samples(&server)?, documented()?);
     assert_eq!(rows.len(), samples.len(), "{:?}", samples.keys());
-    for row in rows {
-        let name = row[0].trim_matches(['|', ' ', '`']);
-        let samples = samples.get(name).with_context(|| format!("`{name}` has no figure"))?;
-        let documented: BTreeSet<&str> = row[3].split(", ").map(|label| label.trim_matches('`')).collect();
-        for labels in samples {
-            assert_eq!(labels.keys().map(String::as_str).collect::<BTreeSet<_>>(), documented, "`{name}`");
+    for [name, _, models, labels, _] in rows {
+        let samples = samples.get(name.trim_matches('`')).with_context(|| format!("{name} has no figure"))?;
+        let labels = labels.split(", ").map(|label| label.trim_matches('`').to_owned()).filter(|label| label != "—");
+        let labels: BTreeSet<String> = labels.collect();
+        for sample in samples {
+            assert_eq!(sample.keys().cloned().collect::<BTreeSet<_>>(), labels, "{name}");
         }
-        let model = |labels: &BTreeMap<String, String>| {
-            labels.get("model").or_else(|| labels.get("gen_ai_request_model")).cloned().unwrap_or_default()
+        let models: &[&str] = match models.as_str() {
+            "every" => &[IMAGE, TEXT],
+            "text" => &[TEXT],
+            "image" => &[IMAGE],
+            _ => &[""],
         };
-        let expected = match row[2] {
-            "every" => vec![IMAGE, TEXT],
-            "text" => vec![TEXT],
-            "image" => vec![IMAGE],
-            _ => vec![""],
-        };
-        assert_eq!(samples.iter().map(model).collect::<BTreeSet<_>>(), expected.into_iter().map(Into::into).collect());
+        assert_eq!(
+            samples.iter().map(model).collect::<BTreeSet<_>>(),
+            models.iter().map(|&name| name.into()).collect()
+        );
     }
     Ok(())
 }
