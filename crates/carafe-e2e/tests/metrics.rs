@@ -44,9 +44,10 @@ fn samples(server: &Server) -> Result<BTreeMap<String, Vec<Labels>>> {
 fn documented() -> Result<Vec<[String; 5]>> {
     let document = fs::read_to_string(root().join("docs/metrics.md"))?;
     let rows = document.lines().filter(|line| line.starts_with("| `"));
-    let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect();
-    rows.map(|row| <[String; 5]>::try_from(cells(row)).map_err(|cells: Vec<String>| anyhow!("not five: {cells:?}")))
-        .collect()
+    let cells = |row: &str| -> Vec<String> {
+        row.split('|').map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+    };
+    rows.map(|row| cells(row).try_into().map_err(|cells| anyhow!("not five cells: {cells:?}"))).collect()
 }
 
 /// The model that a sample is of; empty for the server's own.
