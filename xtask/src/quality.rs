@@ -89,7 +89,7 @@ pub(crate) fn lint() -> Result<()> {
 /// The quick inner loop: formats and clippy. Needs guests, as everything that builds the host does.
 pub(crate) fn check() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&["clippy", "--release", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run(&mut cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
 fn prepare() -> Result<()> {

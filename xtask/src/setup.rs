@@ -5,12 +5,13 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::shell::{output, program, report, root, run, step};
+use crate::shell::{long_step, output, program, report, root, run, step, watch};
 
 /// Requirements of the native library alone.
 const RUNTIME: &str = "tools/requirements-runtime.txt";
@@ -34,7 +35,8 @@ pub(crate) fn runtime() -> Result<()> {
 
 /// The wheel itself.
 pub(crate) fn wheel() -> Result<()> {
-    install("install OpenVINO into .venv", RUNTIME, &["--no-deps"])
+    let usually = "a download of about fifty megabytes, half a minute";
+    install("install OpenVINO into .venv", usually, RUNTIME, &["--no-deps"])
 }
 
 /// Python packages for conversion and tests, and the tools themselves.
@@ -42,33 +44,27 @@ pub(crate) fn tools() -> Result<()> {
     if is_installed(TOOLS) {
         return Ok(());
     }
-    install("install the tools' Python packages into .venv", TOOLS, &[])?;
+    let usually = "a download of some hundred megabytes, one to three minutes";
+    install("install the tools' Python packages into .venv", usually, TOOLS, &[])?;
     step("install carafe_tools into .venv", || {
-        let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "tools"];
-        run(program(python()).args(arguments))
+        let arguments = ["-m", "pip", "install", "--no-deps", "--no-build-isolation", "--editable", "tools"];
+        watch(program(python()).args(arguments))
     })
 }
 
 /// OpenAI's clients, and what else the tests of the server and its page need.
 pub(crate) fn clients() -> Result<()> {
-    install("install the clients' Python packages into .venv", CLIENTS, &[])?;
+    let usually = "a download of some ten megabytes, half a minute";
+    install("install the clients' Python packages into .venv", usually, CLIENTS, &[])?;
     let folder = root().join(NODE_CLIENTS);
     let (lock, marker) = (folder.join("package-lock.json"), folder.join("node_modules/.carafe-lock.json"));
     if fs::read(&marker).is_ok_and(|installed| fs::read(&lock).is_ok_and(|wanted| wanted == installed)) {
         return Ok(());
     }
-    step("install the clients' JavaScript packages", || {
-        let installed = output(program("npm").args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            NODE_CLIENTS,
-        ]));
-        installed.map(drop).map_err(|error| {
-            error.context("Node.js 20.19 or later with npm is needed (Debian: `apt install nodejs npm`)")
-        })
+    long_step("install the clients' JavaScript packages", usually, || {
+        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", NODE_CLIENTS];
+        run(program("npm").args(install).stdout(io::stderr()))
+            .context("Node.js 20.19 or later with npm is needed (Debian: `apt install nodejs npm`)")
     })?;
     Ok(fs::copy(lock, marker).map(drop)?)
 }
@@ -78,14 +74,14 @@ pub(crate) fn python() -> PathBuf {
     root().join(".venv/bin/python")
 }
 
-fn install(what: &str, requirements: &str, options: &[&str]) -> Result<()> {
+fn install(what: &str, usually: &str, requirements: &str, options: &[&str]) -> Result<()> {
     if is_installed(requirements) {
         return Ok(());
     }
     virtual_environment()?;
-    step(what, || {
-        let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"];
-        run(program(python()).args(arguments).args(options).args(["--requirement", requirements]))
+    long_step(what, usually, || {
+        let arguments = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"];
+        watch(program(python()).args(arguments).args(options).args(["--requirement", requirements]))
     })?;
     Ok(fs::copy(root().join(requirements), marker(requirements)).map(drop)?)
 }
@@ -131,8 +127,10 @@ impl GuestToolchain {
         if has_target() {
             return Ok(Self::Rustup);
         }
-        let added =
-            step(&format!("rustup target add {WASM}"), || output(program("rustup").args(["target", "add", WASM])));
+        let usually = "a download of about twenty megabytes";
+        let added = long_step(&format!("rustup target add {WASM}"), usually, || {
+            run(program("rustup").args(["target", "add", WASM]).stdout(io::stderr()))
+        });
         match added {
             Ok(_) if has_target() => Ok(Self::Rustup),
             _ if is_debian_complete() => Ok(Self::Debian),

@@ -68,6 +68,8 @@ fn an_image_that_traps_fails_alone_and_other_workers_go_on() -> Result<()> {
             });
         }
     });
-    assert!((1 << 20..=32 << 20).contains(&model.guest_memory()), "{}", model.guest_memory());
+    let stats = model.stats();
+    assert!((1 << 20..=32 << 20).contains(&stats.guest_memory), "{stats:?}");
+    assert_eq!((stats.replaced, stats.running, stats.waiting), (4, 0, 0));
     Ok(())
 }

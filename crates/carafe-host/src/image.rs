@@ -16,7 +16,7 @@ use crate::guest::Surroundings;
 use crate::load::LoadedGraph;
 use crate::{Error, Limits, Sandbox};
 use instance::{Blueprint, Company};
-use worker::Worker;
+use worker::{Worker, WorkerCounts};
 
 mod description;
 mod instance;
@@ -61,6 +61,19 @@ pub struct ImageTimes {
     pub resize: Duration,
     /// Running the graph and reading its scores.
     pub model: Duration,
+}
+
+/// Counters of an image model since it was started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImageStats {
+    /// Images that are worked on now.
+    pub running: u64,
+    /// Images that wait now.
+    pub waiting: u64,
+    /// Most bytes of linear memory that the guests of all workers have had, added up.
+    pub guest_memory: u64,
+    /// Guests that were replaced after a trap.
+    pub replaced: u64,
 }
 
 /// One image to classify.
@@ -135,10 +148,19 @@ impl ImageModel {
         self.send(image, top)?.blocking_recv().map_err(|_| Error::Stopped)?
     }
 
-    /// Most bytes of linear memory that the guests of all workers have had, added up.
+    /// What has been counted so far.
     #[must_use]
-    pub fn guest_memory(&self) -> u64 {
-        self.workers.iter().map(Worker::guest_memory).sum()
+    pub fn stats(&self) -> ImageStats {
+        let all = self.images.load(Ordering::Relaxed);
+        let counts: Vec<WorkerCounts> = self.workers.iter().map(Worker::counts).collect();
+        let running = counts.iter().filter(|counts| counts.works).count();
+        ImageStats {
+            running: running as u64,
+            // Two counts, read one after the other.
+            waiting: all.saturating_sub(running) as u64,
+            guest_memory: counts.iter().map(|counts| counts.guest_memory).sum(),
+            replaced: counts.iter().map(|counts| counts.replaced).sum(),
+        }
     }
 
     fn send(&self, image: Vec<u8>, top: u32) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {

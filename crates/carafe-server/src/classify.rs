@@ -10,6 +10,7 @@ use carafe_host::image::{Classification, Label, Pixels};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::deadline::Deadline;
 use crate::error::ApiError;
 use crate::extract::{MAX_IMAGE, Query, content_type, read, said};
 use crate::openapi::RequestErrors;
@@ -110,10 +111,11 @@ struct InputPixels {
 pub(crate) async fn classify(
     State(server): State<Server>,
     Extension(record): Extension<Record>,
+    Extension(deadline): Extension<Deadline>,
     Query(parameters): Query<ClassifyParameters>,
     request: Request,
 ) -> Result<Json<ClassifyResponse>, ApiError> {
-    run(&server, &record, parameters, request).await.map(Json)
+    run(&server, &record, deadline, parameters, request).await.map(Json)
 }
 
 /// An image in a form.
@@ -129,6 +131,7 @@ struct ImageForm {
 pub(crate) async fn run(
     server: &Server,
     record: &Record,
+    mut deadline: Deadline,
     parameters: ClassifyParameters,
     request: Request,
 ) -> Result<ClassifyResponse, ApiError> {
@@ -137,8 +140,8 @@ pub(crate) async fn run(
     record.note(|facts| facts.model = Some(served.card.id.clone()));
     let image = image(request).await?;
     let _place = served.places.take(1)?;
-    let classification = served.model.classify(image.into(), parameters.top.unwrap_or(5)).await?;
-    server.metrics().observe_image(&served.card.id, &classification.times, served.model.guest_memory());
+    let classification = deadline.bound(served.model.classify(image.into(), parameters.top.unwrap_or(5))).await??;
+    server.metrics().observe_image(&served.card.id, &classification.times);
     record.note(|facts| facts.queue = Some(classification.times.queue));
     let response = ClassifyResponse::of(served.card.id.clone(), served.card.profile.clone(), &classification, record);
     let input = parameters.input.unwrap_or_default().then(|| InputPixels::of(&classification.pixels));

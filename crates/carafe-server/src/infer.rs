@@ -80,7 +80,7 @@ pub(crate) async fn infer(
         }
         kind if classify::is_image(kind) => {
             let parameters = ClassifyParameters::new(parameters.model, parameters.top);
-            let answer = classify::run(&server, &record, parameters, request).await;
+            let answer = classify::run(&server, &record, deadline, parameters, request).await;
             Ok(Json(answer.map_err(|error| with_text_type(error, kind))?).into_response())
         }
         other => {

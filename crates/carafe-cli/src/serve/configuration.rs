@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 
 use crate::arguments::{LogForm, Serve};
 use crate::machine;
+use crate::pinning::Pinning;
 
 /// What `carafe serve` does, as `--print-config` prints it.
 #[derive(Clone, Debug, Serialize)]
@@ -25,10 +26,14 @@ pub(crate) struct ServeConfiguration {
     pub(super) models: Vec<String>,
     /// Where models are looked for, first to last.
     model_places: Vec<PathBuf>,
+    #[serde(skip)]
+    pub(super) catalogue: Catalogue,
     #[serde(serialize_with = "as_text")]
     profile: Profile,
     /// OpenVINO's choice if there are none.
     threads: Option<NonZeroU32>,
+    #[serde(serialize_with = "whether_pinned")]
+    pub(super) cpu_pinning: Pinning,
     guest_memory_mib: u64,
     draft_tokens: u32,
     pub(super) image_workers: NonZeroU32,
@@ -41,13 +46,16 @@ impl ServeConfiguration {
     /// Checks the options and reads the file of keys.
     pub(super) fn of(options: &Serve) -> Result<Self> {
         let running = &options.running;
+        let catalogue = machine::catalogue(&running.places)?;
         Ok(Self {
             host: options.host,
             port: options.port,
             models: options.model.clone(),
-            model_places: running.places.all(),
+            model_places: catalogue.places().to_vec(),
+            catalogue,
             profile: running.profile,
             threads: running.threads,
+            cpu_pinning: Pinning::decide(running.cpu_pinning),
             guest_memory_mib: running.guest_memory,
             draft_tokens: options.draft_tokens,
             image_workers: image_workers(options.image_workers)?,
@@ -60,12 +68,9 @@ impl ServeConfiguration {
         SocketAddr::new(self.host, self.port)
     }
 
-    pub(super) fn catalogue(&self) -> Catalogue {
-        Catalogue::new(self.model_places.clone())
-    }
-
     pub(super) fn options(&self) -> Options {
-        Options { profile: self.profile, threads: self.threads, ..Options::default() }
+        let pins_threads = self.cpu_pinning.pins_threads;
+        Options { profile: self.profile, threads: self.threads, pins_threads, ..Options::default() }
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -134,6 +139,10 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         log_prompts: server.log_prompts,
     };
     fields.serialize(serializer)
+}
+
+fn whether_pinned<S: Serializer>(pinning: &Pinning, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(pinning.pins_threads)
 }
 
 fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
