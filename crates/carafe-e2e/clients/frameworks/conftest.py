@@ -1,0 +1,38 @@
+"""Other people's programs, which may neither ask the network nor tell anybody: each is a client of a server on loopback, and no more."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from serving import Server
+
+#: Set before anything is imported that looks at them.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_TELEMETRY": "False",
+    "LANGSMITH_TRACING": "false",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+os.environ |= OFFLINE
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One whose greedy texts are the same alone and in a batch."""
+    server = Server("--model", "tales", "--profile", "exact")
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """For a program in a process of its own: offline, and with a home that is the test's."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return {**kept, **OFFLINE, "HOME": str(tmp_path), "HF_HOME": str(tmp_path / "huggingface"), "OPENAI_API_KEY": "not asked for"}
