@@ -68,14 +68,15 @@ def evaluate(tmp_path, environment):
     for name, text in tasks.items():
         (tmp_path / f"{name}.yaml").write_text(text.format(data=data))
 
-    def evaluate(server, *names: str, **arguments: object) -> dict[str, list]:
-        output = tmp_path / "results" / "-".join(map(str, [*names, *arguments.values()]))
+    def evaluate(server, *names: str, batch_size: int, num_concurrent: int = 1) -> dict[str, list]:
+        output = tmp_path / "results" / "-".join(map(str, [*names, batch_size, num_concurrent]))
         model = {"model": "tales", "base_url": f"{server.url}/v1/completions", "tokenizer": tokenizer, "max_length": 256}
-        words = ["--model", "local-completions", "--include_path", tmp_path, "--output_path", output, "--log_samples"]
-        given = ",".join(f"{name}={value}" for name, value in {**model, **arguments}.items())
+        given = ",".join(f"{name}={value}" for name, value in (model | {"num_concurrent": num_concurrent}).items())
+        words = ["--model", "local-completions", "--batch_size", batch_size, "--model_args", given]
+        words += ["--include_path", tmp_path, "--output_path", output, "--log_samples"]
         tasks = ",".join(f"tales_{name}" for name in names)
         ran = subprocess.run(
-            [sys.executable, "-m", "lm_eval", *map(str, words), "--model_args", given, "--tasks", tasks],
+            [sys.executable, "-m", "lm_eval", *map(str, words), "--tasks", tasks],
             env=environment,
             cwd=tmp_path,
             capture_output=True,
@@ -101,9 +102,8 @@ def test_log_likelihoods_are_those_of_a_request_alone_in_any_batch(start, evalua
     server = start("--model", "tales", "--profile", profile)
     alone = likelihoods(evaluate(server, "choice", batch_size=1)["choice"])
     assert len(alone) == 12
-    for settings in ({"batch_size": 6}, {"batch_size": 2, "num_concurrent": 4}):
-        batched = likelihoods(evaluate(server, "choice", **settings)["choice"])
-        assert batched == pytest.approx(alone, abs=LONGEST_ENDING * TOLERANCE[profile])
+    batched = likelihoods(evaluate(server, "choice", batch_size=4, num_concurrent=3)["choice"])
+    assert batched == pytest.approx(alone, abs=LONGEST_ENDING * TOLERANCE[profile])
 
 
 def likelihoods(answers: list) -> list[float]:
