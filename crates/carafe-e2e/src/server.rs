@@ -30,7 +30,7 @@ pub const ENDLESS_TOKENS: u32 = 63 * 16 * 250;
 #[must_use]
 pub fn endless(stream: bool) -> Value {
     json!({
-        "model": "tales", "prompt": ["Once upon a time"; 63], "max_tokens": 250, "n": 16,
+        "model": "tales", "prompt": vec!["Once upon a time"; 63], "max_tokens": 250, "n": 16,
         "ignore_eos": true, "stream": stream
     })
 }

@@ -24,12 +24,12 @@ def test_a_text_is_the_same_invoked_streamed_and_asynchronous(llm):
     text = llm.invoke(PROMPT)
     assert text != ""
     assert "".join(llm.stream(PROMPT)) == text
-    assert asyncio.run(llm.ainvoke(PROMPT)) == text
 
-    async def streamed() -> str:
-        return "".join([chunk async for chunk in llm.astream(PROMPT)])
+    async def whole_and_streamed() -> list[str]:
+        chunks = [chunk async for chunk in llm.astream(PROMPT)]
+        return [await llm.ainvoke(PROMPT), "".join(chunks)]
 
-    assert asyncio.run(streamed()) == text
+    assert asyncio.run(whole_and_streamed()) == [text, text]
 
 
 def test_a_template_is_a_chain_with_the_model(llm):

@@ -4,6 +4,7 @@ import asyncio
 
 import openai
 import pytest
+from llama_index.core.llms import ChatMessage
 from llama_index.llms.openai_like import OpenAILike
 
 PROMPT = "Once upon a time"
@@ -19,12 +20,12 @@ def test_a_text_is_the_same_whole_streamed_and_asynchronous(server):
     text = llm.complete(PROMPT).text
     assert text != ""
     assert list(llm.stream_complete(PROMPT))[-1].text == text
-    assert asyncio.run(llm.acomplete(PROMPT)).text == text
 
-    async def streamed() -> str:
-        return [piece async for piece in await llm.astream_complete(PROMPT)][-1].text
+    async def whole_and_streamed() -> list[str]:
+        pieces = [piece async for piece in await llm.astream_complete(PROMPT)]
+        return [(await llm.acomplete(PROMPT)).text, pieces[-1].text]
 
-    assert asyncio.run(streamed()) == text
+    assert asyncio.run(whole_and_streamed()) == [text, text]
 
 
 def test_without_a_number_of_tokens_the_server_chooses_one(server):
@@ -32,8 +33,6 @@ def test_without_a_number_of_tokens_the_server_chooses_one(server):
 
 
 def test_a_chat_is_made_a_text_by_the_library(server):
-    from llama_index.core.llms import ChatMessage
-
     assert model(server).chat([ChatMessage(role="user", content="Who are you?")]).message.content != ""
 
 
