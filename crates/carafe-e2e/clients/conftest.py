@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 
 import openai
 import pytest
-from serving import ENDLESS_SEQUENCES, Server
+from serving import BINARY, ENDLESS_SEQUENCES, ROOT, Server
+
+__all__ = ["BINARY", "ROOT", "Server"]
 
 
 @pytest.fixture(scope="session")

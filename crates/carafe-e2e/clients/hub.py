@@ -78,7 +78,7 @@ class Hub:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = 600
+    timeout = 20
 
     def finish_with(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"", length: int = 0) -> None:
         self.send_response(status)

@@ -27,7 +27,7 @@ test("the plain loop over a stream writes every text", async () => {
   assert.notEqual(text, "");
 });
 
-test("a stream is split, and read as lines by somebody else", async () => {
+test("a stream is split in two, and is read again as lines", async () => {
   const request = { model: MODEL, prompt: PROMPT, max_tokens: 7, temperature: 0, stream: true };
   const [left, right] = (await client.completions.create(request)).tee();
   const texts = async (stream) => {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import BINARY, ROOT
+from conftest import BINARY, ROOT
 from hub import COMMIT, Hub
 
 PYTHON = ROOT / ".venv/bin/python"

@@ -1,4 +1,4 @@
-"""Other people's programs, which may neither ask the network nor tell anybody: each is a client of a server on loopback, and no more."""
+"""Frameworks as clients of a server on loopback. They may use no other network: nothing is fetched, and no usage is reported."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness with `local-completions`: tasks and a tokenizer of this tree, and log-likelihoods that do not depend on batches."""
+"""lm-evaluation-harness with `local-completions`, on tasks and a tokenizer that the test makes: nothing is fetched."""
 
 import json
 import shutil
