@@ -28,8 +28,8 @@ def start() -> Iterator[Callable[..., Server]]:
     """Starts servers with flags of their own, and ends those that still run."""
     servers: list[Server] = []
 
-    def start(*flags: str) -> Server:
-        servers.append(Server(*flags))
+    def start(*flags: str, port: int = 0) -> Server:
+        servers.append(Server(*flags, port=port))
         return servers[-1]
 
     yield start

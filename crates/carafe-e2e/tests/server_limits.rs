@@ -77,7 +77,7 @@ fn the_queue_is_counted_in_sequences_and_refuses_at_once() -> Result<()> {
     assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (429, "1"));
     assert_eq!(refused.json()?["error"]["code"], "queue_full");
     let impossible = ask(64)?;
-    assert_eq!((impossible.status, &impossible.json()?["error"]["param"]), (400, &json!("prompt")));
+    assert_eq!((impossible.status, &impossible.json()?["error"]["param"]), (400, &json!("n")));
     Ok(())
 }
 
