@@ -11,8 +11,8 @@ __all__ = ["BINARY", "ROOT", "Server"]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """One server for all tests that change nothing."""
-    server = Server()
+    """One server for all tests that change nothing. In `exact`, texts do not depend on what else is in a batch."""
+    server = Server("--profile", "exact")
     yield server
     if server.process.poll() is None:
         assert server.stop() == 0

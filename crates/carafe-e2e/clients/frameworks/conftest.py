@@ -1,11 +1,9 @@
 """Frameworks as clients of a server on loopback. They may use no other network: nothing is fetched, and no usage is reported."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import Server
 
 #: Set before anything is imported that looks at them.
 OFFLINE = {
@@ -21,14 +19,6 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 os.environ |= OFFLINE
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """One whose greedy texts are the same alone and in a batch."""
-    server = Server("--model", "tales", "--profile", "exact")
-    yield server
-    assert server.stop() == 0
 
 
 @pytest.fixture
