@@ -27,7 +27,7 @@ pub(crate) enum Suite {
     Rust,
     /// The Python tools, and the benchmark's arithmetic.
     Tools,
-    /// The server with OpenAI's own clients, and with whatever its description permits.
+    /// The server with OpenAI's own clients and with frameworks that use its API, and with whatever its description permits.
     Clients,
     /// The page in Chromium; its looks are saved in target/screenshots.
     Browser,
@@ -56,7 +56,9 @@ impl Suite {
             Self::Clients => {
                 setup::clients()?;
                 run(program(python()).args(["-m", "pytest", "crates/carafe-e2e/clients"]))?;
-                node_tests("crates/carafe-e2e/clients")
+                node_tests("crates/carafe-e2e/clients")?;
+                setup::frameworks()?;
+                run(program(setup::frameworks_python()).args(["-m", "pytest", "crates/carafe-e2e/clients/frameworks"]))
             }
             Self::Browser => {
                 setup::clients()?;

@@ -1,7 +1,7 @@
 //! What a fresh machine lacks: OpenVINO, the tools' Python packages, a compiler for the guests, and the clients of the tests.
 //!
-//! Everything lands in `.venv`, in `node_modules` or in the Rust toolchain. Each step leaves a marker with the requirements that it installed, and is
-//! skipped while they are the same.
+//! Everything lands in `.venv`, in `target/frameworks/venv`, in `node_modules` or in the Rust toolchain. Each step leaves a marker with the
+//! requirements that it installed, and is skipped while they are the same.
 
 use std::env;
 use std::fs;
@@ -19,6 +19,12 @@ const RUNTIME: &str = "tools/requirements-runtime.txt";
 pub(crate) const TOOLS: &str = "tools/requirements.txt";
 /// Requirements of the tests with other people's clients.
 const CLIENTS: &str = "crates/carafe-e2e/requirements-clients.txt";
+/// Requirements of those that want other versions of the same packages.
+const FRAMEWORKS: &str = "crates/carafe-e2e/requirements-frameworks.txt";
+/// Where they are installed.
+const FRAMEWORKS_VENV: &str = "target/frameworks/venv";
+/// The environment of everything else in Python.
+const VENV: &str = ".venv";
 /// Where the requirements of those in JavaScript are.
 const NODE_CLIENTS: &str = "crates/carafe-e2e";
 /// The guests' target.
@@ -69,45 +75,69 @@ pub(crate) fn clients() -> Result<()> {
     Ok(fs::copy(lock, marker).map(drop)?)
 }
 
+/// Programs of others that talk to a server by OpenAI's API: about a gigabyte, without PyTorch.
+pub(crate) fn frameworks() -> Result<()> {
+    // The lock names every package. Python compiles what is imported, which is a small part.
+    let options = ["--no-deps", "--no-compile"];
+    install_into(FRAMEWORKS_VENV, "install the frameworks' Python packages", "two minutes", FRAMEWORKS, &options)
+}
+
 /// The Python of `.venv`.
 pub(crate) fn python() -> PathBuf {
-    root().join(".venv/bin/python")
+    python_of(VENV)
+}
+
+/// The Python of the frameworks' environment.
+pub(crate) fn frameworks_python() -> PathBuf {
+    python_of(FRAMEWORKS_VENV)
+}
+
+fn python_of(venv: &str) -> PathBuf {
+    root().join(venv).join("bin/python")
 }
 
 fn install(what: &str, usually: &str, requirements: &str, options: &[&str]) -> Result<()> {
-    if is_installed(requirements) {
-        return Ok(());
-    }
-    virtual_environment()?;
-    long_step(what, usually, || {
-        let arguments = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"];
-        watch(program(python()).args(arguments).args(options).args(["--requirement", requirements]))
-    })?;
-    Ok(fs::copy(root().join(requirements), marker(requirements)).map(drop)?)
+    install_into(VENV, what, usually, requirements, options)
 }
 
-fn virtual_environment() -> Result<()> {
-    if python().exists() {
+fn install_into(venv: &str, what: &str, usually: &str, requirements: &str, options: &[&str]) -> Result<()> {
+    if is_installed_in(venv, requirements) {
         return Ok(());
     }
-    step("make .venv", || {
-        let made = output(program("python3").args(["-m", "venv", ".venv"]));
+    virtual_environment(venv)?;
+    long_step(what, usually, || {
+        let arguments = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"];
+        watch(program(python_of(venv)).args(arguments).args(options).args(["--requirement", requirements]))
+    })?;
+    Ok(fs::copy(root().join(requirements), marker(venv, requirements)).map(drop)?)
+}
+
+fn virtual_environment(venv: &str) -> Result<()> {
+    if python_of(venv).exists() {
+        return Ok(());
+    }
+    step(&format!("make {venv}"), || {
+        let made = output(program("python3").args(["-m", "venv", venv]));
         made.map(drop).map_err(|error| {
             error.context("python3 with its `venv` module is needed (Debian: `apt install python3-venv`)")
         })
     })
 }
 
-/// Whether these very requirements have been installed.
+/// Whether these very requirements have been installed into `.venv`.
 fn is_installed(requirements: &str) -> bool {
-    let read = |path: PathBuf| fs::read(path).ok();
-    python().exists()
-        && read(marker(requirements)).is_some_and(|installed| Some(installed) == read(root().join(requirements)))
+    is_installed_in(VENV, requirements)
 }
 
-fn marker(requirements: &str) -> PathBuf {
+fn is_installed_in(venv: &str, requirements: &str) -> bool {
+    let read = |path: PathBuf| fs::read(path).ok();
+    python_of(venv).exists()
+        && read(marker(venv, requirements)).is_some_and(|installed| Some(installed) == read(root().join(requirements)))
+}
+
+fn marker(venv: &str, requirements: &str) -> PathBuf {
     let name = Path::new(requirements).file_name().unwrap_or_default();
-    root().join(".venv").join(name)
+    root().join(venv).join(name)
 }
 
 /// What compiles Rust to WebAssembly here.
