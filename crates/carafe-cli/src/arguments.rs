@@ -189,9 +189,9 @@ pub(crate) struct Generate {
     /// Text to continue [default: standard input, as it is].
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
-    /// Most tokens to generate.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub(crate) max_tokens: u32,
+    /// Most tokens to generate [default: 64, or what fits into the model's context].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u32>,
     #[command(flatten)]
     pub(crate) sampling: SamplingOptions,
     /// Text that ends the output; may be given up to 4 times.
@@ -206,7 +206,8 @@ pub(crate) struct Generate {
     /// With --json: the log-probability of each token and of so many alternatives, 0 to 20.
     #[arg(long, value_name = "N", requires = "json")]
     pub(crate) logprobs: Option<u32>,
-    /// Print the prompt before its continuation; with --logprobs its tokens are scored, and --max-tokens may be 0.
+    /// Print the prompt before its continuation; with --logprobs its tokens are scored, and
+    /// --max-tokens 0 does only that.
     #[arg(long)]
     pub(crate) echo: bool,
     /// Print one JSON object at the end instead of text as it comes.
@@ -233,7 +234,7 @@ pub(crate) struct SamplingOptions {
     /// Choose among the K most probable tokens only.
     #[arg(long, value_name = "K")]
     pub(crate) top_k: Option<u32>,
-    /// Choose among the most probable tokens that together reach this probability; above 0, at most 1.
+    /// Choose among the most probable tokens that together reach this probability; 0 to 1.
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     pub(crate) top_p: f32,
     /// Choose among tokens at least this share as probable as the best; 0 to below 1.

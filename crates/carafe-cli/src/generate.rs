@@ -32,6 +32,9 @@ pub(crate) use sandboxed::Sandboxed;
 /// What the shell expects of a program that Ctrl-C stopped.
 const INTERRUPTED: u8 = 130;
 
+/// Tokens to generate if it is not said how many.
+const DEFAULT_MAX_TOKENS: u32 = 64;
+
 /// A request that runs, wherever it runs.
 pub(crate) trait Source {
     /// The next event; none after the last.
@@ -79,7 +82,8 @@ fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dy
 fn request(options: &Generate, prompt: String) -> Request {
     Request {
         prompt: Prompt::Text(prompt),
-        max_tokens: options.max_tokens,
+        max_tokens: options.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
+        max_tokens_is_default: options.max_tokens.is_none(),
         sampling: sampling(&options.sampling),
         stop: options.stop.clone(),
         ignore_end_of_text: options.ignore_end_of_text,

@@ -48,4 +48,4 @@ def test_the_description_names_every_route(server):
     with urllib.request.urlopen(f"{server.url}/openapi.json") as answer:
         document = json.load(answer)
     routes = {"/v1/completions", "/v1/chat/completions", "/v1/models", "/v1/models/{id}", "/v1/classify", "/infer"}
-    assert routes | {"/healthz", "/readyz", "/metrics"} == set(document["paths"])
+    assert routes | {"/healthz", "/readyz", "/health", "/version", "/metrics"} == set(document["paths"])

@@ -189,6 +189,16 @@ impl Server {
         Ok(line.with_context(|| format!("no `{name}` in {metrics}"))?.parse()?)
     }
 
+    /// The most memory that its process has had, in bytes.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        Ok(peak.context("the kernel says how much memory a process has had")?.parse::<u64>()? << 10)
+    }
+
     /// Tells the server to stop.
     ///
     /// # Errors

@@ -131,13 +131,11 @@ fn log_probabilities_name_the_chosen_token_and_its_alternatives() -> Result<()> 
 }
 
 /// Arguments that are refused, and what the error must say: the parameter, its limit and the value.
-const REFUSALS: [(&[&str], &[&str]); 14] = [
-    (&["--max-tokens", "0"], &["max_tokens", "0", "at least 1"]),
+const REFUSALS: [(&[&str], &[&str]); 12] = [
     (&["--max-tokens", "300"], &["max_tokens", "300", "256"]),
     (&["--temperature", "-0.5"], &["temperature", "-0.5", "0 to 2"]),
     (&["--temperature", "2.5"], &["temperature", "2.5", "0 to 2"]),
-    (&["--top-p", "1.5"], &["top_p", "1.5", "at most 1"]),
-    (&["--top-p", "0"], &["top_p", "0", "above 0"]),
+    (&["--top-p", "1.5"], &["top_p", "1.5", "0 to 1"]),
     (&["--min-p", "1"], &["min_p", "below 1"]),
     (&["--top-k", "0"], &["top_k", "0"]),
     (&["--repetition-penalty", "0"], &["repetition_penalty", "above 0"]),

@@ -176,7 +176,8 @@ fn a_text_goes_through_the_simple_door_as_it_is() -> Result<()> {
     let text = |path: &str, body: &str| server.curl(path, &["-H", "Content-Type: text/plain", "--data-binary", body]);
     let answer = text("/infer?max_tokens=5", "The fox")?.json()?;
     assert_eq!((&answer["model"], &answer["usage"]["completion_tokens"]), (&json!("tales"), &json!(5)));
-    assert_eq!(text("/infer?max_tokens=0", "The fox")?.json()?["error"]["param"], "max_tokens");
+    assert_eq!(text("/infer?max_tokens=0", "The fox")?.json()?["text"], "");
+    assert_eq!(text("/infer?max_tokens=256", "The fox")?.json()?["error"]["param"], "max_tokens");
     assert_eq!(text("/infer", "")?.json()?["error"]["param"], "prompt");
     let no_image = text("/v1/classify", "The fox")?;
     assert_eq!(no_image.status, 404, "this server has no image model: {}", no_image.body);

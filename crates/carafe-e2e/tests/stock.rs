@@ -110,6 +110,7 @@ fn request() -> Request {
     Request {
         prompt: Prompt::Text("The fox".to_owned()),
         max_tokens: 16,
+        max_tokens_is_default: false,
         sampling: Sampling {
             temperature: 0.0,
             top_k: None,

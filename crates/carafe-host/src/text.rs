@@ -12,14 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use crate::bindings::text::exports::carafe::guests::generation::{
     EchoedPrompt, Event, EventKind, FinishReason, Finished, GeneratedToken, Prompt, PromptToken, Request, RequestError,
-    Sampling, Started, TokenLogprob, TokenLogprobs,
+    RequestErrorCode, Sampling, Started, TokenLogprob, TokenLogprobs,
 };
 use crate::bindings::text::exports::carafe::guests::generation::{Model, Stats, TensorNames};
 use crate::guest::Surroundings;
 use crate::load::LoadedGraph;
 use crate::{Component, Error, Limits, Sandbox};
 use instance::Blueprint;
-use worker::{Command, Submission, Worker};
+use worker::{Command, NewSequence, Worker};
 
 mod instance;
 mod worker;
@@ -42,6 +42,7 @@ impl Request {
         Self {
             prompt,
             max_tokens,
+            max_tokens_is_default: false,
             sampling,
             stop: Vec::new(),
             ignore_end_of_text: true,
@@ -106,6 +107,9 @@ pub struct RequestTimes {
     pub model_time: Duration,
 }
 
+/// The ticket of a sequence, or why it was refused.
+type Answer = oneshot::Receiver<Result<u64, Error>>;
+
 /// A text model that runs. Dropping it ends its thread and the requests that run.
 pub struct TextModel {
     commands: Sender<Command>,
@@ -148,8 +152,22 @@ impl TextModel {
     /// # Errors
     /// [`Error::Request`] with the guest's refusal, [`Error::Trap`] if the guest failed over this request, [`Error::Stopped`].
     pub async fn submit(&self, request: Request) -> Result<Generation, Error> {
-        let (generation, answer) = self.send(request)?;
+        let (generation, answer) = self.send_one(request)?;
         generation.accepted(answer.await)
+    }
+
+    /// Hands over as many sequences as there are seeds, which share the request and differ in their
+    /// seeds alone; all of them are accepted, or none runs. The request's own seed is not used, and
+    /// the request is held once, however many they are.
+    ///
+    /// # Errors
+    /// As [`TextModel::submit`].
+    pub async fn submit_seeds(&self, request: Arc<Request>, seeds: &[u64]) -> Result<Vec<Generation>, Error> {
+        let mut generations = Vec::new();
+        for (generation, answer) in self.send(request, seeds)? {
+            generations.push(generation.accepted(answer.await)?);
+        }
+        Ok(generations)
     }
 
     /// As [`TextModel::submit`], for callers outside an async runtime.
@@ -157,7 +175,7 @@ impl TextModel {
     /// # Errors
     /// As [`TextModel::submit`].
     pub fn submit_blocking(&self, request: Request) -> Result<Generation, Error> {
-        let (generation, answer) = self.send(request)?;
+        let (generation, answer) = self.send_one(request)?;
         generation.accepted(answer.blocking_recv())
     }
 
@@ -167,13 +185,22 @@ impl TextModel {
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, request: Request) -> Result<(Generation, oneshot::Receiver<Result<u64, Error>>), Error> {
-        let (events, receiver) = mpsc::unbounded_channel();
-        let (answer, answered) = oneshot::channel();
-        let submission = Box::new(Submission { request, events, answer });
-        self.commands.send(Command::Submit(submission)).map_err(|_| Error::Stopped)?;
-        let (commands, times) = (self.commands.clone(), RequestTimes::default());
-        Ok((Generation { ticket: None, events: receiver, times, commands }, answered))
+    fn send_one(&self, request: Request) -> Result<(Generation, Answer), Error> {
+        let seed = request.sampling.seed;
+        self.send(Arc::new(request), &[seed])?.pop().ok_or(Error::Stopped)
+    }
+
+    fn send(&self, request: Arc<Request>, seeds: &[u64]) -> Result<Vec<(Generation, Answer)>, Error> {
+        let (mut sequences, mut generations) = (Vec::new(), Vec::new());
+        for &seed in seeds {
+            let (events, receiver) = mpsc::unbounded_channel();
+            let (answer, answered) = oneshot::channel();
+            sequences.push(NewSequence { seed, events, answer });
+            let (commands, times) = (self.commands.clone(), RequestTimes::default());
+            generations.push((Generation { ticket: None, events: receiver, times, commands }, answered));
+        }
+        self.commands.send(Command::Submit { request, sequences }).map_err(|_| Error::Stopped)?;
+        Ok(generations)
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! From the outside in: the record of the request, CORS, the check of its origin, its key (for the routes that compute), the handler.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{OriginalUri, Request};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
+use tower_http::normalize_path::NormalizePath;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,25 +17,29 @@ use utoipa_axum::routes;
 use crate::error::ApiError;
 use crate::openapi::{self, Document};
 use crate::server::Server;
-use crate::{catalogue, classify, completions, health, infer, keys, origin, page, record};
+use crate::{catalogue, classify, completions, health, infer, keys, origin, page, record, suggestion};
 
 /// Everything that the server answers.
 pub(crate) fn app(server: Server) -> Router {
     let (models, models_document) = model_routes(&server).split_for_parts();
     let (health, mut document) = health_routes().split_for_parts();
     document.merge(models_document);
-    Router::new()
+    let paths: Arc<[String]> = document.paths.paths.keys().cloned().collect();
+    let routes: Router = Router::new()
         .merge(models)
         .merge(health)
         .merge(openapi::routes(&document))
         .merge(page::routes())
-        .fallback(unknown_route)
+        .fallback(move |uri| unknown_route(uri, paths.clone()))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(server.clone(), origin::check))
         .layer(origin::cors(&server.configuration().cors_origins))
         .layer(map_response(guarded))
         .layer(from_fn_with_state(server.clone(), record::keep))
-        .with_state(server)
+        .with_state(server);
+    // A slash at a path's end, or two at its beginning, come from joining a base URL and a route;
+    // the router would miss.
+    Router::new().fallback_service(NormalizePath::trim_trailing_slash(routes))
 }
 
 /// What needs a key, where keys are asked for.
@@ -44,6 +51,7 @@ fn model_routes(server: &Server) -> OpenApiRouter<Server> {
         .routes(routes!(catalogue::show))
         .routes(routes!(classify::classify))
         .routes(routes!(infer::infer))
+        .routes(routes!(health::version))
         .route_layer(from_fn_with_state(server.clone(), keys::require))
 }
 
@@ -51,11 +59,12 @@ fn health_routes() -> OpenApiRouter<Server> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(health::health))
         .routes(routes!(health::metrics))
 }
 
-async fn unknown_route(OriginalUri(uri): OriginalUri) -> ApiError {
-    ApiError::UnknownRoute { path: uri.path().to_owned() }
+async fn unknown_route(OriginalUri(uri): OriginalUri, routes: Arc<[String]>) -> ApiError {
+    ApiError::UnknownRoute { path: uri.path().to_owned(), advice: suggestion::advice(uri.path(), &routes) }
 }
 
 async fn method_not_allowed(request: Request) -> ApiError {
@@ -126,11 +135,51 @@ mod tests {
     }
 
     #[test]
+    fn a_slash_at_the_end_of_a_path_changes_nothing() {
+        for path in ["/healthz/", "/v1/models/", "/v1/models/tales/", "//healthz", "/version/"] {
+            let without = format!("/{}", path.trim_matches('/'));
+            assert_eq!(ask(get(path)).0, ask(get(&without)).0, "{path}");
+            assert_ne!(ask(get(path)).0, 404, "{path}");
+        }
+        assert_eq!(ask(get("/v1/completions/")).0, 405, "the route is there, and takes POST");
+    }
+
+    #[test]
+    fn a_path_without_v1_is_answered_with_the_route_that_was_meant() {
+        for (path, meant) in [("/completions", "`/v1/completions`"), ("/models/", "`/v1/models`")] {
+            let (status, body) = ask(get(path));
+            assert_eq!((status, &body["error"]["code"]), (404, &"not_found".into()));
+            let message = body["error"]["message"].as_str().unwrap_or_default();
+            assert!(message.contains(&format!("`{path}`")) && message.contains(meant), "{message}");
+        }
+    }
+
+    #[test]
+    fn head_is_answered_wherever_get_is() {
+        for path in ["/healthz", "/health", "/v1/models", "/", "/openapi.json", "/nothing"] {
+            let mut head = get(path);
+            *head.method_mut() = axum::http::Method::HEAD;
+            assert_eq!(ask(head).0, ask(get(path)).0, "{path}");
+        }
+    }
+
+    #[test]
+    fn health_is_readiness_and_the_version_needs_a_key() {
+        assert_eq!(ask(get("/health")).0, 503);
+        assert_eq!(ask(get("/version")).0, 401);
+        let mut request = get("/version");
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer a-key-for-the-tests-0123"));
+        assert_eq!(ask(request).1["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
     fn every_route_that_is_described_exists() {
         let (status, document) = ask(get("/openapi.json"));
         assert_eq!(status, 200);
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 9);
+        assert_eq!(paths.len(), 11);
         for path in paths.keys() {
             assert_ne!(ask(get(path)).0, 404, "{path}");
         }

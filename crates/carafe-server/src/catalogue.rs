@@ -46,6 +46,8 @@ pub(crate) struct ModelCard {
     openvino: String,
     /// Tokens that a request may have, prompt and output together; text models only.
     pub(crate) context_length: Option<u32>,
+    /// The same number under vLLM's name, which its clients look for.
+    max_model_len: Option<u32>,
     /// Number of token ids; text models only.
     vocabulary_size: Option<u32>,
     /// Width of what the model sees; image models only.
@@ -124,6 +126,7 @@ impl ModelCard {
             properties: graph.graph().properties().clone(),
             openvino: openvino.to_owned(),
             context_length: text.map(|text| text.context_length),
+            max_model_len: text.map(|text| text.context_length),
             vocabulary_size: text.map(|text| text.vocabulary_size),
             width: image.map(|image| image.width),
             height: image.map(|image| image.height),

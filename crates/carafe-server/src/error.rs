@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use carafe_host::image::ImageError;
+use carafe_host::text::{RequestError, RequestErrorCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -28,8 +29,8 @@ pub(crate) enum ApiError {
     ForbiddenOrigin { origin: String },
     #[error("{message}; there are: {known}")]
     UnknownModel { message: String, known: String },
-    #[error("there is nothing at `{path}`; `/openapi.json` lists what there is")]
-    UnknownRoute { path: String },
+    #[error("there is nothing at `{path}`; {advice}")]
+    UnknownRoute { path: String, advice: String },
     #[error("`{method}` is not possible at `{path}`; the header `Allow` says what is")]
     MethodNotAllowed { method: String, path: String },
     #[error("the body is larger than {limit} bytes, the most that is taken here")]
@@ -40,6 +41,8 @@ pub(crate) enum ApiError {
     UnsupportedMediaType { message: String },
     #[error("{wanted} of the model's {places} places are needed, and fewer are free; try again a little later")]
     QueueFull { wanted: u32, places: u32 },
+    #[error("{message}")]
+    ModelBusy { message: String },
     #[error("the models are still being loaded; `/readyz` tells when they are")]
     NotReady,
     #[error("the server is shutting down")]
@@ -73,7 +76,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } | Self::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::QueueFull { .. } | Self::ModelBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::ModelFailed { .. } | Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -105,7 +108,7 @@ impl ApiError {
         match self {
             Self::InvalidKey => "authentication_error",
             Self::ForbiddenOrigin { .. } => "permission_error",
-            Self::QueueFull { .. } => "rate_limit_error",
+            Self::QueueFull { .. } | Self::ModelBusy { .. } => "rate_limit_error",
             error if error.status().is_server_error() => "server_error",
             _ => "invalid_request_error",
         }
@@ -131,7 +134,7 @@ impl ApiError {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::ImageTooLarge { .. } => "image_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
-            Self::QueueFull { .. } => "queue_full",
+            Self::QueueFull { .. } | Self::ModelBusy { .. } => "queue_full",
             Self::NotReady => "not_ready",
             Self::Draining => "draining",
             Self::Timeout { .. } => "timeout",
@@ -143,7 +146,7 @@ impl ApiError {
     /// Headers that tell a client what to do next.
     fn headers(&self) -> Option<(header::HeaderName, HeaderValue)> {
         match self {
-            Self::QueueFull { .. } | Self::NotReady | Self::Draining => {
+            Self::QueueFull { .. } | Self::ModelBusy { .. } | Self::NotReady | Self::Draining => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
             }
             // OpenAI's clients repeat a request that timed out, unless this header tells them that it would again.
@@ -169,15 +172,23 @@ impl From<carafe_host::Error> for ApiError {
     fn from(error: carafe_host::Error) -> Self {
         use carafe_host::Error;
         match error {
-            Error::Request(refusal) => {
-                // `max_tokens` is checked against zero before; what the guest has against it is the model's context.
-                let too_long = refusal.parameter.as_deref() == Some("max_tokens");
-                let code = too_long.then_some("context_length_exceeded");
-                Self::Invalid { param: refusal.parameter, code, message: refusal.message }
-            }
+            Error::Request(refusal) => refusal.into(),
             Error::Image(refusal) => refusal.into(),
             Error::Trap(detail) => Self::ModelFailed { detail },
             other => Self::Internal { detail: chain(&other) },
+        }
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(RequestError { code, parameter: param, message }: RequestError) -> Self {
+        match code {
+            RequestErrorCode::Invalid => Self::Invalid { param, code: None, message },
+            RequestErrorCode::ContextLengthExceeded => {
+                Self::Invalid { param, code: Some("context_length_exceeded"), message }
+            }
+            RequestErrorCode::QueueFull => Self::ModelBusy { message },
+            RequestErrorCode::InvalidResume => Self::Internal { detail: message },
         }
     }
 }

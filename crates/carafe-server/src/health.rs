@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 use crate::openapi::ServerErrors;
 use crate::server::Server;
 
@@ -29,6 +29,29 @@ pub(crate) async fn healthz() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "server", responses((status = 200, body = Health), ServerErrors))]
 pub(crate) async fn readyz(State(server): State<Server>) -> Result<Json<Health>, ApiError> {
     server.models().map(|_| Json(Health { status: "ready" }))
+}
+
+/// As `/readyz`, at the path that clients of vLLM and llama.cpp's server ask.
+#[utoipa::path(get, path = "/health", tag = "server", responses((status = 200, body = Health), ServerErrors))]
+pub(crate) async fn health(State(server): State<Server>) -> Result<Json<Health>, ApiError> {
+    readyz(State(server)).await
+}
+
+/// The server's version.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Version {
+    /// Carafe's own; `/v1/models` has OpenVINO's.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+/// Which Carafe this is.
+#[utoipa::path(
+    get, path = "/version", tag = "server", security((), ("key" = [])),
+    responses((status = 200, body = Version), (status = 401, description = "Keys are asked for", body = ErrorBody))
+)]
+pub(crate) async fn version() -> Json<Version> {
+    Json(Version { version: env!("CARGO_PKG_VERSION") })
 }
 
 /// The server's figures, for Prometheus: `docs/metrics.md` explains each.

@@ -26,8 +26,9 @@ const DEFAULT_MAX_TOKENS: u32 = 64;
 pub(crate) struct InferParameters {
     /// The model; the first of the task if it is not named.
     model: Option<String>,
-    /// Text: how many tokens to generate at most; 64 if it is not said.
-    #[param(minimum = 1)]
+    /// Text: how many tokens to generate at most; 64, or what the context has room for, if it is
+    /// not said.
+    #[param(minimum = 0)]
     max_tokens: Option<u32>,
     /// Image: how many labels to answer; 5 if it is not said.
     #[param(minimum = 1)]
@@ -74,8 +75,8 @@ pub(crate) async fn infer(
     let (kind, _) = content_type(request.headers());
     match kind.as_str() {
         "text/plain" => {
-            let body = completion(&server, parameters, text(request).await?)?;
-            let response = completions::complete(&server, &record, &deadline, body).await?;
+            let body = completion(parameters, text(request).await?);
+            let response = completions::complete(&server, &record, &deadline, body, DEFAULT_MAX_TOKENS).await?;
             Ok(Json(InferTextResponse::of(response)).into_response())
         }
         kind if classify::is_image(kind) => {
@@ -99,14 +100,13 @@ async fn text(request: Request) -> Result<String, ApiError> {
     })
 }
 
-fn completion(server: &Server, parameters: InferParameters, prompt: String) -> Result<CompletionRequest, ApiError> {
-    let served = server.models()?.text(parameters.model.as_deref())?;
-    Ok(CompletionRequest {
-        model: served.card.id.clone(),
+fn completion(parameters: InferParameters, prompt: String) -> CompletionRequest {
+    CompletionRequest {
+        model: parameters.model,
         prompt: Some(PromptField::Text(prompt)),
-        max_tokens: Some(parameters.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS)),
+        max_tokens: parameters.max_tokens,
         ..CompletionRequest::default()
-    })
+    }
 }
 
 impl InferTextResponse {

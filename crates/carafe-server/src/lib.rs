@@ -32,6 +32,7 @@ mod random;
 mod record;
 mod run;
 mod server;
+mod suggestion;
 
 pub use configuration::{Configuration, Origin, OriginError};
 pub use keys::{ApiKeys, KeyError};

@@ -37,6 +37,7 @@ pub(crate) fn request(request: wit::Request) -> text::Request {
             wit::Prompt::Tokens(tokens) => text::Prompt::Tokens(tokens),
         },
         max_tokens: request.max_tokens,
+        max_tokens_is_default: request.max_tokens_is_default,
         sampling: sampling(request.sampling),
         stop: request.stop,
         ignore_end_of_text: request.ignore_end_of_text,
@@ -62,7 +63,13 @@ fn sampling(sampling: wit::Sampling) -> text::Sampling {
 }
 
 pub(crate) fn request_error(error: text::RequestError) -> wit::RequestError {
-    wit::RequestError { parameter: error.parameter().map(str::to_owned), message: chain(error) }
+    let code = match error.code() {
+        text::RequestErrorCode::Invalid => wit::RequestErrorCode::Invalid,
+        text::RequestErrorCode::ContextLengthExceeded => wit::RequestErrorCode::ContextLengthExceeded,
+        text::RequestErrorCode::QueueFull => wit::RequestErrorCode::QueueFull,
+        text::RequestErrorCode::InvalidResume => wit::RequestErrorCode::InvalidResume,
+    };
+    wit::RequestError { code, parameter: error.parameter().map(str::to_owned), message: chain(error) }
 }
 
 /// An event; tokens get their bytes, which only the tokenizer knows.

@@ -117,6 +117,7 @@ pub(crate) fn core_request(request: host::Request) -> text::Request {
             host::Prompt::Tokens(tokens) => text::Prompt::Tokens(tokens),
         },
         max_tokens: request.max_tokens,
+        max_tokens_is_default: request.max_tokens_is_default,
         sampling: text::Sampling {
             temperature: sampling.temperature,
             top_k: sampling.top_k,

@@ -193,7 +193,7 @@ impl<F: Forward> Generator<F> {
                 }
                 Err(error) => events.push(failed(request, &error)),
             },
-            None => self.chooser.echo_alone(sequence, events),
+            None => self.chooser.finish_without_model(sequence, events),
         }
     }
 
@@ -261,8 +261,8 @@ impl Chooser {
         Ok(())
     }
 
-    /// A request that has only its prompt echoed, without log-probabilities, needs no model.
-    fn echo_alone(&mut self, mut sequence: Sequence, events: &mut Vec<Event>) {
+    /// Ends a request that generates and scores nothing; it needs no model.
+    fn finish_without_model(&mut self, mut sequence: Sequence, events: &mut Vec<Event>) {
         let request = sequence.id;
         sequence.advance(sequence.prompt_tokens);
         events.extend(sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind }));

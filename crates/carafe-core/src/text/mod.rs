@@ -44,7 +44,7 @@ pub use model::{MAX_STEP, ModelError, TextModel};
 pub use penalties::Penalties;
 pub use plan::{PREFILL_POSITIONS, STEP_POSITIONS};
 pub use request::{Prompt, Request, ValidRequest};
-pub use request_error::RequestError;
+pub use request_error::{Asked, ContextExceeded, PromptLength, RequestError, RequestErrorCode};
 pub use sampler::Sampler;
 pub use sampling::{MAX_LOGIT_BIASES, Sampling};
 pub use stop::{MAX_STOP_BYTES, MAX_STOPS};

@@ -6,7 +6,7 @@
 use super::{
     logprobs::MAX_LOGPROBS,
     model::TextModel,
-    request_error::RequestError,
+    request_error::{Asked, ContextExceeded, PromptLength, RequestError},
     sampling::Sampling,
     stop::{MAX_STOP_BYTES, MAX_STOPS},
     tokenizer::Tokenizer,
@@ -26,15 +26,20 @@ pub enum Prompt {
 pub struct Request {
     /// What to go on from, at least one token.
     pub prompt: Prompt,
-    /// How many tokens to generate at most, at least 1, or 0 with `echo`; with the prompt at most the model's context length.
+    /// How many tokens to generate at most; 0 reads the prompt and generates nothing.
     pub max_tokens: u32,
+    /// Whether `max_tokens` is a default that no client gave. Then it gives way: to `min_tokens`,
+    /// and to what the context has room for. A number that a client gave is refused where prompt
+    /// and output together would not fit into the context.
+    pub max_tokens_is_default: bool,
     /// How each token is chosen.
     pub sampling: Sampling,
     /// Texts that end the request: at most [`MAX_STOPS`], each of 1 to [`MAX_STOP_BYTES`] bytes.
     pub stop: Vec<String>,
     /// Whether to go on after an end-of-text token; it gives no text then, but counts.
     pub ignore_end_of_text: bool,
-    /// End-of-text is not chosen before so many tokens; at most `max_tokens`. A stop string ends the request even earlier.
+    /// End-of-text is not chosen before so many tokens; at most `max_tokens`, if a client gave
+    /// that. A stop string ends the request even earlier.
     pub min_tokens: u32,
     /// Whether each token comes with its log-probability, and with how many alternatives, at most [`MAX_LOGPROBS`].
     pub logprobs: Option<u32>,
@@ -51,6 +56,7 @@ impl Request {
         Self {
             prompt,
             max_tokens,
+            max_tokens_is_default: false,
             sampling: Sampling::default(),
             stop: Vec::new(),
             ignore_end_of_text: false,
@@ -63,10 +69,7 @@ impl Request {
 
     /// Checks everything that can be checked without the model itself, and turns a text into tokens.
     pub fn validate(self, model: &TextModel, tokenizer: &Tokenizer) -> Result<ValidRequest, RequestError> {
-        if self.max_tokens == 0 && !self.echo {
-            return Err(RequestError::ZeroMaxTokens);
-        }
-        if self.min_tokens > self.max_tokens {
+        if self.min_tokens > self.max_tokens && !self.max_tokens_is_default {
             return Err(RequestError::MinTokens { min_tokens: self.min_tokens, max_tokens: self.max_tokens });
         }
         self.sampling.check(model.vocabulary_size)?;
@@ -75,12 +78,17 @@ impl Request {
             return Err(RequestError::TooManyLogprobs { count, limit: MAX_LOGPROBS });
         }
         let prompt = prompt_tokens(self.prompt, model, tokenizer)?;
+        let asked = if self.max_tokens_is_default {
+            Asked::MinTokens(self.min_tokens)
+        } else {
+            Asked::MaxTokens(self.max_tokens)
+        };
+        let room = room(PromptLength::Exactly(prompt.len()), asked, model.context_length)?;
         check_tokens("prompt", &prompt, model)?;
         check_tokens("resume", &self.resume, model)?;
-        check_length(prompt.len(), self.max_tokens, model)?;
         Ok(ValidRequest {
             prompt,
-            max_tokens: self.max_tokens,
+            max_tokens: self.max_tokens.max(self.min_tokens).min(room),
             sampling: self.sampling,
             stop: self.stop,
             ignore_end_of_text: self.ignore_end_of_text,
@@ -113,16 +121,14 @@ impl ValidRequest {
     }
 }
 
-/// The tokens of the prompt, at least one. A text that could not fit even if all its tokens were the longest is not encoded at all.
+/// The tokens of the prompt, at least one. A text that could not fit even if all its tokens were
+/// the longest is not encoded at all: how many tokens it has at least is all that is said of it.
 fn prompt_tokens(prompt: Prompt, model: &TextModel, tokenizer: &Tokenizer) -> Result<Vec<u32>, RequestError> {
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens,
         Prompt::Text(text) => {
-            let context_length = model.context_length;
-            let limit = tokenizer.longest_token().saturating_mul(context_length as usize);
-            if text.len() > limit {
-                return Err(RequestError::PromptTooLong { bytes: text.len(), limit, context_length });
-            }
+            let at_least = text.len().div_ceil(tokenizer.longest_token().max(1));
+            room(PromptLength::AtLeast(at_least), Asked::Nothing, model.context_length)?;
             tokenizer.encode(&text).map_err(RequestError::Tokenizer)?
         }
     };
@@ -138,14 +144,13 @@ fn check_tokens(parameter: &'static str, tokens: &[u32], model: &TextModel) -> R
     }
 }
 
-/// Refuses a prompt and an output that together do not fit into the context.
-fn check_length(prompt_tokens: usize, max_tokens: u32, model: &TextModel) -> Result<(), RequestError> {
-    let context_length = model.context_length;
-    let total = prompt_tokens.saturating_add(max_tokens as usize);
-    if total > context_length as usize {
-        return Err(RequestError::ContextExceeded { prompt_tokens, max_tokens, total, context_length });
+/// How many tokens may follow the prompt; refuses what does not fit into the context.
+fn room(prompt: PromptLength, asked: Asked, context_length: u32) -> Result<u32, RequestError> {
+    let room = (context_length as usize).checked_sub(prompt.tokens()).map(|room| room as u32);
+    match room {
+        Some(room) if asked.tokens() <= room => Ok(room),
+        _ => Err(ContextExceeded { prompt, asked, context_length, room }.into()),
     }
-    Ok(())
 }
 
 /// Refuses stop strings that are too many, empty or too long.

@@ -1,6 +1,106 @@
 //! Why a request is refused: every variant names the parameter, its limit and the value.
 
+use std::fmt;
+
 use super::tokenizer::TokenizerError;
+
+/// What a caller must tell apart in order to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestErrorCode {
+    /// A field is not as it must be.
+    Invalid,
+    /// Prompt and output together would not fit into the model's context.
+    ContextLengthExceeded,
+    /// Too many requests are waiting; this one may be sent again later.
+    QueueFull,
+    /// `resume` does not belong to this request.
+    InvalidResume,
+}
+
+/// Prompt and output together would not fit into the context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub struct ContextExceeded {
+    /// The prompt's length.
+    pub prompt: PromptLength,
+    /// What is to follow the prompt.
+    pub asked: Asked,
+    /// The model's context length.
+    pub context_length: u32,
+    /// How many tokens may follow the prompt; none if the prompt alone does not fit.
+    pub room: Option<u32>,
+}
+
+/// A prompt's length in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptLength {
+    /// So many.
+    Exactly(usize),
+    /// So many or more: the prompt is a text too long to be worth encoding.
+    AtLeast(usize),
+}
+
+/// How many tokens a request insists on generating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// None.
+    Nothing,
+    /// Its `max_tokens`.
+    MaxTokens(u32),
+    /// Its `min_tokens`, where `max_tokens` is a default.
+    MinTokens(u32),
+}
+
+impl PromptLength {
+    /// The length, or the least that it can be.
+    pub(super) fn tokens(self) -> usize {
+        match self {
+            Self::Exactly(tokens) | Self::AtLeast(tokens) => tokens,
+        }
+    }
+}
+
+impl Asked {
+    /// How many they are.
+    pub(super) fn tokens(self) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::MaxTokens(tokens) | Self::MinTokens(tokens) => tokens,
+        }
+    }
+
+    /// The field that says so; none that asks for nothing.
+    fn field(self) -> Option<&'static str> {
+        match self {
+            Self::MaxTokens(1..) => Some("max_tokens"),
+            Self::MinTokens(1..) => Some("min_tokens"),
+            Self::Nothing | Self::MaxTokens(0) | Self::MinTokens(0) => None,
+        }
+    }
+}
+
+impl ContextExceeded {
+    fn parameter(&self) -> &'static str {
+        self.room.and(self.asked.field()).unwrap_or("prompt")
+    }
+}
+
+impl fmt::Display for ContextExceeded {
+    /// Client libraries recognise the error by its first words, which are OpenAI's.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "This model's maximum context length is {} tokens; `prompt` has ", self.context_length)?;
+        match self.prompt {
+            PromptLength::Exactly(tokens) => write!(formatter, "{tokens}")?,
+            PromptLength::AtLeast(tokens) => write!(formatter, "at least {tokens}")?,
+        }
+        if let Some(field) = self.asked.field() {
+            write!(formatter, " and `{field}` is {}", self.asked.tokens())?;
+        }
+        match self.room {
+            Some(room) => write!(formatter, "; the largest `max_tokens` that fits is {room}"),
+            None => write!(formatter, "; no `max_tokens` fits, shorten `prompt`"),
+        }
+    }
+}
 
 /// Why a request was refused. Nothing of it has been done.
 #[derive(Debug, thiserror::Error)]
@@ -8,37 +108,12 @@ pub enum RequestError {
     /// There is nothing to go on from.
     #[error("`prompt` is empty; it must hold at least 1 token")]
     EmptyPrompt,
-    /// The prompt's text has more bytes than the context's tokens could ever hold.
-    #[error("`prompt` has {bytes} bytes, more than the {limit} that fit into the model's {context_length} tokens")]
-    PromptTooLong {
-        /// Its length.
-        bytes: usize,
-        /// The most that could fit.
-        limit: usize,
-        /// The model's context length.
-        context_length: u32,
-    },
     /// The prompt's text could not be turned into tokens.
     #[error("`prompt` cannot be turned into tokens")]
     Tokenizer(#[source] TokenizerError),
-    /// A request that may generate nothing.
-    #[error("`max_tokens` is 0; it must be at least 1, or 0 with `echo`")]
-    ZeroMaxTokens,
     /// Prompt and output together would not fit.
-    #[error(
-        "`prompt` has {prompt_tokens} tokens and `max_tokens` is {max_tokens}, \
-         {total} together; the model's context holds {context_length}"
-    )]
-    ContextExceeded {
-        /// Tokens of the prompt.
-        prompt_tokens: usize,
-        /// The request's `max_tokens`.
-        max_tokens: u32,
-        /// Both together.
-        total: usize,
-        /// The model's context length.
-        context_length: u32,
-    },
+    #[error(transparent)]
+    ContextExceeded(#[from] ContextExceeded),
     /// More tokens are demanded than allowed.
     #[error("`min_tokens` is {min_tokens}; it must be at most `max_tokens`, {max_tokens}")]
     MinTokens {
@@ -133,11 +208,23 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// What a caller must tell apart in order to act.
+    pub fn code(&self) -> RequestErrorCode {
+        match self {
+            Self::ContextExceeded(_) => RequestErrorCode::ContextLengthExceeded,
+            Self::QueueFull { .. } => RequestErrorCode::QueueFull,
+            Self::ResumeFinished { .. } | Self::UnknownToken { parameter: "resume", .. } => {
+                RequestErrorCode::InvalidResume
+            }
+            _ => RequestErrorCode::Invalid,
+        }
+    }
+
     /// The parameter that is at fault; none where the request itself is in order.
     pub fn parameter(&self) -> Option<&'static str> {
         match self {
-            Self::EmptyPrompt | Self::PromptTooLong { .. } | Self::Tokenizer(_) => Some("prompt"),
-            Self::ZeroMaxTokens | Self::ContextExceeded { .. } => Some("max_tokens"),
+            Self::EmptyPrompt | Self::Tokenizer(_) => Some("prompt"),
+            Self::ContextExceeded(exceeded) => Some(exceeded.parameter()),
             Self::MinTokens { .. } => Some("min_tokens"),
             Self::UnknownToken { parameter, .. } | Self::OutOfRange { parameter, .. } => Some(parameter),
             Self::ZeroTopK => Some("top_k"),

@@ -57,7 +57,8 @@ impl Sampler {
         Ok(self.pick(draw(TRIES)))
     }
 
-    /// What tokens are drawn by at a temperature above 0, by id: probabilities, but for a common factor. Zero is excluded.
+    /// What tokens are drawn by where the best is not simply taken, by id: probabilities, but for a
+    /// common factor. Zero is excluded.
     pub fn weights(&mut self, logits: &[f32], sampling: &Sampling) -> Result<&[f32], LogitError> {
         self.extremes.look(logits)?;
         self.weigh(logits, sampling);

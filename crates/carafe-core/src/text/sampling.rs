@@ -15,7 +15,8 @@ pub struct Sampling {
     pub temperature: f32,
     /// Keep only so many of the best tokens, at least 1.
     pub top_k: Option<u32>,
-    /// Keep the fewest best tokens whose probabilities reach this, above 0 to 1; 1 keeps all.
+    /// Keep the fewest best tokens whose probabilities reach this, but at least one; 0 to 1, which
+    /// keeps all.
     pub top_p: f32,
     /// Keep only tokens at least so probable relative to the best one, 0 to below 1; 0 keeps all.
     pub min_p: f32,
@@ -49,9 +50,10 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Whether the best token is taken without a draw.
+    /// Whether the best token is taken without a draw: of the fewest that reach a probability of 0
+    /// nothing is left to draw.
     pub fn is_greedy(&self) -> bool {
-        self.temperature == 0.0
+        self.temperature == 0.0 || self.top_p == 0.0
     }
 
     /// Whether what was written before changes any logit.
@@ -67,7 +69,7 @@ impl Sampling {
         let finite = |value: f32| value > 0.0 && value.is_finite();
         let penalty = -2.0..=2.0;
         require((0.0..=2.0).contains(&self.temperature), "temperature", "0 to 2", self.temperature)?;
-        require(self.top_p > 0.0 && self.top_p <= 1.0, "top_p", "above 0 and at most 1", self.top_p)?;
+        require((0.0..=1.0).contains(&self.top_p), "top_p", "0 to 1", self.top_p)?;
         require((0.0..1.0).contains(&self.min_p), "min_p", "at least 0 and below 1", self.min_p)?;
         let (repetition, frequency) = (self.repetition_penalty, self.frequency_penalty);
         require(finite(repetition), "repetition_penalty", "above 0 and finite", repetition)?;

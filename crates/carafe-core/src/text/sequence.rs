@@ -185,7 +185,7 @@ impl Sequence {
 
     /// Whether anything of it has to be computed.
     pub(super) fn needs_model(&self) -> bool {
-        self.wants_tokens() || self.request.logprobs.is_some()
+        self.wants_tokens() || self.scores_prompt()
     }
 
     /// Whether the log-probabilities of the tokens that are read next are wanted.

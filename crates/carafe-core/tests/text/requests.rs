@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use carafe_core::text::{Generator, MAX_WAITING, ModelError, Prompt, Request, TextModel};
+use carafe_core::text::{
+    EventKind, FinishReason, Generator, MAX_WAITING, ModelError, Prompt, Request, RequestErrorCode, TextModel,
+};
 
 use crate::fake::{self, Fake, greedy, model, noise, tokenizer};
 
@@ -38,27 +40,81 @@ fn a_prompt_and_output_beyond_the_context_are_refused() {
         request.prompt = prompt();
         request.max_tokens = 5;
     });
-    let expected = "`prompt` has 60 tokens and `max_tokens` is 5, 65 together; the model's context holds 64";
+    let expected = "This model's maximum context length is 64 tokens; `prompt` has 60 and `max_tokens` is 5; \
+                    the largest `max_tokens` that fits is 4";
     assert_eq!((message.as_str(), parameter), (expected, Some("max_tokens")));
     let (message, _) = refusal(|request| request.max_tokens = u32::MAX);
     assert!(message.contains("`max_tokens` is 4294967295"), "{message}");
 }
 
 #[test]
-fn a_text_that_cannot_fit_is_refused_before_it_is_encoded() {
-    let limit = 64 * "<|endoftext|>".len();
-    let (message, parameter) = refusal(|request| request.prompt = Prompt::Text("a".repeat(limit + 1)));
-    let expected = "`prompt` has 833 bytes, more than the 832 that fit into the model's 64 tokens";
-    assert_eq!((message.as_str(), parameter), (expected, Some("prompt")));
+fn a_prompt_longer_than_the_context_is_at_fault_itself_whatever_is_asked_for() {
+    for (max_tokens, asked) in [(0, ""), (5, " and `max_tokens` is 5")] {
+        let (message, parameter) = refusal(|request| {
+            request.prompt = Prompt::Tokens(vec![1; 65]);
+            request.max_tokens = max_tokens;
+        });
+        let expected = format!(
+            "This model's maximum context length is 64 tokens; `prompt` has 65{asked}; no `max_tokens` fits, shorten `prompt`"
+        );
+        assert_eq!((message, parameter), (expected, Some("prompt")));
+    }
 }
 
 #[test]
-fn zero_max_tokens_are_refused() {
-    let (message, parameter) = refusal(|request| request.max_tokens = 0);
-    assert_eq!(
-        (message.as_str(), parameter),
-        ("`max_tokens` is 0; it must be at least 1, or 0 with `echo`", Some("max_tokens"))
-    );
+fn a_default_of_max_tokens_gives_way_to_the_room_and_to_min_tokens() {
+    for (prompt_tokens, min_tokens, generated) in [(10, 0, 16), (60, 0, 4), (64, 0, 0), (10, 20, 20), (60, 4, 4)] {
+        let mut request = Request::new(Prompt::Tokens(vec![1; prompt_tokens]), 16);
+        (request.max_tokens_is_default, request.min_tokens) = (true, min_tokens);
+        let mut generator = fake::generator(Fake::new(noise(1)));
+        request.ignore_end_of_text = true;
+        generator.submit(request).unwrap();
+        let events = std::iter::from_fn(|| (!generator.is_idle()).then(|| generator.step())).flatten();
+        let tokens = events.filter(|event| matches!(event.kind, EventKind::Token { .. })).count();
+        assert_eq!(tokens, generated, "{prompt_tokens} {min_tokens}");
+    }
+}
+
+#[test]
+fn min_tokens_without_max_tokens_are_refused_where_they_do_not_fit() {
+    let (message, parameter) = refusal(|request| {
+        request.prompt = Prompt::Tokens(vec![1; 60]);
+        (request.max_tokens_is_default, request.min_tokens) = (true, 5);
+    });
+    let expected = "This model's maximum context length is 64 tokens; `prompt` has 60 and `min_tokens` is 5; \
+                    the largest `max_tokens` that fits is 4";
+    assert_eq!((message.as_str(), parameter), (expected, Some("min_tokens")));
+}
+
+#[test]
+fn a_text_beyond_the_context_has_one_code_whatever_its_length() {
+    for (length, tokens) in [(833, "at least 65"), (4 << 20, "at least 322639")] {
+        let mut request = greedy(4);
+        request.prompt = Prompt::Text("a".repeat(length));
+        let error = request.validate(&model(), &tokenizer()).unwrap_err();
+        assert_eq!(error.code(), RequestErrorCode::ContextLengthExceeded);
+        let expected = format!(
+            "This model's maximum context length is 64 tokens; `prompt` has {tokens}; no `max_tokens` fits, shorten `prompt`"
+        );
+        assert_eq!((error.to_string(), error.parameter()), (expected, Some("prompt")));
+    }
+    let mut request = greedy(4);
+    request.prompt = Prompt::Text("a".repeat(100));
+    let error = request.validate(&model(), &tokenizer()).unwrap_err();
+    assert_eq!(error.code(), RequestErrorCode::ContextLengthExceeded);
+}
+
+#[test]
+fn zero_max_tokens_without_echo_give_an_end_and_no_text() {
+    for logprobs in [None, Some(3)] {
+        let mut generator = fake::generator(Fake::new(noise(1)));
+        generator.submit(Request { logprobs, ..Request::new(Prompt::Tokens(vec![1, 2]), 0) }).unwrap();
+        let kinds: Vec<_> = generator.step().into_iter().map(|event| event.kind).collect();
+        let (reason, text) = (FinishReason::Length, String::new());
+        let finished = EventKind::Finished { reason, text, prompt_tokens: 2, generated_tokens: 0 };
+        assert_eq!(kinds, [EventKind::Started { prompt_tokens: 2 }, finished]);
+        assert_eq!((generator.is_idle(), generator.stats().forwards), (true, 0));
+    }
 }
 
 #[test]
@@ -87,7 +143,7 @@ fn every_number_is_held_to_its_range() {
     const BEYOND_1: f32 = 1.0 + f32::EPSILON;
     let cases: [Case; 7] = [
         ("temperature", "0 to 2", |r, v| r.sampling.temperature = v, &[0.0, 1e-45, 2.0], &[-0.1, 2.1]),
-        ("top_p", "above 0 and at most 1", |r, v| r.sampling.top_p = v, &[1e-45, 1.0], &[0.0, -1.0, BEYOND_1]),
+        ("top_p", "0 to 1", |r, v| r.sampling.top_p = v, &[0.0, 1e-45, 1.0], &[-1e-45, -1.0, BEYOND_1]),
         ("min_p", "at least 0 and below 1", |r, v| r.sampling.min_p = v, &[0.0, 0.999], &[-0.1, 1.0]),
         (
             "repetition_penalty",
@@ -190,7 +246,7 @@ fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
 fn a_refused_request_leaves_no_trace() {
     let logits = noise(1);
     let mut generator = fake::generator(Fake::new(Rc::clone(&logits)));
-    assert!(generator.submit(greedy(0)).is_err());
+    assert!(generator.submit(greedy(65)).is_err());
     assert!(generator.is_idle());
     assert_eq!(generator.submit(greedy(1)).ok(), Some(1));
 }

@@ -146,6 +146,15 @@ fn the_first_and_the_last_draw_take_the_first_and_the_last_token_left() {
 }
 
 #[test]
+fn a_top_p_of_zero_leaves_the_most_probable_token_whatever_is_drawn() {
+    let (mut sampler, top_p) = (Sampler::default(), 0.0);
+    let greedy = sampler.sample(&LOGITS, &Sampling { temperature: 0.0, ..Sampling::default() }, |_| 0.0);
+    for draw in [0.0, 0.5, 1.0 - f64::EPSILON / 2.0] {
+        assert_eq!(sampler.sample(&LOGITS, &Sampling { top_p, ..Sampling::default() }, |_| draw), greedy);
+    }
+}
+
+#[test]
 fn a_single_token_is_always_drawn() {
     let mut sampler = Sampler::default();
     assert_eq!(sampler.sample(&[-7.0], &Sampling { top_p: 0.5, ..Sampling::default() }, |_| 0.7), Ok(0));

@@ -1,9 +1,10 @@
 //! The thread that runs one text model's guest, and what it does when the guest traps.
 //!
-//! A guest that traps is dropped and a new one opened. Nothing of a request is lost with it: the generator's state follows from the
-//! request, its seed and the tokens it has, so the worker keeps those tokens in `request.resume` as they are delivered and submits the
-//! request again with them. A trap in `submit` is that request's own. After a trap in `step` any request in the guest may be the one
-//! at fault: from then on each runs alone, so that the one that traps alone fails alone.
+//! A guest that traps is dropped and a new one opened. Nothing of a request is lost with it: the
+//! generator's state follows from the request, its seed and the tokens it has, so the worker keeps
+//! those tokens in `resume` as they are delivered and submits the request again with them. A trap
+//! in `submit` is that request's own. After a trap in `step` any request in the guest may be the
+//! one at fault: from then on each runs alone, so that the one that traps alone fails alone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::replace;
@@ -19,17 +20,21 @@ use crate::Error;
 
 /// What a handle asks of the worker.
 pub(super) enum Command {
-    /// Run a request.
-    Submit(Box<Submission>),
+    /// Run sequences that share a request and differ in their seeds alone.
+    Submit {
+        /// Its own seed is not used.
+        request: Arc<Request>,
+        sequences: Vec<NewSequence>,
+    },
     /// End the request of this ticket.
     Cancel(u64),
     /// End the thread.
     Stop,
 }
 
-/// A request on its way to the guest.
-pub(super) struct Submission {
-    pub(super) request: Request,
+/// A sequence on its way to the guest.
+pub(super) struct NewSequence {
+    pub(super) seed: u64,
     pub(super) events: mpsc::UnboundedSender<(EventKind, RequestTimes)>,
     /// Told the request's ticket, or why it was refused.
     pub(super) answer: oneshot::Sender<Result<u64, Error>>,
@@ -37,8 +42,10 @@ pub(super) struct Submission {
 
 /// A request between its arrival and its end.
 struct Running {
-    /// `resume` holds the tokens that were delivered.
-    request: Request,
+    request: Arc<Request>,
+    seed: u64,
+    /// The tokens that were delivered.
+    resume: Vec<u32>,
     events: mpsc::UnboundedSender<(EventKind, RequestTimes)>,
     answer: Option<oneshot::Sender<Result<u64, Error>>>,
     /// The guest's own number for it; none while it is in the queue.
@@ -50,6 +57,16 @@ struct Running {
     /// Whether its listener knows.
     told: bool,
     echoed: bool,
+}
+
+impl Running {
+    /// The request as the guest is to have it. A copy, which lives no longer than the call that
+    /// hands it over.
+    fn to_submit(&self) -> Request {
+        let mut request = Request { resume: self.resume.clone(), ..(*self.request).clone() };
+        request.sampling.seed = self.seed;
+        request
+    }
 }
 
 /// The worker's state.
@@ -97,7 +114,9 @@ impl Worker {
                 self.commands.try_recv()
             };
             match command {
-                Ok(Command::Submit(submission)) => self.enqueue(*submission),
+                Ok(Command::Submit { request, sequences }) => {
+                    sequences.into_iter().for_each(|sequence| self.enqueue(request.clone(), sequence));
+                }
                 Ok(Command::Cancel(ticket)) => self.cancel(ticket),
                 Err(TryRecvError::Empty) => return true,
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
@@ -105,11 +124,13 @@ impl Worker {
         }
     }
 
-    fn enqueue(&mut self, Submission { request, events, answer }: Submission) {
+    fn enqueue(&mut self, request: Arc<Request>, NewSequence { seed, events, answer }: NewSequence) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let running = Running {
+            resume: request.resume.clone(),
             request,
+            seed,
             events,
             answer: Some(answer),
             guest_id: None,
@@ -132,7 +153,7 @@ impl Worker {
             };
             match self.submit(ticket) {
                 Ok(Ok(guest_id)) => self.accept(ticket, guest_id),
-                Ok(Err(refusal)) => self.fail(ticket, Error::Request(refusal)),
+                Ok(Err(refusal)) => self.refuse(ticket, &refusal),
                 Err(trap) => {
                     self.drop_guest();
                     self.fail(ticket, trap);
@@ -148,7 +169,18 @@ impl Worker {
         };
         let instance = self.instance.insert(instance);
         // A ticket is in the queue only while its request runs.
-        self.running.get(&ticket).map_or(Err(Error::Stopped), |running| instance.submit(&running.request))
+        self.running.get(&ticket).map_or(Err(Error::Stopped), |running| instance.submit(&running.to_submit()))
+    }
+
+    /// Refuses a sequence, and those that wait with the same request: what the guest has against it
+    /// is not the seed.
+    fn refuse(&mut self, ticket: u64, refusal: &super::RequestError) {
+        let Some(request) = self.running.get(&ticket).map(|running| running.request.clone()) else { return };
+        let shares = |ticket: &u64| self.running.get(ticket).is_some_and(|it| Arc::ptr_eq(&it.request, &request));
+        let others: Vec<u64> = self.queue.iter().copied().filter(shares).collect();
+        for ticket in others.into_iter().chain([ticket]) {
+            self.fail(ticket, Error::Request(refusal.clone()));
+        }
     }
 
     fn accept(&mut self, ticket: u64, guest_id: u64) {
@@ -213,7 +245,7 @@ impl Worker {
             // A request that was submitted again has told of its start already, and perhaps echoed its prompt.
             EventKind::Started(_) if replace(&mut running.told, true) => return,
             EventKind::Prompt(_) if replace(&mut running.echoed, true) => return,
-            EventKind::Token(token) => running.request.resume.push(token.id),
+            EventKind::Token(token) => running.resume.push(token.id),
             _ => {}
         }
         let is_heard = running.events.send((event.kind, running.times)).is_ok();

@@ -1,6 +1,7 @@
 //! `POST /v1/completions`: continues texts.
 //!
-//! - `request`: the body; `plan`: the body checked, as sequences for the model
+//! - `request`: the body; `fields`: its fields without effect; `reading`: from JSON to it; `plan`:
+//!   the body checked, as sequences for the model
 //! - `sequences`: the sequences at work
 //! - `choice`, `logprobs`: from events to parts of an answer
 //! - `answer`, `stream`: the answer whole, and token by token; `response`: its fields
@@ -20,8 +21,10 @@ use sequences::Sequences;
 
 mod answer;
 mod choice;
+mod fields;
 mod logprobs;
 mod plan;
+mod reading;
 mod request;
 mod response;
 mod sequences;
@@ -29,6 +32,9 @@ mod stream;
 
 pub(crate) use request::{CompletionRequest, PromptField};
 pub(crate) use response::{CompletionResponse, RunReport, Usage};
+
+/// Tokens to generate if a request does not say how many; OpenAI's number.
+const DEFAULT_MAX_TOKENS: u32 = 16;
 
 /// Continues one or more texts.
 ///
@@ -47,21 +53,23 @@ pub(crate) async fn create(
     Extension(deadline): Extension<Deadline>,
     crate::extract::Json(body): crate::extract::Json<CompletionRequest>,
 ) -> Result<Response, ApiError> {
-    let Started { sequences, plan, head } = start(&server, &record, &deadline, body).await?;
+    let Started { sequences, plan, head } = start(&server, &record, &deadline, body, DEFAULT_MAX_TOKENS).await?;
     if plan.stream {
         return Ok(stream::respond(sequences, &plan, head, record, deadline));
     }
     Ok(Json(answer::gather(sequences, &plan, head).await?).into_response())
 }
 
-/// Continues a text, and waits for the whole of it.
+/// Continues a text, by up to `default_max_tokens` if the body does not say how far, and waits for
+/// the whole of it.
 pub(crate) async fn complete(
     server: &Server,
     record: &Record,
     deadline: &Deadline,
     body: CompletionRequest,
+    default_max_tokens: u32,
 ) -> Result<CompletionResponse, ApiError> {
-    let Started { sequences, plan, head } = start(server, record, deadline, body).await?;
+    let Started { sequences, plan, head } = start(server, record, deadline, body, default_max_tokens).await?;
     answer::gather(sequences, &plan, head).await
 }
 
@@ -77,9 +85,10 @@ async fn start(
     record: &Record,
     deadline: &Deadline,
     body: CompletionRequest,
+    default_max_tokens: u32,
 ) -> Result<Started, ApiError> {
-    let served = server.models()?.text(Some(&body.model))?;
-    let plan = Plan::new(body, served)?;
+    let served = server.models()?.text(body.model.as_deref())?;
+    let plan = Plan::new(body, served, default_max_tokens)?;
     let prompts = server.configuration().log_prompts.then(|| plan.prompts());
     record.note(|facts| {
         facts.model = Some(served.card.id.clone());

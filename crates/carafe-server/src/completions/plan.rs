@@ -3,24 +3,29 @@
 //! The guest checks everything that concerns a single sequence, ranges and the context's length included, and names the field; here is
 //! checked only what it never sees: how many sequences there are, and what goes together.
 
+use std::iter;
+use std::sync::Arc;
+
 use carafe_host::text::{Prompt, Request, Sampling, TextModel};
 
-use super::request::{CompletionRequest, PromptField, StopField};
+use super::request::{CompletionRequest, PromptField, Seed, StopField, StreamOptions};
 use crate::error::ApiError;
 use crate::models::Served;
 use crate::random;
 
-/// Most choices of a prompt, and most sequences to choose them from.
-const MAX_CHOICES: u32 = 16;
+/// Most choices of a prompt; OpenAI's number.
+const MAX_N: u32 = 128;
 
-/// Tokens to generate if a request does not say how many; OpenAI's number.
-const DEFAULT_MAX_TOKENS: u32 = 16;
+/// Most sequences to choose a prompt's choices from; OpenAI's number.
+const MAX_BEST_OF: u32 = 20;
 
 /// A request that was checked: its sequences, and how they are answered.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// For each prompt `best_of` sequences.
-    pub(crate) requests: Vec<Request>,
+    /// One for each prompt; its sequences share it, and differ in their seeds alone.
+    pub(crate) requests: Vec<Arc<Request>>,
+    /// One for each sequence: `best_of` for each prompt, in order.
+    pub(crate) seeds: Vec<u64>,
     /// Choices answered for each prompt.
     pub(crate) n: usize,
     /// Sequences generated for each prompt, at least `n`.
@@ -29,41 +34,32 @@ pub(crate) struct Plan {
     pub(crate) logprobs: bool,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
-    /// The seed of each prompt's first sequence.
-    pub(crate) seed: u64,
 }
 
 impl Plan {
-    /// Checks a request to this model.
-    pub(crate) fn new(body: CompletionRequest, served: &Served<TextModel>) -> Result<Self, ApiError> {
+    /// Checks a request to this model. `default_max_tokens` is how many tokens it generates at most
+    /// if it does not say so.
+    pub(crate) fn new(
+        mut body: CompletionRequest,
+        served: &Served<TextModel>,
+        default_max_tokens: u32,
+    ) -> Result<Self, ApiError> {
         check_companions(&body)?;
-        let n = choices("n", body.n.unwrap_or(1))?;
-        let best_of = choices("best_of", body.best_of.unwrap_or(n))?;
         let stream = body.stream.unwrap_or_default();
-        if best_of < n || (stream && best_of > n) {
-            let rule = if stream { "equal to `n` where `stream` is true" } else { "at least `n`" };
-            return Err(ApiError::invalid("best_of", format!("`best_of` is {best_of} and `n` {n}; it must be {rule}")));
-        }
-        let prompts = prompts(body.prompt.clone(), served)?;
-        check_places(prompts.len(), best_of, served)?;
-        let seed = body.seed.unwrap_or_else(random::seed);
+        let (n, best_of) = choices(&body, stream)?;
+        let prompts = prompts(body.prompt.take(), served)?;
+        check_permits(prompts.len(), &body, best_of, served)?;
+        let seeds = seeds(body.seed, prompts.len() * best_of as usize);
         let include_usage = body.stream_options.and_then(|options| options.include_usage).unwrap_or_default();
         let logprobs = body.logprobs.is_some();
-        let template = template(body, best_of > n)?;
-        let of_prompt =
-            |prompt: Prompt| (0..best_of).map(move |index| (prompt.clone(), seed.wrapping_add(index.into())));
-        let sequence = |(prompt, seed)| {
-            let mut request = Request { prompt, ..template.clone() };
-            request.sampling.seed = seed;
-            request
-        };
-        let requests = prompts.into_iter().flat_map(of_prompt).map(sequence).collect();
-        Ok(Self { requests, n: n as usize, best_of: best_of as usize, logprobs, stream, include_usage, seed })
+        let template = template(body, default_max_tokens, best_of > n)?;
+        let requests = prompts.into_iter().map(|prompt| Arc::new(Request { prompt, ..template.clone() })).collect();
+        Ok(Self { requests, seeds, n: n as usize, best_of: best_of as usize, logprobs, stream, include_usage })
     }
 
     /// The prompts, for a log that may have them.
     pub(crate) fn prompts(&self) -> String {
-        let prompts = self.requests.iter().step_by(self.best_of).map(|request| match &request.prompt {
+        let prompts = self.requests.iter().map(|request| match &request.prompt {
             Prompt::Text(text) => text.clone(),
             Prompt::Tokens(tokens) => format!("{tokens:?}"),
         });
@@ -73,34 +69,73 @@ impl Plan {
 
 /// Refuses fields that this server, or their neighbours, make impossible.
 fn check_companions(body: &CompletionRequest) -> Result<(), ApiError> {
-    if body.suffix.is_some() {
-        let message = "`suffix` must be null: these models only continue a text, they cannot fill in its middle";
+    if let Some(field) = body.unsupported {
+        return Err(ApiError::unsupported(field.name, field.refusal()));
+    }
+    if body.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()) {
+        let message =
+            "`suffix` must be null or empty: these models only continue a text, they cannot fill in its middle";
         return Err(ApiError::unsupported("suffix", message));
     }
-    if body.stream_options.is_some() && body.stream != Some(true) {
-        return Err(ApiError::invalid("stream_options", "`stream_options` is only possible where `stream` is true"));
-    }
-    if body.max_tokens == Some(0) && body.echo != Some(true) {
-        let message = "`max_tokens` is 0; it must be at least 1, or 0 with `echo` to score a text";
-        return Err(ApiError::invalid("max_tokens", message));
-    }
-    Ok(())
+    check_stream_options(body.stream_options.unwrap_or_default(), body.stream.unwrap_or_default())
 }
 
-fn choices(param: &str, value: u32) -> Result<u32, ApiError> {
-    if (1..=MAX_CHOICES).contains(&value) {
-        return Ok(value);
+fn check_stream_options(options: StreamOptions, stream: bool) -> Result<(), ApiError> {
+    if options.include_usage == Some(true) && !stream {
+        let message = "`include_usage` is only possible where `stream` is true; a whole answer has its `usage` anyway";
+        return Err(ApiError::invalid("stream_options", message));
     }
-    Err(ApiError::invalid(param, format!("`{param}` must be 1 to {MAX_CHOICES}, got {value}")))
+    let unsupported = [
+        ("include_obfuscation", options.include_obfuscation, "chunks are not padded here"),
+        ("continuous_usage_stats", options.continuous_usage_stats, "the last chunk has the usage, if it is asked for"),
+    ];
+    match unsupported.into_iter().find(|(_, value, _)| *value == Some(true)) {
+        Some((name, _, why)) => {
+            let message = format!("`stream_options.{name}` must be false, or left out: {why}");
+            Err(ApiError::unsupported("stream_options", message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// How many choices a prompt has, and of how many sequences they are chosen.
+fn choices(body: &CompletionRequest, stream: bool) -> Result<(u32, u32), ApiError> {
+    let n = body.n.unwrap_or(1);
+    if !(1..=MAX_N).contains(&n) {
+        return Err(ApiError::invalid("n", format!("`n` must be 1 to {MAX_N}, got {n}")));
+    }
+    let best_of = body.best_of.filter(|&best_of| best_of > 0).unwrap_or(n);
+    let rule = if best_of < n {
+        "it must be at least `n`".to_owned()
+    } else if best_of > n && stream {
+        "it must be equal to `n` where `stream` is true".to_owned()
+    } else if best_of > n.max(MAX_BEST_OF) {
+        format!("it must be at most {MAX_BEST_OF}, or equal to `n`")
+    } else {
+        return Ok((n, best_of));
+    };
+    Err(ApiError::invalid("best_of", format!("`best_of` is {best_of} and `n` {n}; {rule}")))
+}
+
+/// A seed for each sequence. They are all different, for sequences of equal prompts would else be
+/// one text several times.
+fn seeds(given: Option<Seed>, count: usize) -> Vec<u64> {
+    match given {
+        Some(Seed(first)) => (0..count as u64).map(|number| first.wrapping_add(number)).collect(),
+        None => iter::repeat_with(random::seed).take(count).collect(),
+    }
 }
 
 fn prompts(field: Option<PromptField>, served: &Served<TextModel>) -> Result<Vec<Prompt>, ApiError> {
+    let new_text = || Prompt::Tokens(served.end_of_text.into_iter().collect());
+    let of_text = |text: String| if text.is_empty() { new_text() } else { Prompt::Text(text) };
+    let of_tokens = |tokens: Vec<u32>| if tokens.is_empty() { new_text() } else { Prompt::Tokens(tokens) };
     let prompts: Vec<Prompt> = match field {
-        Some(PromptField::Text(text)) => vec![Prompt::Text(text)],
-        Some(PromptField::Texts(texts)) => texts.into_iter().map(Prompt::Text).collect(),
-        Some(PromptField::Tokens(tokens)) => vec![Prompt::Tokens(tokens)],
-        Some(PromptField::TokenLists(lists)) => lists.into_iter().map(Prompt::Tokens).collect(),
-        None => vec![Prompt::Tokens(served.end_of_text.into_iter().collect())],
+        Some(PromptField::Text(text)) => vec![of_text(text)],
+        Some(PromptField::Texts(texts)) => texts.into_iter().map(of_text).collect(),
+        Some(PromptField::Tokens(tokens)) => vec![of_tokens(tokens)],
+        Some(PromptField::TokenLists(lists)) => lists.into_iter().map(of_tokens).collect(),
+        None => vec![new_text()],
     };
     if prompts.is_empty() {
         return Err(ApiError::invalid("prompt", "`prompt` is an empty array; it must hold at least one prompt"));
@@ -109,26 +144,40 @@ fn prompts(field: Option<PromptField>, served: &Served<TextModel>) -> Result<Vec
 }
 
 /// Refuses what would never fit, however long its client waited.
-fn check_places(prompts: usize, best_of: u32, served: &Served<TextModel>) -> Result<(), ApiError> {
-    let (sequences, places) = (prompts.saturating_mul(best_of as usize), served.places.all());
-    if sequences <= places as usize {
+fn check_permits(
+    prompts: usize,
+    body: &CompletionRequest,
+    best_of: u32,
+    served: &Served<TextModel>,
+) -> Result<(), ApiError> {
+    let (sequences, permits) = (prompts.saturating_mul(best_of as usize), served.places.all());
+    if sequences <= permits as usize {
         return Ok(());
     }
+    let param = if prompts > permits as usize {
+        "prompt"
+    } else if body.best_of.is_some_and(|best_of| best_of > 0) {
+        "best_of"
+    } else {
+        "n"
+    };
     let message = format!(
-        "{prompts} prompts with {best_of} sequences each are {sequences} sequences; this server takes {places} at one time"
+        "{sequences} sequences are asked for, {best_of} for each of the prompts, which are {prompts}; this model has {permits} permits, \
+         one for each sequence at one time: ask for fewer, or start the server with a larger `--queue`"
     );
-    Err(ApiError::invalid("prompt", message))
+    Err(ApiError::invalid(param, message))
 }
 
 /// The request of any of the sequences, but for its prompt and seed.
-fn template(body: CompletionRequest, ranked: bool) -> Result<Request, ApiError> {
+fn template(body: CompletionRequest, default_max_tokens: u32, ranked: bool) -> Result<Request, ApiError> {
     Ok(Request {
         prompt: Prompt::Tokens(Vec::new()),
-        max_tokens: body.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
+        max_tokens: body.max_tokens.unwrap_or(default_max_tokens),
+        max_tokens_is_default: body.max_tokens.is_none(),
         stop: match body.stop {
-            Some(StopField::One(stop)) => vec![stop],
+            Some(StopField::One(stop)) if !stop.is_empty() => vec![stop],
             Some(StopField::Several(stops)) => stops,
-            None => Vec::new(),
+            Some(StopField::One(_)) | None => Vec::new(),
         },
         ignore_end_of_text: body.ignore_eos.unwrap_or_default(),
         min_tokens: body.min_tokens.unwrap_or_default(),
@@ -138,7 +187,7 @@ fn template(body: CompletionRequest, ranked: bool) -> Result<Request, ApiError> 
         resume: Vec::new(),
         sampling: Sampling {
             temperature: body.temperature.unwrap_or(1.0),
-            top_k: body.top_k,
+            top_k: top_k(body.top_k)?,
             top_p: body.top_p.unwrap_or(1.0),
             min_p: body.min_p.unwrap_or(0.0),
             repetition_penalty: body.repetition_penalty.unwrap_or(1.0),
@@ -148,6 +197,18 @@ fn template(body: CompletionRequest, ranked: bool) -> Result<Request, ApiError> 
             seed: 0,
         },
     })
+}
+
+/// The number of tokens to keep; none keeps all, as every number beyond the vocabulary does.
+fn top_k(top_k: Option<i64>) -> Result<Option<u32>, ApiError> {
+    match top_k {
+        None | Some(-1 | 0) => Ok(None),
+        Some(count @ 1..) => Ok(Some(u32::try_from(count).unwrap_or(u32::MAX))),
+        Some(other) => {
+            let message = format!("`top_k` must be 1 and up, or 0 or -1 to keep every token, got {other}");
+            Err(ApiError::invalid("top_k", message))
+        }
+    }
 }
 
 /// Token ids out of JSON's keys, which are strings.

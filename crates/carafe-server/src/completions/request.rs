@@ -1,38 +1,48 @@
 //! The body of `POST /v1/completions`: OpenAI's fields, and the usual extras of servers that run open models.
+//!
+//! `reading` makes it of JSON, and judges the fields that have no effect.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, de};
 use utoipa::ToSchema;
 
-/// A request to continue one or more texts. Every field but `model` may be absent or null.
+use super::fields::Field;
+
+/// A request to continue one or more texts. Every field may be absent or null.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct CompletionRequest {
-    /// The model's name; `/v1/models` lists them.
+    /// The model's name; `/v1/models` lists them. The first text model if it is absent.
     #[schema(example = "tales")]
-    pub(crate) model: String,
-    /// What to continue; the model's end-of-text token if it is absent, so that a new text begins.
+    pub(crate) model: Option<String>,
+    /// What to continue; the model's EOS token if it is absent or empty, so that a new text begins.
     #[schema(example = "Once upon a time")]
     pub(crate) prompt: Option<PromptField>,
-    /// Most tokens to generate, 16 if it is absent; 0 is valid with `echo` only. With the prompt at most the model's context.
+    /// Most tokens to generate; with the prompt at most the model's context. 16, or what the
+    /// context has room for, if it is absent.
     #[schema(minimum = 0)]
     pub(crate) max_tokens: Option<u32>,
     /// 0 (always the most probable token) to 2; 1 if it is absent.
     #[schema(minimum = 0, maximum = 2)]
     pub(crate) temperature: Option<f32>,
-    /// Only the most probable tokens that together reach this probability; above 0, at most 1, which is the default.
-    #[schema(exclusive_minimum = 0, maximum = 1)]
+    /// Only the most probable tokens that together reach this probability, at least one; 1 if it is
+    /// absent.
+    #[schema(minimum = 0, maximum = 1)]
     pub(crate) top_p: Option<f32>,
     /// Choices for each prompt, 1 if it is absent.
-    #[schema(minimum = 1, maximum = 16)]
+    #[schema(minimum = 1, maximum = 128)]
     pub(crate) n: Option<u32>,
-    /// Sequences to generate for each prompt, of which the `n` most probable are answered; `n` if it is absent. Not with `stream`.
-    #[schema(minimum = 1, maximum = 16)]
+    /// Sequences to generate for each prompt, of which the `n` most probable are answered; `n` if
+    /// it is absent or 0. More than `n` are at most 20, and not possible with `stream`.
+    #[schema(minimum = 0, maximum = 128)]
     pub(crate) best_of: Option<u32>,
     /// Whether to answer token by token, as server-sent events.
     pub(crate) stream: Option<bool>,
-    /// With `stream` only.
+    /// What asks for something is possible with `stream` only.
     pub(crate) stream_options: Option<StreamOptions>,
     /// The log-probability of each token and of so many alternatives.
     #[schema(minimum = 0, maximum = 20)]
@@ -49,16 +59,15 @@ pub(crate) struct CompletionRequest {
     pub(crate) frequency_penalty: Option<f32>,
     /// Added to the logits of tokens, by their id; -100 to 100.
     pub(crate) logit_bias: Option<BTreeMap<String, f32>>,
-    /// The same request and seed give the same text; choice `j` of a prompt uses `seed + j`. Random if it is absent.
-    pub(crate) seed: Option<u64>,
-    /// Taken and not used.
-    #[expect(dead_code, reason = "OpenAI's field for whoever is billed; here it means nothing")]
-    pub(crate) user: Option<String>,
-    /// Must be null: these models cannot fill in the middle of a text.
+    /// The same request and seed give the same text. Sequence `j` of prompt `i` uses `seed + i *
+    /// best_of + j`; each draws a seed of its own if it is absent. From -2^63 to 2^64 - 1; a
+    /// negative one is the same as 2^64 more.
+    pub(crate) seed: Option<Seed>,
+    /// Must be null or empty: these models cannot fill in the middle of a text.
     pub(crate) suffix: Option<String>,
-    /// Only the so many most probable tokens.
-    #[schema(minimum = 1)]
-    pub(crate) top_k: Option<u32>,
+    /// Only the so many most probable tokens; 0 and -1 keep all.
+    #[schema(minimum = -1)]
+    pub(crate) top_k: Option<i64>,
     /// Only tokens at least this share as probable as the best; at least 0, below 1.
     #[schema(minimum = 0, exclusive_maximum = 1)]
     pub(crate) min_p: Option<f32>,
@@ -70,14 +79,20 @@ pub(crate) struct CompletionRequest {
     /// No end of text before so many tokens.
     #[schema(minimum = 0)]
     pub(crate) min_tokens: Option<u32>,
+    /// The first field without effect whose value is refused.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub(crate) unsupported: Option<&'static Field>,
 }
 
+/// A seed; negative ones are in two's complement.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = i64)]
+pub(crate) struct Seed(pub(crate) u64);
+
 /// One prompt or several, as text or as token ids.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a string, an array of strings, an array of token ids, or an array of arrays of token ids"
-)]
+#[derive(Clone, Debug, ToSchema)]
+#[serde(untagged)]
 pub(crate) enum PromptField {
     Text(String),
     Texts(Vec<String>),
@@ -99,4 +114,104 @@ pub(crate) enum StopField {
 pub(crate) struct StreamOptions {
     /// Whether a last chunk tells the numbers of tokens.
     pub(crate) include_usage: Option<bool>,
+    /// Must be null or false: chunks are not padded.
+    pub(crate) include_obfuscation: Option<bool>,
+    /// Must be null or false: only the last chunk tells the numbers of tokens.
+    pub(crate) continuous_usage_stats: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Integer;
+        impl Visitor<'_> for Integer {
+            type Value = Seed;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an integer from -2^63 to 2^64 - 1")
+            }
+
+            fn visit_u64<E: Error>(self, seed: u64) -> Result<Seed, E> {
+                Ok(Seed(seed))
+            }
+
+            fn visit_i64<E: Error>(self, seed: i64) -> Result<Seed, E> {
+                Ok(Seed(seed.cast_unsigned()))
+            }
+        }
+        deserializer.deserialize_any(Integer)
+    }
+}
+
+/// By hand, since the derived code would hold a copy of the whole prompt while it tries one kind
+/// after the other.
+impl<'de> Deserialize<'de> for PromptField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Prompts;
+        impl<'de> Visitor<'de> for Prompts {
+            type Value = PromptField;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(
+                    "a string, an array of strings, an array of token ids, or an array of arrays of token ids",
+                )
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<PromptField, E> {
+                Ok(PromptField::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<PromptField, A::Error> {
+                Ok(match seq.next_element()? {
+                    None => PromptField::Texts(Vec::new()),
+                    Some(Entry::Text(first)) => PromptField::Texts(rest(first, seq)?),
+                    Some(Entry::Token(first)) => PromptField::Tokens(rest(first, seq)?),
+                    Some(Entry::Tokens(first)) => PromptField::TokenLists(rest(first, seq)?),
+                })
+            }
+        }
+        deserializer.deserialize_any(Prompts)
+    }
+}
+
+/// An array whose first entry has been read.
+fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(first: T, mut seq: A) -> Result<Vec<T>, A::Error> {
+    let mut entries = vec![first];
+    while let Some(entry) = seq.next_element()? {
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// The first entry of an array of prompts; the others are alike.
+enum Entry {
+    Text(String),
+    Token(u32),
+    Tokens(Vec<u32>),
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = Entry;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string, a token id or an array of token ids")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Entry, E> {
+                Ok(Entry::Text(text.to_owned()))
+            }
+
+            fn visit_u64<E: Error>(self, token: u64) -> Result<Entry, E> {
+                let invalid = |_| E::invalid_value(de::Unexpected::Unsigned(token), &"a token id");
+                u32::try_from(token).map(Entry::Token).map_err(invalid)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Entry, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(seq)).map(Entry::Tokens)
+            }
+        }
+        deserializer.deserialize_any(First)
+    }
 }

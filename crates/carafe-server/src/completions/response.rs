@@ -64,8 +64,9 @@ pub(crate) struct Usage {
 /// How the request went, beyond what OpenAI's API tells.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RunReport {
-    /// The seed of each prompt's first sequence, whoever chose it.
-    pub(crate) seed: u64,
+    /// The seed of each choice, by its index: its prompt alone with this seed gives the same choice
+    /// again.
+    pub(crate) seeds: Vec<u64>,
     /// `fast`, `latency` or `exact`.
     pub(crate) profile: String,
     /// Tokens that a request to this model may have.

@@ -27,7 +27,8 @@ pub(crate) struct Sequences {
     served: Arc<Served<TextModel>>,
     /// Sequences of one prompt.
     best_of: usize,
-    seed: u64,
+    /// One for each sequence.
+    seeds: Vec<u64>,
     first_token: Option<Duration>,
     meter: TextMeter,
     record: Record,
@@ -44,20 +45,21 @@ impl Sequences {
         record: Record,
         deadline: Deadline,
     ) -> Result<Self, ApiError> {
-        let count = u32::try_from(plan.requests.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(plan.seeds.len()).unwrap_or(u32::MAX);
         let permit = served.places.take(count)?;
-        let generations =
-            try_join_all(plan.requests.iter().cloned().map(|request| served.model.submit(request))).await?;
+        let of_prompts = plan.requests.iter().zip(plan.seeds.chunks(plan.best_of));
+        let submissions = of_prompts.map(|(request, seeds)| served.model.submit_seeds(request.clone(), seeds));
+        let generations: Vec<Generation> = try_join_all(submissions).await?.into_iter().flatten().collect();
         let meter = server.metrics().of_text_model(&served.card.id);
         let sequences = generations.iter().map(|_| Sequence::new(meter.clone())).collect();
         let events = stream::select_all(generations.into_iter().enumerate().map(events_of));
-        let (served, best_of, seed) = (served.clone(), plan.best_of, plan.seed);
+        let (served, best_of, seeds) = (served.clone(), plan.best_of, plan.seeds.clone());
         Ok(Self {
             events,
             sequences,
             served,
             best_of,
-            seed,
+            seeds,
             first_token: None,
             meter,
             record,
@@ -93,7 +95,7 @@ impl Sequences {
         let (steps, model): (Duration, Duration) =
             (times().map(|times| times.step_time).sum(), times().map(|times| times.model_time).sum());
         RunReport {
-            seed: self.seed,
+            seeds: self.seeds.clone(),
             profile: self.served.card.profile.clone(),
             context_length: self.served.card.context_length,
             queue_ms: milliseconds(self.queue()),

@@ -39,7 +39,7 @@ const DONE: &str = "[DONE]";
 /// Starts the task, and answers with what it sends.
 pub(crate) fn respond(sequences: Sequences, plan: &Plan, head: Head, record: Record, deadline: Deadline) -> Response {
     let (sender, receiver) = mpsc::channel(BACKLOG);
-    let pieces = plan.requests.iter().map(|_| Pieces::new(plan.logprobs)).collect();
+    let pieces = plan.seeds.iter().map(|_| Pieces::new(plan.logprobs)).collect();
     let writer = Writer { sender, head, pieces, include_usage: plan.include_usage, record, deadline };
     tokio::spawn(writer.run(sequences));
     let next = |mut receiver: mpsc::Receiver<Event>| async {
