@@ -44,7 +44,7 @@ test("several choices come with their log-probabilities and end at a stop text",
   for (const { text, logprobs } of completion.choices) {
     assert.ok(!text.includes(","));
     assert.equal(logprobs.tokens.length, logprobs.token_logprobs.length);
-    assert.ok(logprobs.top_logprobs.every((top) => Object.keys(top).length === 2));
+    assert.ok(logprobs.top_logprobs.every((top) => [2, 3].includes(Object.keys(top).length)));
   }
 });
 

@@ -76,9 +76,14 @@ impl Sequences {
                 self.note(index, &event, times);
                 Ok(Some((index, event)))
             }
-            None if self.sequences.iter().all(|sequence| sequence.finish_reason.is_some()) => Ok(None),
+            None if self.have_finished() => Ok(None),
             None => Err(ApiError::Internal { detail: "the model's thread has ended".to_owned() }),
         }
+    }
+
+    /// Whether the last event of each of them has come.
+    pub(crate) fn have_finished(&self) -> bool {
+        self.sequences.iter().all(|sequence| sequence.finish_reason.is_some())
     }
 
     /// Numbers of tokens so far.

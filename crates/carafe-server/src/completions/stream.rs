@@ -3,6 +3,9 @@
 //! A task of its own runs the sequences and holds their places, and hands chunks to the connection through a short channel. A client that
 //! leaves closes the channel, which ends the task at once; one that does not read fills it, and then the request's deadline ends the task.
 //! Either way the places are free again, whatever becomes of the connection.
+//!
+//! Every chunk has one choice, since the plainest loop of a client reads `chunk.choices[0]`. Only the chunk that brings `usage`, for those who
+//! ask for it, has none, as in OpenAI's API. What Carafe tells of a run comes with the last choice to finish.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use tokio::time::timeout;
 
 use super::choice::Pieces;
 use super::plan::Plan;
-use super::response::{CompletionChoice, CompletionResponse, Head, RunReport, Usage};
+use super::response::{CompletionResponse, Head, RunReport};
 use super::sequences::Sequences;
 use crate::deadline::Deadline;
 use crate::error::ApiError;
@@ -107,28 +110,28 @@ impl Writer {
                 () = sender.closed() => return Err(Stopped::ClientLeft),
             };
             let Some((index, event)) = next else { break };
-            self.send_event(index, event).await?;
+            let report = sequences.have_finished().then(|| sequences.report());
+            self.send_event(index, event, report).await?;
         }
-        let usage = self.include_usage.then(|| sequences.usage());
-        self.send_chunk(Vec::new(), usage, Some(sequences.report())).await
+        if self.include_usage {
+            let usage = Some(Some(sequences.usage()));
+            self.send(&CompletionResponse { usage, ..self.chunk() }).await?;
+        }
+        Ok(())
     }
 
-    async fn send_event(&mut self, index: usize, event: EventKind) -> Result<(), Stopped> {
-        match self.pieces.get_mut(index).and_then(|pieces| pieces.take(event)) {
-            Some(piece) => self.send_chunk(vec![piece.into_choice(index)], None, None).await,
-            None => Ok(()),
-        }
+    /// Sends what an event adds to its choice, if anything; the last event of all brings the report.
+    async fn send_event(&mut self, index: usize, event: EventKind, carafe: Option<RunReport>) -> Result<(), Stopped> {
+        let Some(piece) = self.pieces.get_mut(index).and_then(|pieces| pieces.take(event)) else {
+            return Ok(());
+        };
+        self.send(&CompletionResponse { choices: vec![piece.into_choice(index)], carafe, ..self.chunk() }).await
     }
 
-    async fn send_chunk(
-        &mut self,
-        choices: Vec<CompletionChoice>,
-        usage: Option<Usage>,
-        carafe: Option<RunReport>,
-    ) -> Result<(), Stopped> {
-        let usage = self.include_usage.then_some(usage);
-        let chunk = CompletionResponse { head: self.head.clone(), choices, usage, carafe };
-        self.send(&chunk).await
+    /// A chunk that brings nothing yet.
+    fn chunk(&self) -> CompletionResponse {
+        let usage = self.include_usage.then_some(None);
+        CompletionResponse { head: self.head.clone(), choices: Vec::new(), usage, carafe: None }
     }
 
     async fn send(&mut self, body: &impl Serialize) -> Result<(), Stopped> {
