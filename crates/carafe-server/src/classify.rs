@@ -10,8 +10,9 @@ use carafe_host::image::{Classification, Label, Pixels};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::body::{MAX_IMAGE, read};
 use crate::error::ApiError;
-use crate::extract::{MAX_IMAGE, Query, content_type, read, said};
+use crate::extract::{Query, content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;

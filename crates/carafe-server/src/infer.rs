@@ -7,11 +7,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::body::{MAX_TEXT, read};
 use crate::classify::{self, ClassifyParameters, ClassifyResponse};
 use crate::completions::{self, CompletionRequest, CompletionResponse, PromptField, RunReport, Usage};
 use crate::deadline::Deadline;
 use crate::error::ApiError;
-use crate::extract::{MAX_TEXT, Query, content_type, read, said};
+use crate::extract::{Query, content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::Record;
 use crate::server::Server;

@@ -13,6 +13,7 @@
 
 mod admission;
 mod app;
+mod body;
 mod catalogue;
 mod classify;
 mod completions;
