@@ -7,23 +7,24 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, request};
 use serde::de::DeserializeOwned;
 
-use crate::body::{MAX_TEXT, read};
+use crate::body::read_text;
 use crate::error::ApiError;
+use crate::server::Server;
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Server> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
         let (kind, _) = content_type(request.headers());
         if kind != "application/json" {
             let message = format!("the body must be `application/json`, and `Content-Type` says {}", said(&kind));
             return Err(ApiError::UnsupportedMediaType { message });
         }
-        let body = read(request, MAX_TEXT).await?;
-        let mut json = serde_json::Deserializer::from_slice(&body);
+        let body = read_text(server, request).await?;
+        let mut json = serde_json::Deserializer::from_slice(body.as_ref());
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| invalid(&error))?;
         json.end().map_err(|error| body_error(&format!("the body goes on after its JSON: {error}")))?;
         Ok(Self(value))

@@ -45,7 +45,18 @@ pub(crate) struct Metrics {
     requests: Seconds<HttpLabels>,
     text: TextMetrics,
     image_seconds: Seconds<PartLabels>,
+    /// Bytes of request bodies in flight.
+    pub(crate) body_bytes: Gauge,
+    pub(crate) connections: ConnectionMetrics,
     guests: Mutex<GuestMetrics>,
+}
+
+/// What is counted of connections.
+#[derive(Clone, Default)]
+pub(crate) struct ConnectionMetrics {
+    pub(crate) open: Gauge,
+    /// Those that made room for a new one.
+    pub(crate) dropped: Counter,
 }
 
 /// What is counted of requests to text models.
@@ -58,6 +69,7 @@ struct TextMetrics {
     waiting: Family<ModelLabels, Gauge>,
     prompt_tokens: Family<ModelLabels, Counter>,
     generation_tokens: Family<ModelLabels, Counter>,
+    unread_streams: Family<ModelLabels, Counter>,
 }
 
 /// What guests count, copied when it is asked for.
@@ -102,8 +114,21 @@ impl Default for Metrics {
             register(to, "http_server_request_duration_seconds", "Requests by status, and their time", seconds());
         let text = TextMetrics::register(to);
         let image_seconds = register(to, "carafe_image_seconds", "Parts of a classification", seconds());
+        let body_bytes =
+            register(to, "carafe_request_body_bytes", "Bytes of request bodies held now", Gauge::default());
+        let connections = ConnectionMetrics::register(to);
         let guests = Mutex::new(GuestMetrics::register(to));
-        Self { registry, requests, text, image_seconds, guests }
+        Self { registry, requests, text, image_seconds, body_bytes, connections, guests }
+    }
+}
+
+impl ConnectionMetrics {
+    fn register(to: &mut Registry) -> Self {
+        let dropped = "Quiet connections dropped to make room for new ones";
+        Self {
+            open: register(to, "carafe_connections", "Connections open now", Gauge::default()),
+            dropped: register(to, "carafe_connections_dropped", dropped, Counter::default()),
+        }
     }
 }
 
@@ -112,6 +137,7 @@ impl TextMetrics {
         let first = "From a request's arrival to its first token";
         let after = "Time per token after the first, of one sequence";
         let whole = "From a request's arrival to its last token";
+        let unread = "Streams cancelled because their clients did not read them";
         Self {
             first_token: register(to, "gen_ai_server_time_to_first_token_seconds", first, seconds()),
             output_token: register(to, "gen_ai_server_time_per_output_token_seconds", after, seconds()),
@@ -120,6 +146,7 @@ impl TextMetrics {
             waiting: register(to, "carafe_num_requests_waiting", "Sequences waiting", Family::default()),
             prompt_tokens: register(to, "carafe_prompt_tokens", "Tokens of prompts", Family::default()),
             generation_tokens: register(to, "carafe_generation_tokens", "Tokens generated", Family::default()),
+            unread_streams: register(to, "carafe_unread_streams", unread, Family::default()),
         }
     }
 }
@@ -168,7 +195,7 @@ impl Metrics {
             for gauge in [&self.text.running, &self.text.waiting] {
                 drop(gauge.get_or_create(&labels(model)));
             }
-            for counter in [&self.text.prompt_tokens, &self.text.generation_tokens] {
+            for counter in [&self.text.prompt_tokens, &self.text.generation_tokens, &self.text.unread_streams] {
                 drop(counter.get_or_create(&labels(model)));
             }
         }
@@ -210,6 +237,7 @@ impl Metrics {
             waiting: text.waiting.get_or_create_owned(&labels),
             prompt_tokens: text.prompt_tokens.get_or_create_owned(&labels),
             generation_tokens: text.generation_tokens.get_or_create_owned(&labels),
+            unread_streams: text.unread_streams.get_or_create_owned(&labels),
         }
     }
 }
@@ -224,6 +252,7 @@ pub(crate) struct TextMeter {
     pub(crate) waiting: Gauge,
     pub(crate) prompt_tokens: Counter,
     pub(crate) generation_tokens: Counter,
+    pub(crate) unread_streams: Counter,
 }
 
 fn register<M: Metric + Clone>(to: &mut Registry, name: &str, help: &str, metric: M) -> M {

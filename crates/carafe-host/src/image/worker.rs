@@ -71,7 +71,7 @@ impl Running {
     fn classify(&mut self, job: &Job) -> Result<Classification, Error> {
         let queued = job.sent.elapsed();
         let mut guest = self.instance.take().map_or_else(|| Instance::open(&self.blueprint), Ok)?;
-        let mut result = guest.classify(&job.image, job.top, || job.place.company());
+        let mut result = guest.classify((*job.image).as_ref(), job.top, || job.place.company());
         self.guest_memory.fetch_max(guest.guest_memory(), Ordering::Relaxed);
         // A guest that trapped cannot be entered again.
         self.instance = (!matches!(result, Err(Error::Trap(_)))).then_some(guest);
