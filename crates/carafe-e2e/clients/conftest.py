@@ -22,13 +22,13 @@ ENDS_WITHIN = 60.0
 class Server:
     """A server on a port of its own, with the models of the tree and nothing of the user's."""
 
-    def __init__(self, *flags: str) -> None:
+    def __init__(self, *flags: str, port: int = 0) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CARAFE_")}
         if "CARAFE_OPENVINO" in os.environ:
             environment["CARAFE_OPENVINO"] = os.environ["CARAFE_OPENVINO"]
         environment |= {"CARAFE_MODELS": str(ROOT / "fixtures/models"), "XDG_DATA_HOME": "/nonexistent"}
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--port", "0", *flags],
+            [BINARY, "serve", "--port", str(port), *flags],
             env=environment,
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -79,8 +79,8 @@ def start() -> Iterator[Callable[..., Server]]:
     """Starts servers with flags of their own, and ends those that still run."""
     servers: list[Server] = []
 
-    def start(*flags: str) -> Server:
-        servers.append(Server(*flags))
+    def start(*flags: str, port: int = 0) -> Server:
+        servers.append(Server(*flags, port=port))
         return servers[-1]
 
     yield start
