@@ -70,6 +70,7 @@ http {{
             proxy_set_header Host 127.0.0.1;
             proxy_buffering off;
             proxy_read_timeout 330s;
+            proxy_next_upstream error http_503 non_idempotent;
             client_max_body_size 20m;
         }}
     }}
