@@ -124,6 +124,30 @@ def test_a_body_compressed_by_gzip_is_unpacked_within_the_limits(server):
     assert ask(connect(server), "/v1/completions", body, Content_Encoding="gzip", **kind)[0] == 400
 
 
+def status_of(server: Server, *lines: str, rest: bytes = b"") -> int:
+    """The status of the answer to a head that no client library would send."""
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), PATIENCE) as client:
+        client.sendall("\r\n".join([*lines, "Host: 127.0.0.1", "", ""]).encode() + rest)
+        response = http.client.HTTPResponse(client)
+        response.begin()
+        return response.status
+
+
+def test_a_head_that_would_be_misread_is_refused_and_the_answer_arrives(server):
+    post = ("POST /infer?max_tokens=1 HTTP/1.1", "Content-Type: text/plain")
+    chunks = b"1\r\na\r\n0\r\n\r\n"
+    assert status_of(server, *post, "Transfer-Encoding: chunked", rest=chunks) == 200
+    assert status_of(server, *post, "Content-Length: 3", "Transfer-Encoding: chunked", rest=chunks) == 200
+    assert status_of(server, *post, "Transfer-Encoding: gzip, chunked", rest=chunks) == 501
+    assert status_of(server, *post, "Transfer-Encoding: gzip", rest=chunks) == 400
+    assert status_of(server, *post, "Expect: 200-ok", "Content-Length: 1", rest=b"a") == 417
+    assert status_of(server, *post, "Expect: 100-continue", f"Content-Length: {99 * MIB}") == 413
+    assert status_of(server, *post, "Content-Type: text/html", "Content-Length: 1", rest=b"a") == 400
+    assert status_of(server, *post, "X-HTTP-Method-Override: GET", "Content-Length: 1", rest=b"a") == 400
+    assert status_of(server, "POST /infer HTTP/1.1", "Content-Type: text/plain; charset=latin1", "Content-Length: 0") == 415
+    assert status_of(server, "GET /healthz HTTP/1.1", f"X-Long: {'a' * 5 * MIB}") == 431
+
+
 def test_a_form_may_be_as_large_as_an_image(server):
     picture = (ROOT / "images/parrot.jpg").read_bytes() + b"\0" * (5 * MIB)
     files = {"image": ("parrot.jpg", picture, "image/jpeg")}
