@@ -1,9 +1,11 @@
-//! Reads the bodies of requests: bounded in bytes, in time and, over all connections together, in memory.
+//! Reads the bodies of requests: bounded in bytes, in time and, over all connections together, in
+//! memory.
 //!
 //! - `memory`: what all bodies in flight may take together
 //! - `encoding`: bodies that come compressed
 //!
-//! A body that is refused is not read to its end here. The connection reads on and discards the rest, see `connection`.
+//! A body that is refused is not read to its end here. The connection reads on and discards the
+//! rest, see `run/socket`.
 
 use std::time::Duration;
 
@@ -34,10 +36,12 @@ pub(crate) const MAX_IMAGE: usize = 20 << 20;
 /// How often the rate of a body is checked.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
-/// The fewest bytes in each window that a body takes: 4 KiB/s. A sender that is slower holds memory and a connection for too long.
+/// The fewest bytes in each window that a body takes: 4 KiB/s. A sender that is slower holds memory
+/// and a connection for too long.
 const MIN_BYTES_IN_WINDOW: usize = 40 << 10;
 
-/// Reads a text of at most [`MAX_TEXT`] bytes. It counts against `--body-memory` until it is dropped.
+/// Reads a text of at most [`MAX_TEXT`] bytes. It counts against `--body-memory` until it is
+/// dropped.
 ///
 /// Its `charset`, where there is one, must be UTF-8.
 pub(crate) async fn read_text(server: &Server, request: Request) -> Result<Bytes, ApiError> {
@@ -45,7 +49,8 @@ pub(crate) async fn read_text(server: &Server, request: Request) -> Result<Bytes
     read(server, request, MAX_TEXT).await
 }
 
-/// Reads an image of at most [`MAX_IMAGE`] bytes. It counts against `--body-memory` until it is dropped.
+/// Reads an image of at most [`MAX_IMAGE`] bytes. It counts against `--body-memory` until it is
+/// dropped.
 pub(crate) async fn read_image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
     read(server, request, MAX_IMAGE).await
 }
@@ -142,7 +147,8 @@ impl Rate {
     }
 }
 
-/// Refuses a text in another encoding than UTF-8: its bytes would be read as other characters than were meant.
+/// Refuses a text in another encoding than UTF-8: its bytes would be read as other characters than
+/// were meant.
 fn check_charset(headers: &HeaderMap) -> Result<(), ApiError> {
     let (_, parameters) = content_type(headers);
     let charsets = parameters.split(';').filter_map(|parameter| parameter.split_once('='));

@@ -1,16 +1,9 @@
-//! What of a request's head is honoured, and what is refused because passing over it would change what the client asked for.
+//! What of a request's head is refused, because passing over it would change what the client asked
+//! for.
 //!
-//! | header | here |
-//! |---|---|
-//! | `Authorization`, `Content-Type` (with `charset`), `Host`, `Origin`, `X-Request-Id` | honoured |
-//! | `Content-Encoding` | `gzip` is unpacked; other codings: 415 with `Accept-Encoding` (`body/encoding`) |
-//! | `Transfer-Encoding` | `chunked`, which goes before a `Content-Length`; other codings: 501 |
-//! | `Expect` | `100-continue`; anything else: 417 |
-//! | `Content-Range` | 400: a part of a body is not the body |
-//! | `If-Match`, `If-Unmodified-Since` where something is computed | 412: nothing here has a version to compare |
-//! | `X-HTTP-Method-Override`, `X-HTTP-Method`, `X-Method-Override` | 400: the method is the request's own |
-//! | twice what may be there once | 400: two readers could choose differently |
-//! | `Accept…`, `Range`, `If-None-Match`, `If-Modified-Since`, `Upgrade`, `Prefer`, `Idempotency-Key`, any other | ignored: hints, which a server may pass over |
+//! Headers that are hints (`Accept`, `Range`, `If-None-Match`, `Upgrade`, `Idempotency-Key`, …) are
+//! ignored; docs/http-api.md lists what is honoured, refused and ignored. `Content-Encoding` is the
+//! affair of `body/encoding`.
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -36,7 +29,8 @@ const METHOD_OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-method-override"),
 ];
 
-/// Refuses requests whose head asks for what is not done here, and those that a full server does not take.
+/// Refuses requests whose head asks for what is not done here, and those that a full server does
+/// not take.
 pub(crate) async fn check(request: Request, next: Next) -> Result<Response, ApiError> {
     if request.extensions().get::<ProbesOnly>().is_some() && !PROBES.contains(&request.uri().path()) {
         return Err(ApiError::ConnectionsFull);

@@ -3,9 +3,11 @@
 //! - `connections`: which are open, and which makes room for another
 //! - `socket`: bounded writes, and closing in stages
 //!
-//! Ending has four stages. At the signal the server says that it is not ready, and serves on for the time of `shutdown_delay`, so that
-//! a balancer can turn to others. Then the listener is closed, quiet connections are closed a moment later, and what runs goes on.
-//! After the time of `drain` what still runs is cut off, each with an error in words. A moment later the rest is given up.
+//! Ending has four stages. At the signal the server says that it is not ready, and serves on for
+//! the time of `shutdown_delay`, so that a balancer can turn to others. Then the listener is
+//! closed, quiet connections are closed a moment later, and what runs goes on. After the time of
+//! `drain` what still runs is cut off, each with an error in words. A moment later the rest is
+//! given up.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -36,13 +38,15 @@ use socket::Socket;
 mod connections;
 mod socket;
 
-/// How long a client may take to send the head of a request, and how long a connection is kept without one.
+/// How long a client may take to send the head of a request, and how long a connection is kept
+/// without one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most bytes of a request's head, and what is read ahead of a body.
 const MAX_READ_BUFFER: usize = 64 << 10;
 
-/// How long a connection without a request is kept once the listener is closed: its next request may be on its way.
+/// How long a connection without a request is kept once the listener is closed: its next request
+/// may be on its way.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the last errors may take to be sent.
@@ -126,7 +130,8 @@ impl Listening {
         }
     }
 
-    /// After the system has refused a connection: for want of file descriptors, a quiet connection gives its own.
+    /// After the system has refused a connection: for want of file descriptors, a quiet connection
+    /// gives its own.
     async fn make_room(&self, error: &std::io::Error) {
         tracing::warn!("a connection was refused by the system: {error}");
         let rest = if self.connections.drop_oldest_quiet() { Duration::from_millis(1) } else { REST };
@@ -153,7 +158,7 @@ impl Listening {
         let connection = self.graceful.watch(connection);
         tokio::spawn(async move {
             tokio::select! {
-                // A client that breaks off, or talks no HTTP, has been told of by its request, if there was one.
+                // The request's record says how it ended, if there was a request.
                 _ = connection => {}
                 () = activity.wait_until_dropped() => {}
             }
@@ -189,7 +194,8 @@ impl Answering {
         Ok(response.map(|body| holding(body, in_hand)))
     }
 
-    /// Whether the connection ends with this answer: the rest of an unread body would be taken for the next request.
+    /// Whether the connection ends with this answer: the rest of an unread body would be taken for
+    /// the next request.
     fn is_last(&self, body_ended: &AtomicBool) -> bool {
         let is_stopping = *self.server.phase().borrow() != Phase::Serving;
         is_stopping || self.activity.is_reserved() || !body_ended.load(Ordering::Relaxed)

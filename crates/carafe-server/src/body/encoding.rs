@@ -1,7 +1,7 @@
 //! Bodies that come compressed: `Content-Encoding: gzip` is unpacked, any other coding is refused.
 //!
-//! What comes out is bounded like a body that was sent as it is: unpacking stops at the first byte beyond the limit, so that a small
-//! body cannot become a large one.
+//! What comes out is bounded like a body that was sent as it is: unpacking stops at the first byte
+//! beyond the limit, so that a small body cannot become a large one.
 
 use std::io::{self, Write as _};
 

@@ -1,7 +1,8 @@
 //! The memory of all bodies in flight: one budget over every connection, `--body-memory`.
 //!
-//! Bytes are charged as they arrive and not as they are announced, since an announcement costs its sender nothing. No body waits for
-//! room: all would wait for one another, each with a part of the memory. One that finds none is refused with 503 at once.
+//! Bytes are charged as they arrive and not as they are announced, since an announcement costs its
+//! sender nothing. No body waits for room: all would wait for one another, each with a part of the
+//! memory. One that finds none is refused with 503 at once.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(crate) struct BodyMemory {
 }
 
 impl BodyMemory {
-    /// A budget of so many MiB. The gauge shows what is taken of it, in bytes.
+    /// A budget of this size. The gauge shows what is taken of it, in bytes.
     pub(crate) fn new(mebibytes: NonZeroU32, in_flight: Gauge) -> Self {
         let pages = (mebibytes.get() as usize) * ((1 << 20) / PAGE);
         Self { free: Arc::new(Semaphore::new(pages)), mebibytes: mebibytes.get(), in_flight }

@@ -1,7 +1,9 @@
-//! What of a stream waits for its client: chunks that were made and not taken by the connection yet.
+//! What of a stream waits for its client: chunks that were made and not taken by the connection
+//! yet.
 //!
-//! At most [`MAX_UNDELIVERED`] bytes wait. Several long chunks may come at once, so a full backlog is no fault yet; a client that lets
-//! its stream wait for room longer than [`MAX_WAIT`] in all does not read.
+//! At most [`MAX_UNDELIVERED`] bytes wait. Several long chunks may come at once, so a full backlog
+//! is no fault yet; a client that lets its stream wait for room longer than [`MAX_WAIT`] in all
+//! does not read.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,7 +15,8 @@ use futures_util::{Stream, stream};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 
-/// The most bytes that wait for a client, but for the last events, which say that they were too many.
+/// The most bytes that wait for a client, but for the last events, which say that they were too
+/// many.
 pub(super) const MAX_UNDELIVERED: usize = 1 << 20;
 
 /// How long a stream waits for room, all its waits together.

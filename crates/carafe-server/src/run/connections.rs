@@ -1,10 +1,11 @@
 //! The open connections, and which of them makes room for a new one.
 //!
-//! A connection is quiet while it has no request in hand: its first head has not arrived whole, or it is kept alive between requests.
-//! At [`MAX_CONNECTIONS`] a new connection takes the place of the one that has been quiet for longest. Where all are busy, it is
-//! taken into a reserve that answers probes alone, so that a probe tells of the process and not of its clients. The reserve is small
-//! and short-lived: it drops its own oldest connection for a new one. So a stranger must open [`RESERVE`] connections between a
-//! probe's connection and its request to get in its way.
+//! A connection is quiet while it has no request in hand: its first head has not arrived whole, or
+//! it is kept alive between requests. At [`MAX_CONNECTIONS`] a new connection takes the place of
+//! the one that has been quiet for longest. Where all are busy, it is taken into a reserve that
+//! answers probes alone, so that a probe tells of the process and not of its clients. The reserve
+//! is small and short-lived: it drops its own oldest connection for a new one. So a stranger must
+//! open [`RESERVE`] connections between a probe's connection and its request to get in its way.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -1,8 +1,9 @@
 //! A connection's socket: what does not depend on HTTP.
 //!
-//! A client that does not read loses its connection after [`WRITE_STALL`], and with it whatever its answer holds. And a connection
-//! that ends before its client has sent everything is closed in stages: the writing side first, then what still comes is read and
-//! discarded, so that the answer is not lost. Closing at once would reset the connection, and a client that sends its whole body
+//! A client that does not read loses its connection after [`WRITE_STALL`], and with it whatever its
+//! answer holds. And a connection that ends before its client has sent everything is closed in
+//! stages: the writing side first, then what still comes is read and discarded, so that the answer
+//! is not lost. Closing at once would reset the connection, and a client that sends its whole body
 //! before it reads would see a broken pipe instead of its refusal.
 
 use std::io;
@@ -23,7 +24,8 @@ use super::connections::{Activity, Admitted};
 /// How long a write may wait for its client to read.
 const WRITE_STALL: Duration = Duration::from_secs(30);
 
-/// What the system may hold of an answer that its client has not read; it doubles this for its own needs.
+/// What the system may hold of an answer that its client has not read; it doubles this for its own
+/// needs.
 const SEND_BUFFER: usize = 256 << 10;
 
 /// How long a closing connection waits for more to discard; nginx waits as long.
@@ -114,7 +116,8 @@ impl AsyncWrite for Socket {
 }
 
 impl Drop for Socket {
-    /// Closes in stages where the client may still be sending. Not in `poll_shutdown`, which hyper leaves out after an error of its own.
+    /// Closes in stages where the client may still be sending. Not in `poll_shutdown`, which hyper
+    /// leaves out after an error of its own.
     fn drop(&mut self) {
         let (stream, admitted) = (self.stream.take(), self.admitted.take());
         let (Some(stream), Ok(runtime)) = (stream, Handle::try_current()) else { return };
