@@ -1,7 +1,7 @@
 //! What of a request's head is refused, because passing over it would change what the client asked
 //! for.
 //!
-//! Headers that are hints (`Accept`, `Range`, `If-None-Match`, `Upgrade`, `Idempotency-Key`, …) are
+//! Headers that are hints (`Accept`, `Range`, `If-None-Match`, `Upgrade`, `Idempotency-Key`) are
 //! ignored; docs/http-api.md lists what is honoured, refused and ignored. `Content-Encoding` is the
 //! affair of `body/encoding`.
 
@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::run::ProbesOnly;
 
 /// What a probe asks for.
-const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+const PROBES: [&str; 4] = ["/health", "/healthz", "/readyz", "/metrics"];
 
 /// Headers that mean one thing, and so may be there once.
 const SINGLE: [HeaderName; 5] = [AUTHORIZATION, CONTENT_TYPE, EXPECT, HOST, ORIGIN];
