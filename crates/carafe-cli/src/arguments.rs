@@ -130,7 +130,14 @@ pub(crate) struct Serve {
     /// [default: one for each processor, 8 at most].
     #[arg(long, env = environment::IMAGE_WORKERS, value_name = "N")]
     pub(crate) image_workers: Option<NonZeroU32>,
-    /// Once told to stop (SIGTERM), how many seconds running requests may still take.
+    /// Most memory that the bodies of requests may take together, in MiB, 32 to 4096; what finds no room is refused with 503.
+    #[arg(long, env = environment::BODY_MEMORY, value_name = "MIB", default_value = "256",
+        value_parser = clap::value_parser!(u32).range(32..=4096))]
+    pub(crate) body_memory: u32,
+    /// After SIGTERM, how many seconds `/readyz` is 503 while requests are still taken, so that balancers turn to other servers.
+    #[arg(long, env = environment::SHUTDOWN_DELAY, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) shutdown_delay: u32,
+    /// Once the server takes nothing new, how many seconds running requests may still take.
     #[arg(long, env = environment::DRAIN, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain: u32,
     /// How many seconds one request may take.

@@ -35,6 +35,10 @@ pub(crate) const MODEL: &str = "CARAFE_MODEL";
 pub(crate) const QUEUE: &str = "CARAFE_QUEUE";
 /// Stands for `serve --image-workers`.
 pub(crate) const IMAGE_WORKERS: &str = "CARAFE_IMAGE_WORKERS";
+/// Stands for `serve --body-memory`.
+pub(crate) const BODY_MEMORY: &str = "CARAFE_BODY_MEMORY";
+/// Stands for `serve --shutdown-delay`.
+pub(crate) const SHUTDOWN_DELAY: &str = "CARAFE_SHUTDOWN_DELAY";
 /// Stands for `serve --drain`.
 pub(crate) const DRAIN: &str = "CARAFE_DRAIN";
 /// Stands for `serve --request-timeout`.
@@ -52,7 +56,7 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 19] = [
+const OWN: [&str; 21] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -65,6 +69,8 @@ const OWN: [&str; 19] = [
     MODEL,
     QUEUE,
     IMAGE_WORKERS,
+    BODY_MEMORY,
+    SHUTDOWN_DELAY,
     DRAIN,
     REQUEST_TIMEOUT,
     API_KEY_FILE,

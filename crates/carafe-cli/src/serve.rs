@@ -37,6 +37,7 @@ pub(crate) fn run(options: &Serve) -> Result<ExitCode> {
 }
 
 async fn serve(configuration: ServeConfiguration) -> Result<()> {
+    raise_descriptor_limit();
     let mut signals = Signals::new()?;
     let listener = listen(configuration.address()).await?;
     output::line(&format!("listening on http://{}", listener.local_addr()?))?;
@@ -60,6 +61,16 @@ async fn serve(configuration: ServeConfiguration) -> Result<()> {
         () = twice => tracing::warn!("told to stop twice; running requests are given up"),
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// File descriptors for every connection and for the models; shells and systemd allow 1024 unless they are asked.
+fn raise_descriptor_limit() {
+    const ENOUGH: u64 = 4096;
+    match rlimit::increase_nofile_limit(ENOUGH) {
+        Ok(ENOUGH..) => {}
+        Ok(limit) => tracing::warn!("only {limit} file descriptors may be open (`ulimit -n`); {ENOUGH} are enough"),
+        Err(error) => tracing::warn!("the limit of open file descriptors is unknown: {error}"),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

@@ -78,7 +78,7 @@ pub struct ImageStats {
 
 /// One image to classify.
 struct Job {
-    image: Vec<u8>,
+    image: Box<dyn AsRef<[u8]> + Send>,
     top: u32,
     sent: Instant,
     answer: oneshot::Sender<Result<Classification, Error>>,
@@ -136,16 +136,20 @@ impl ImageModel {
     ///
     /// # Errors
     /// [`Error::Image`] with the guest's refusal, [`Error::Trap`] if the guest failed over this image, [`Error::Stopped`].
-    pub async fn classify(&self, image: Vec<u8>, top: u32) -> Result<Classification, Error> {
-        self.send(image, top)?.await.map_err(|_| Error::Stopped)?
+    pub async fn classify(&self, image: impl AsRef<[u8]> + Send + 'static, top: u32) -> Result<Classification, Error> {
+        self.send(Box::new(image), top)?.await.map_err(|_| Error::Stopped)?
     }
 
     /// As [`ImageModel::classify`], for callers outside an async runtime.
     ///
     /// # Errors
     /// As [`ImageModel::classify`].
-    pub fn classify_blocking(&self, image: Vec<u8>, top: u32) -> Result<Classification, Error> {
-        self.send(image, top)?.blocking_recv().map_err(|_| Error::Stopped)?
+    pub fn classify_blocking(
+        &self,
+        image: impl AsRef<[u8]> + Send + 'static,
+        top: u32,
+    ) -> Result<Classification, Error> {
+        self.send(Box::new(image), top)?.blocking_recv().map_err(|_| Error::Stopped)?
     }
 
     /// What has been counted so far.
@@ -163,7 +167,11 @@ impl ImageModel {
         }
     }
 
-    fn send(&self, image: Vec<u8>, top: u32) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {
+    fn send(
+        &self,
+        image: Box<dyn AsRef<[u8]> + Send>,
+        top: u32,
+    ) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
         let place = Place::take(&self.images);

@@ -3,16 +3,17 @@
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, FromRequest, Multipart, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Multipart, Request, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use carafe_host::image::{Classification, Label, Pixels};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::body::{keep_part, read_image};
 use crate::deadline::Deadline;
 use crate::error::ApiError;
-use crate::extract::{MAX_IMAGE, Query, content_type, read, said};
+use crate::extract::{Query, content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;
@@ -138,9 +139,9 @@ pub(crate) async fn run(
     let models = server.models()?;
     let served = models.image(parameters.model.as_deref())?;
     record.note(|facts| facts.model = Some(served.card.id.clone()));
-    let image = image(request).await?;
+    let image = image(server, request).await?;
     let _place = served.places.take(1)?;
-    let classification = deadline.bound(served.model.classify(image.into(), parameters.top.unwrap_or(5))).await??;
+    let classification = deadline.bound(served.model.classify(image, parameters.top.unwrap_or(5))).await??;
     server.metrics().observe_image(&served.card.id, &classification.times);
     record.note(|facts| facts.queue = Some(classification.times.queue));
     let response = ClassifyResponse::of(served.card.id.clone(), served.card.profile.clone(), &classification, record);
@@ -158,11 +159,11 @@ pub(crate) fn is_silent(kind: &str) -> bool {
     SILENT_TYPES.contains(&kind)
 }
 
-async fn image(request: Request) -> Result<Bytes, ApiError> {
+async fn image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
     let (kind, _) = content_type(request.headers());
     match kind.as_str() {
-        kind if is_image(kind) => read(request, MAX_IMAGE).await,
-        "multipart/form-data" => form_image(request).await,
+        kind if is_image(kind) => read_image(server, request).await,
+        "multipart/form-data" => form_image(server, request).await,
         other => {
             let message = format!("an image must be JPEG, PNG or BMP, and `Content-Type` says {}", said(other));
             Err(ApiError::UnsupportedMediaType { message })
@@ -171,11 +172,13 @@ async fn image(request: Request) -> Result<Bytes, ApiError> {
 }
 
 /// The part `image` of a form, which must be its only one.
-async fn form_image(request: Request) -> Result<Bytes, ApiError> {
+async fn form_image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
     let head = request.headers().clone();
-    let body = read(request, MAX_IMAGE).await?;
+    let body = read_image(server, request).await?;
     let mut whole = Request::new(Body::from(body));
     *whole.headers_mut() = head;
+    // It is bounded already, and by more than the 2 MB that axum would allow.
+    DefaultBodyLimit::disable().apply(&mut whole);
     let invalid = |message: String| ApiError::invalid("image", format!("the form cannot be read: {message}"));
     let mut form = Multipart::from_request(whole, &()).await.map_err(|error| invalid(error.body_text()))?;
     let mut image = None;
@@ -190,7 +193,8 @@ async fn form_image(request: Request) -> Result<Bytes, ApiError> {
             }
         }
     }
-    image.ok_or_else(|| invalid("it has no part `image`".to_owned()))
+    let image = image.ok_or_else(|| invalid("it has no part `image`".to_owned()))?;
+    keep_part(server, image)
 }
 
 impl ClassifyResponse {

@@ -47,7 +47,18 @@ pub(crate) struct Metrics {
     waiting: Family<ModelLabels, Gauge>,
     text: TextMetrics,
     image_seconds: Seconds<PartLabels>,
+    /// Bytes of request bodies in flight.
+    pub(crate) body_bytes: Gauge,
+    pub(crate) connections: ConnectionMetrics,
     guests: Mutex<GuestMetrics>,
+}
+
+/// What is counted of connections.
+#[derive(Clone, Default)]
+pub(crate) struct ConnectionMetrics {
+    pub(crate) open: Gauge,
+    /// Those that made room for a new one.
+    pub(crate) dropped: Counter,
 }
 
 /// What is counted of requests to text models.
@@ -58,6 +69,7 @@ struct TextMetrics {
     duration: Seconds<GenAiLabels>,
     prompt_tokens: Family<ModelLabels, Counter>,
     generation_tokens: Family<ModelLabels, Counter>,
+    unread_streams: Family<ModelLabels, Counter>,
 }
 
 /// What guests count, copied when it is asked for.
@@ -104,8 +116,21 @@ impl Default for Metrics {
         let waiting = register(to, "carafe_num_requests_waiting", "Sequences or images that wait", Family::default());
         let text = TextMetrics::register(to);
         let image_seconds = register(to, "carafe_image_seconds", "Parts of a classification", seconds());
+        let body_bytes =
+            register(to, "carafe_request_body_bytes", "Bytes of request bodies held now", Gauge::default());
+        let connections = ConnectionMetrics::register(to);
         let guests = Mutex::new(GuestMetrics::register(to));
-        Self { registry, requests, running, waiting, text, image_seconds, guests }
+        Self { registry, requests, running, waiting, text, image_seconds, body_bytes, connections, guests }
+    }
+}
+
+impl ConnectionMetrics {
+    fn register(to: &mut Registry) -> Self {
+        let dropped = "Quiet connections dropped to make room for new ones";
+        Self {
+            open: register(to, "carafe_connections", "Connections open now", Gauge::default()),
+            dropped: register(to, "carafe_connections_dropped", dropped, Counter::default()),
+        }
     }
 }
 
@@ -114,12 +139,14 @@ impl TextMetrics {
         let first = "From a request's arrival to its first token";
         let after = "Time per token after the first, of one sequence";
         let whole = "From a request's arrival to its last token";
+        let unread = "Streams cancelled because their clients did not read them";
         Self {
             first_token: register(to, "gen_ai_server_time_to_first_token_seconds", first, seconds()),
             output_token: register(to, "gen_ai_server_time_per_output_token_seconds", after, seconds()),
             duration: register(to, "gen_ai_server_request_duration_seconds", whole, seconds()),
             prompt_tokens: register(to, "carafe_prompt_tokens", "Tokens of prompts", Family::default()),
             generation_tokens: register(to, "carafe_generation_tokens", "Tokens generated", Family::default()),
+            unread_streams: register(to, "carafe_unread_streams", unread, Family::default()),
         }
     }
 }
@@ -225,6 +252,7 @@ impl Metrics {
             waiting: self.waiting.get_or_create_owned(&labels),
             prompt_tokens: text.prompt_tokens.get_or_create_owned(&labels),
             generation_tokens: text.generation_tokens.get_or_create_owned(&labels),
+            unread_streams: text.unread_streams.get_or_create_owned(&labels),
         }
     }
 }
@@ -239,6 +267,7 @@ pub(crate) struct TextMeter {
     pub(crate) waiting: Gauge,
     pub(crate) prompt_tokens: Counter,
     pub(crate) generation_tokens: Counter,
+    pub(crate) unread_streams: Counter,
 }
 
 fn register<M: Metric + Clone>(to: &mut Registry, name: &str, help: &str, metric: M) -> M {

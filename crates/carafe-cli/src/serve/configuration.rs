@@ -105,6 +105,8 @@ fn server(options: &Serve) -> Result<Configuration> {
     }
     Ok(Configuration {
         queue: options.queue,
+        body_memory_mib: NonZeroU32::new(options.body_memory).unwrap_or(NonZeroU32::MIN),
+        shutdown_delay: Duration::from_secs(options.shutdown_delay.into()),
         drain: Duration::from_secs(options.drain.into()),
         request_timeout: Duration::from_secs(options.request_timeout.get().into()),
         api_keys: options.api_key_file.as_deref().map(api_keys).transpose()?.unwrap_or_default(),
@@ -124,6 +126,8 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
     #[derive(Serialize)]
     struct Fields {
         queue: NonZeroU32,
+        body_memory_mib: NonZeroU32,
+        shutdown_delay_seconds: u64,
         drain_seconds: u64,
         request_timeout_seconds: u64,
         api_keys: usize,
@@ -132,6 +136,8 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
     }
     let fields = Fields {
         queue: server.queue,
+        body_memory_mib: server.body_memory_mib,
+        shutdown_delay_seconds: server.shutdown_delay.as_secs(),
         drain_seconds: server.drain.as_secs(),
         request_timeout_seconds: server.request_timeout.as_secs(),
         api_keys: server.api_keys.count(),

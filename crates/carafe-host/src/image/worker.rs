@@ -87,7 +87,7 @@ impl Running {
     fn classify(&mut self, job: &Job) -> Result<Classification, Error> {
         let queued = job.sent.elapsed();
         let mut guest = self.instance.take().map_or_else(|| Instance::open(&self.blueprint), Ok)?;
-        let mut result = guest.classify(&job.image, job.top, || job.place.company());
+        let mut result = guest.classify((*job.image).as_ref(), job.top, || job.place.company());
         self.update(|counts| counts.guest_memory = counts.guest_memory.max(guest.guest_memory()));
         // A guest that trapped cannot be entered again.
         self.instance = (!matches!(result, Err(Error::Trap(_)))).then_some(guest);

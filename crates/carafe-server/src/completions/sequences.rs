@@ -113,6 +113,11 @@ impl Sequences {
         }
     }
 
+    /// Counts a stream that was given up since its client did not read it.
+    pub(crate) fn count_unread(&self) {
+        self.meter.unread_streams.inc();
+    }
+
     /// The wait of the first sequence that started.
     fn queue(&self) -> Duration {
         self.sequences.iter().map(|sequence| sequence.times.queue).min().unwrap_or_default()
