@@ -6,7 +6,7 @@ import { clearProblem, showProblem } from "./errors.js";
 import { readLink, writeLink } from "./link.js";
 import { store } from "./store.js";
 import { chunks } from "./stream.js";
-import { TokenView } from "./token-view.js";
+import { ALTERNATIVES, TokenView } from "./token-view.js";
 
 /** Fields of the form by their name in the API. */
 const NUMBERS = { temperature: "temperature", top_p: "top-p", top_k: "top-k", max_tokens: "max-tokens", seed: "seed" };
@@ -60,11 +60,12 @@ export class TextView {
     const control = new AbortController();
     this.#running = control;
     this.#begin(request);
-    const timing = { started: performance.now(), first: 0, last: 0, tokens: 0 };
+    const timing = { started: performance.now(), first: 0, last: 0, tokens: 0, report: null };
     try {
-      const body = { ...request, stream: true, stream_options: { include_usage: true }, logprobs: 5 };
+      const body = { ...request, stream: true, stream_options: { include_usage: true }, logprobs: ALTERNATIVES };
       const response = await complete(body, control.signal, () => announce("The server is loading its models."));
       for await (const chunk of chunks(response)) this.#take(chunk, timing, request.model);
+      drawWholeSpeed(timing);
       announce(`Done: ${timing.tokens} tokens.`);
     } catch (error) {
       this.#fail(error, timing);
@@ -98,9 +99,10 @@ export class TextView {
       this.#tokens.append(choice.text, choice.logprobs);
     }
     drawSpeed(timing);
+    timing.report = chunk.carafe ?? timing.report;
+    // The report comes with the last choice, the numbers of tokens right after it.
     if (chunk.usage) drawContext(chunk.usage, model);
-    if (chunk.carafe) drawWholeSpeed(chunk.carafe, timing.tokens);
-    if (chunk.carafe) store.setLatest(wayOf(chunk.carafe, chunk.usage, model));
+    if (chunk.usage) store.setLatest(wayOf(timing.report, chunk.usage, model));
     if (!this.isEmpty) this.#enable();
   }
 
@@ -170,7 +172,7 @@ function drawSpeed(timing) {
 }
 
 /** The speed of the whole text by the server's own clock. */
-function drawWholeSpeed(report, tokens) {
+function drawWholeSpeed({ report, tokens }) {
   if (tokens > 1) drawTokensPerSecond(tokens - 1, (report.total_ms - report.first_token_ms) / 1000);
 }
 
@@ -187,7 +189,7 @@ function drawContext(usage, model) {
 function wayOf(report, usage, model) {
   const rest = Math.max(report.total_ms - report.queue_ms - report.sandbox_ms - report.model_ms, 0);
   return {
-    summary: `Text by ${model}, profile ${report.profile}: ${usage?.completion_tokens} tokens in ${report.steps} steps`,
+    summary: `Text by ${model}, profile ${report.profile}: ${usage.completion_tokens} tokens in ${report.steps} steps`,
     total: report.total_ms,
     queue: report.queue_ms,
     server: rest,

@@ -4,6 +4,9 @@
 
 import { byId, element, percent } from "./dom.js";
 
+/** How many alternatives of a token are shown. */
+export const ALTERNATIVES = 5;
+
 const LEVELS = [0.03, 0.15, 0.4, 0.75];
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
 
@@ -102,8 +105,9 @@ function drawAlternatives(token) {
   if (!token) return;
   const said = `The model gave ${visible(token.text)} ${percent(token.probability)}. Its five best at this place:`;
   byId("alternatives-text").textContent = said;
-  const entries = Object.entries(token.alternatives).map(([text, logprob]) => [visible(text), Math.exp(logprob)]);
-  byId("alternatives-list").replaceChildren(...entries.map(([text, share]) => bar(text, share)));
+  // The token itself comes as well where it is none of the best; and an object puts keys that are numbers first.
+  const best = Object.entries(token.alternatives).sort(([, left], [, right]) => right - left).slice(0, ALTERNATIVES);
+  byId("alternatives-list").replaceChildren(...best.map(([text, logprob]) => bar(visible(text), Math.exp(logprob))));
 }
 
 /** A token's text between quotes, its white space shown. */

@@ -1,5 +1,6 @@
 // A running `carafe serve` on a port of its own, for the tests of Node's clients and of the page.
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -8,7 +9,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BINARY = `${ROOT}/target/release/carafe`;
-const READY_WITHIN = 120_000;
+const PAUSE = 50;
+
+/** A bound in milliseconds that only what hangs exceeds: no test may depend on how fast the machine is. */
+export const PATIENCE = 600_000;
+
+/** The sequences of a request that outlasts whatever a test does meanwhile: minutes of work. */
+const ENDLESS_SEQUENCES = 63 * 16;
+const ENDLESS = { model: "tales", prompt: Array(63).fill("Once upon a time"), n: 16, max_tokens: 250, ignore_eos: true };
+
+/** Flags of a server whose permits [`holdPermits`] can hold, all of them. */
+export const BUSY_FLAGS = ["--queue", String(ENDLESS_SEQUENCES), "--request-timeout", "3600"];
 
 /** Starts a server with these flags, and waits until it is ready. */
 export async function startServer(...flags) {
@@ -21,12 +32,35 @@ export async function startServer(...flags) {
   return { url, stop: () => stop(child) };
 }
 
-async function untilReady(url) {
-  const end = Date.now() + READY_WITHIN;
-  while ((await fetch(`${url}/readyz`)).status !== 200) {
-    if (Date.now() > end) throw new Error("the server does not become ready");
-    await sleep(100);
+const untilReady = (url) => until("the server to be ready", async () => (await fetch(`${url}/readyz`)).status === 200);
+
+/** Waits until something holds, but not for ever. */
+export async function until(what, holds) {
+  const end = Date.now() + PATIENCE;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
+    await sleep(PAUSE);
   }
+}
+
+/** Takes all permits of a server that was started with `BUSY_FLAGS`; what comes back gives them free, and waits until they are. */
+export async function holdPermits(url) {
+  const control = new AbortController();
+  const headers = { "content-type": "application/json" };
+  const options = { method: "POST", headers, body: JSON.stringify(ENDLESS), signal: control.signal };
+  const answer = fetch(`${url}/v1/completions`, options).catch((error) => error);
+  await until("a long request to run", async () => !(await isIdle(url)));
+  return async () => {
+    control.abort();
+    assert.equal((await answer).name, "AbortError");
+    await until("the permits to be free", () => isIdle(url));
+  };
+}
+
+/** Whether no sequence runs or waits. */
+async function isIdle(url) {
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  return !/^carafe_num_requests_\w+\{.*\} [1-9]/mu.test(metrics);
 }
 
 /** Asks a server to end; its exit code. */

@@ -14,6 +14,7 @@
     python -m carafe_tools layouts --document docs/models.md
     python -m carafe_tools shapes tales --document docs/models.md
     python -m carafe_tools images
+    python -m carafe_tools image-matrix
 
 What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing half-written.
 """
@@ -24,7 +25,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from carafe_tools import classifier, images, weights
+from carafe_tools import classifier, image_matrix, images, weights
 from carafe_tools.certify import certify_folder
 from carafe_tools.convert import convert_text, is_classifier
 from carafe_tools.environment import PROFILES, peak_memory_bytes
@@ -126,7 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     own = (_add_probe, _add_convert, _add_certify, _add_perplexity, _add_write_tflite, _add_tokenizer_json)
-    for add in (*own, _add_write_huggingface, _add_fixtures, _add_layouts, _add_shapes, images.add_command):
+    for add in (
+        *own,
+        _add_write_huggingface,
+        _add_fixtures,
+        _add_layouts,
+        _add_shapes,
+        images.add_command,
+        image_matrix.add_command,
+    ):
         add(commands)
     return parser
 

@@ -29,7 +29,6 @@ from carafe_tools.manifest import read_manifest
 GOLDEN = "golden.json"
 TOP = 5
 PROFILE = "exact"
-JPEG_TOLERANCE, LOSSLESS_TOLERANCE = 5, 0
 SCENE_TOLERANCE = 20  # Pillow's reading against the scene, where only compression and colour conversion stand between
 POINTS = [(2, 2), (37, 2), (2, 21), (37, 21), (20, 12)]
 # forms that show the scene in other colours on purpose
@@ -125,9 +124,8 @@ def _whole(out: Path, name: str, contents: bytes) -> dict[str, Any]:
     require(
         recoloured or error <= SCENE_TOLERANCE, f"`{name}` is read {error} off the scene; at most {SCENE_TOLERANCE} was expected"
     )
-    tolerance = JPEG_TOLERANCE if name.endswith(".jpg") else LOSSLESS_TOLERANCE
     points = [[*point, *image.getpixel(point)] for point in POINTS]
-    return {"file": name, "width": image.width, "height": image.height, "tolerance": tolerance, "points": points}
+    return {"file": name, "width": image.width, "height": image.height, "points": points}
 
 
 def _decoded(out: Path) -> list[dict[str, Any]]:

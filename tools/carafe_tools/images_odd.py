@@ -48,7 +48,7 @@ def refused_images() -> Iterator[tuple[str, str, bytes]]:
     yield "truncated-before-the-end.jpg", "invalid-image", jpeg[:-2]
     yield "truncated.png", "invalid-image", png[: len(png) // 2]
     yield "truncated.bmp", "invalid-image", bmp[: len(bmp) // 2]
-    yield "text.jpg", "invalid-image", b"This is no image at all, whatever its name says.\n"
+    yield "text.jpg", "unsupported", b"This is no image at all, whatever its name says.\n"
     yield "empty.jpg", "invalid-image", b""
     yield "no-height.jpg", "invalid-image", _patched(jpeg, frame + 5, struct.pack(">H", 0))
     yield "no-width.png", "invalid-image", _png(0, HEIGHT, 8, RGB, b"")

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::shell::{cargo, output, program, report, root, run, step};
+use crate::shell::{cargo, long_step, output, program, report, root, run, step, watch};
+use crate::show::BUILD_TIME;
 use crate::{guests, setup};
 
 /// What `carafe_bench` needs itself, the native library included.
@@ -23,9 +24,9 @@ const LLAMA_FLAGS: &str = "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -
 /// Installs what is missing, builds, and measures.
 pub(crate) fn bench(flags: &[OsString]) -> Result<()> {
     setup::runtime()?;
-    step("build the guests", guests::build)?;
-    step("build carafe and the load generator", || {
-        run(&mut cargo(&["build", "--release", "--quiet", "--package", "carafe-cli", "--package", "carafe-load"]))
+    guests::build()?;
+    long_step("build carafe and the load generator", BUILD_TIME, || {
+        run(&mut cargo(&["build", "--release", "--package", "carafe-cli", "--package", "carafe-load"]))
     })?;
     environment()?;
     let paths = env::join_paths([root().join("bench"), root().join("tools")])?;
@@ -56,10 +57,10 @@ fn install(lock: &str) -> Result<()> {
     if fs::read(&marker).is_ok_and(|installed| installed == text) {
         return Ok(());
     }
-    step(&format!("install {lock} into target/bench/venv"), || {
-        let arguments =
-            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", lock];
-        output(program(python()).args(arguments).env("CMAKE_ARGS", LLAMA_FLAGS))
+    let usually = "downloads of up to some hundred megabytes; llama.cpp is compiled, about ten minutes on two cores";
+    long_step(&format!("install {lock} into target/bench/venv"), usually, || {
+        let arguments = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "-r", lock];
+        watch(program(python()).args(arguments).env("CMAKE_ARGS", LLAMA_FLAGS))
     })?;
     Ok(fs::write(marker, text)?)
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use wit_component::ComponentEncoder;
 
 use crate::setup::{GuestToolchain, WASM};
-use crate::shell::{report, root, run};
+use crate::shell::{long_step, report, root, run};
 
 /// Each guest: its folder under `guests/`, and its package.
 const GUESTS: [(&str, &str); 3] =
@@ -25,7 +25,8 @@ pub(crate) fn build() -> Result<()> {
     for (_, package) in GUESTS {
         cargo.args(["--package", package]);
     }
-    run(&mut cargo)?;
+    let usually = "about a minute the first time on two cores, seconds when nothing has changed";
+    long_step("build the guests", usually, || run(&mut cargo))?;
     GUESTS.iter().try_for_each(|(name, package)| wrap(&built.join(format!("{name}.wasm")), package))
 }
 

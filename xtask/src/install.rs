@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::{Context, Result, ensure};
 
 use crate::setup;
-use crate::shell::{output, program, report, root, run, step};
+use crate::shell::{long_step, output, program, report, root, run, step, watch};
 use crate::show;
 use record::{RECORD, Record};
 
@@ -89,7 +89,8 @@ impl Installation<'_> {
             bundled_models()?.iter().try_for_each(|model| self.model(model))
         })?;
         if with_tools {
-            step("install OpenVINO and the conversion tools", || self.tools())?;
+            let usually = "a download of some hundred megabytes, one to three minutes";
+            long_step("install OpenVINO and the conversion tools", usually, || self.tools())?;
         } else {
             step("install OpenVINO", || self.libraries())?;
         }
@@ -114,9 +115,9 @@ impl Installation<'_> {
         let environment = self.record.tree(TOOLS)?;
         let python = environment.join("bin/python");
         output(program("python3").args(["-m", "venv"]).arg(&environment))?;
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run(program(&python).args(pip).args(["--require-hashes", "--requirement", setup::TOOLS]))?;
-        run(program(&python).args(pip).args(["--no-deps", "--no-build-isolation"]).arg(copy_of_tools()?))?;
+        let pip = ["-m", "pip", "install", "--disable-pip-version-check"];
+        watch(program(&python).args(pip).args(["--require-hashes", "--requirement", setup::TOOLS]))?;
+        watch(program(&python).args(pip).args(["--no-deps", "--no-build-isolation"]).arg(copy_of_tools()?))?;
         let link = self.record.file(OPENVINO)?;
         Ok(symlink(wheel(&environment)?, link)?)
     }

@@ -27,7 +27,7 @@ pub(crate) enum Suite {
     Rust,
     /// The Python tools, and the benchmark's arithmetic.
     Tools,
-    /// The server with OpenAI's own clients, and with whatever its description permits.
+    /// The server with OpenAI's own clients and with frameworks that use its API, and with whatever its description permits.
     Clients,
     /// The page in Chromium; its looks are saved in target/screenshots.
     Browser,
@@ -56,7 +56,9 @@ impl Suite {
             Self::Clients => {
                 setup::clients()?;
                 run(program(python()).args(["-m", "pytest", "crates/carafe-e2e/clients"]))?;
-                node_tests("crates/carafe-e2e/clients")
+                node_tests("crates/carafe-e2e/clients")?;
+                setup::frameworks()?;
+                run(program(setup::frameworks_python()).args(["-m", "pytest", "crates/carafe-e2e/clients/frameworks"]))
             }
             Self::Browser => {
                 setup::clients()?;
@@ -89,7 +91,7 @@ pub(crate) fn lint() -> Result<()> {
 /// The quick inner loop: formats and clippy. Needs guests, as everything that builds the host does.
 pub(crate) fn check() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&["clippy", "--release", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run(&mut cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
 fn prepare() -> Result<()> {

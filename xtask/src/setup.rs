@@ -1,16 +1,17 @@
 //! What a fresh machine lacks: OpenVINO, the tools' Python packages, a compiler for the guests, and the clients of the tests.
 //!
-//! Everything lands in `.venv`, in `node_modules` or in the Rust toolchain. Each step leaves a marker with the requirements that it installed, and is
-//! skipped while they are the same.
+//! Everything lands in `.venv`, in `target/frameworks/venv`, in `node_modules` or in the Rust toolchain. Each step leaves a marker with the
+//! requirements that it installed, and is skipped while they are the same.
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::shell::{output, program, report, root, run, step};
+use crate::shell::{long_step, output, program, report, root, run, step, watch};
 
 /// Requirements of the native library alone.
 const RUNTIME: &str = "tools/requirements-runtime.txt";
@@ -18,6 +19,12 @@ const RUNTIME: &str = "tools/requirements-runtime.txt";
 pub(crate) const TOOLS: &str = "tools/requirements.txt";
 /// Requirements of the tests with other people's clients.
 const CLIENTS: &str = "crates/carafe-e2e/requirements-clients.txt";
+/// Requirements of those that want other versions of the same packages.
+const FRAMEWORKS: &str = "crates/carafe-e2e/requirements-frameworks.txt";
+/// Where they are installed.
+const FRAMEWORKS_VENV: &str = "target/frameworks/venv";
+/// The environment of everything else in Python.
+const VENV: &str = ".venv";
 /// Where the requirements of those in JavaScript are.
 const NODE_CLIENTS: &str = "crates/carafe-e2e";
 /// The guests' target.
@@ -34,7 +41,8 @@ pub(crate) fn runtime() -> Result<()> {
 
 /// The wheel itself.
 pub(crate) fn wheel() -> Result<()> {
-    install("install OpenVINO into .venv", RUNTIME, &["--no-deps"])
+    let usually = "a download of about fifty megabytes, half a minute";
+    install("install OpenVINO into .venv", usually, RUNTIME, &["--no-deps"])
 }
 
 /// Python packages for conversion and tests, and the tools themselves.
@@ -42,76 +50,94 @@ pub(crate) fn tools() -> Result<()> {
     if is_installed(TOOLS) {
         return Ok(());
     }
-    install("install the tools' Python packages into .venv", TOOLS, &[])?;
+    let usually = "a download of some hundred megabytes, one to three minutes";
+    install("install the tools' Python packages into .venv", usually, TOOLS, &[])?;
     step("install carafe_tools into .venv", || {
-        let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "tools"];
-        run(program(python()).args(arguments))
+        let arguments = ["-m", "pip", "install", "--no-deps", "--no-build-isolation", "--editable", "tools"];
+        watch(program(python()).args(arguments))
     })
 }
 
 /// OpenAI's clients, and what else the tests of the server and its page need.
 pub(crate) fn clients() -> Result<()> {
-    install("install the clients' Python packages into .venv", CLIENTS, &[])?;
+    let usually = "a download of some ten megabytes, half a minute";
+    install("install the clients' Python packages into .venv", usually, CLIENTS, &[])?;
     let folder = root().join(NODE_CLIENTS);
     let (lock, marker) = (folder.join("package-lock.json"), folder.join("node_modules/.carafe-lock.json"));
     if fs::read(&marker).is_ok_and(|installed| fs::read(&lock).is_ok_and(|wanted| wanted == installed)) {
         return Ok(());
     }
-    step("install the clients' JavaScript packages", || {
-        let installed = output(program("npm").args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            NODE_CLIENTS,
-        ]));
-        installed.map(drop).map_err(|error| {
-            error.context("Node.js 20.19 or later with npm is needed (Debian: `apt install nodejs npm`)")
-        })
+    long_step("install the clients' JavaScript packages", usually, || {
+        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", NODE_CLIENTS];
+        run(program("npm").args(install).stdout(io::stderr()))
+            .context("Node.js 20.19 or later with npm is needed (Debian: `apt install nodejs npm`)")
     })?;
     Ok(fs::copy(lock, marker).map(drop)?)
 }
 
+/// Programs of others that talk to a server by OpenAI's API: about a gigabyte, without PyTorch.
+pub(crate) fn frameworks() -> Result<()> {
+    // The lock names every package. Python compiles what is imported, which is a small part.
+    let options = ["--no-deps", "--no-compile"];
+    install_into(FRAMEWORKS_VENV, "install the frameworks' Python packages", "two minutes", FRAMEWORKS, &options)
+}
+
 /// The Python of `.venv`.
 pub(crate) fn python() -> PathBuf {
-    root().join(".venv/bin/python")
+    python_of(VENV)
 }
 
-fn install(what: &str, requirements: &str, options: &[&str]) -> Result<()> {
-    if is_installed(requirements) {
+/// The Python of the frameworks' environment.
+pub(crate) fn frameworks_python() -> PathBuf {
+    python_of(FRAMEWORKS_VENV)
+}
+
+fn python_of(venv: &str) -> PathBuf {
+    root().join(venv).join("bin/python")
+}
+
+fn install(what: &str, usually: &str, requirements: &str, options: &[&str]) -> Result<()> {
+    install_into(VENV, what, usually, requirements, options)
+}
+
+fn install_into(venv: &str, what: &str, usually: &str, requirements: &str, options: &[&str]) -> Result<()> {
+    if is_installed_in(venv, requirements) {
         return Ok(());
     }
-    virtual_environment()?;
-    step(what, || {
-        let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"];
-        run(program(python()).args(arguments).args(options).args(["--requirement", requirements]))
+    virtual_environment(venv)?;
+    long_step(what, usually, || {
+        let arguments = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"];
+        watch(program(python_of(venv)).args(arguments).args(options).args(["--requirement", requirements]))
     })?;
-    Ok(fs::copy(root().join(requirements), marker(requirements)).map(drop)?)
+    Ok(fs::copy(root().join(requirements), marker(venv, requirements)).map(drop)?)
 }
 
-fn virtual_environment() -> Result<()> {
-    if python().exists() {
+fn virtual_environment(venv: &str) -> Result<()> {
+    if python_of(venv).exists() {
         return Ok(());
     }
-    step("make .venv", || {
-        let made = output(program("python3").args(["-m", "venv", ".venv"]));
+    step(&format!("make {venv}"), || {
+        let made = output(program("python3").args(["-m", "venv", venv]));
         made.map(drop).map_err(|error| {
             error.context("python3 with its `venv` module is needed (Debian: `apt install python3-venv`)")
         })
     })
 }
 
-/// Whether these very requirements have been installed.
+/// Whether these very requirements have been installed into `.venv`.
 fn is_installed(requirements: &str) -> bool {
-    let read = |path: PathBuf| fs::read(path).ok();
-    python().exists()
-        && read(marker(requirements)).is_some_and(|installed| Some(installed) == read(root().join(requirements)))
+    is_installed_in(VENV, requirements)
 }
 
-fn marker(requirements: &str) -> PathBuf {
+fn is_installed_in(venv: &str, requirements: &str) -> bool {
+    let read = |path: PathBuf| fs::read(path).ok();
+    python_of(venv).exists()
+        && read(marker(venv, requirements)).is_some_and(|installed| Some(installed) == read(root().join(requirements)))
+}
+
+fn marker(venv: &str, requirements: &str) -> PathBuf {
     let name = Path::new(requirements).file_name().unwrap_or_default();
-    root().join(".venv").join(name)
+    root().join(venv).join(name)
 }
 
 /// What compiles Rust to WebAssembly here.
@@ -131,8 +157,10 @@ impl GuestToolchain {
         if has_target() {
             return Ok(Self::Rustup);
         }
-        let added =
-            step(&format!("rustup target add {WASM}"), || output(program("rustup").args(["target", "add", WASM])));
+        let usually = "a download of about twenty megabytes";
+        let added = long_step(&format!("rustup target add {WASM}"), usually, || {
+            run(program("rustup").args(["target", "add", WASM]).stdout(io::stderr()))
+        });
         match added {
             Ok(_) if has_target() => Ok(Self::Rustup),
             _ if is_debian_complete() => Ok(Self::Debian),

@@ -1,8 +1,9 @@
 //! Running programs: from the project's root, with a word before and the time after, and an error that names the command.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -39,11 +40,30 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs a command and returns what it prints; its own words are in the error if it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("failed to start `{}`", words(command)))?;
+    checked(command, &output)?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a command that shows its progress on standard output, as pip does; it goes to this program's standard error. What the command
+/// says on its own is in the error if it fails.
+pub(crate) fn watch(command: &mut Command) -> Result<()> {
+    let child = command.stdout(io::stderr()).stderr(Stdio::piped()).spawn();
+    let output = child.and_then(std::process::Child::wait_with_output);
+    checked(command, &output.with_context(|| format!("failed to start `{}`", words(command)))?)
+}
+
+fn checked(command: &Command, output: &Output) -> Result<()> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("`{}` failed: {}\n{}", words(command), output.status, said.trim_end());
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(())
+}
+
+/// As [`step`], for work of minutes: says before it what it usually takes.
+pub(crate) fn long_step<T>(what: &str, usually: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    report(&format!("{what}: {usually}"));
+    step(what, work)
 }
 
 /// Says what is done, does it, and says how long it took.

@@ -5,8 +5,11 @@ use std::os::unix::process::CommandExt;
 
 use anyhow::{Context, Result};
 
-use crate::shell::{cargo, report, run, step};
+use crate::shell::{cargo, long_step, report, run};
 use crate::{guests, setup};
+
+/// What building the program takes; most of it is wasmtime's compiler, and cargo shows how far it is.
+pub(crate) const BUILD_TIME: &str = "about seven minutes the first time on two cores, seconds when nothing has changed";
 
 /// Sets up what is missing, builds, and becomes the server: a Ctrl-C or a SIGTERM reaches it directly.
 pub(crate) fn serve(flags: &[OsString]) -> Result<()> {
@@ -25,8 +28,8 @@ pub(crate) fn demo() -> Result<()> {
 /// What runs models: OpenVINO, the guests, the program.
 pub(crate) fn build() -> Result<()> {
     setup::runtime()?;
-    step("build the guests", guests::build)?;
-    step("build carafe", || run(&mut cargo(&["build", "--release", "--quiet", "--package", "carafe-cli"])))
+    guests::build()?;
+    long_step("build carafe", BUILD_TIME, || run(&mut cargo(&["build", "--release", "--package", "carafe-cli"])))
 }
 
 /// Runs the binary that was just built, wherever cargo has put it.

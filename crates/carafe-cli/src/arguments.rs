@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use carafe_host::Limits;
+use carafe_models::ModelDirectory;
 use carafe_openvino::Profile;
 use carafe_server::Origin;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::environment;
@@ -73,7 +74,7 @@ pub(crate) enum Command {
 /// Where models are.
 #[derive(Args)]
 pub(crate) struct Places {
-    /// Folder of model folders, searched first [then: CARAFE_MODELS, the user's data folder, the bundled models].
+    /// Folder of model folders, or a model folder, searched first [then: CARAFE_MODELS, the user's data folder, the bundled models].
     #[arg(long = "models", value_name = "DIR")]
     pub(crate) models: Option<PathBuf>,
 }
@@ -90,10 +91,25 @@ pub(crate) struct Running {
     /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].
     #[arg(long, env = environment::THREADS, value_name = "N")]
     pub(crate) threads: Option<NonZeroU32>,
+    /// Whether OpenVINO's threads stay on processors of their own: a little faster where nothing else runs there, far slower where
+    /// something does. `auto` pins them only to processors that the kernel isolates.
+    #[arg(long, env = environment::CPU_PINNING, value_name = "WHEN", value_enum, default_value_t = CpuPinning::Auto)]
+    pub(crate) cpu_pinning: CpuPinning,
     /// Most memory that the guest may have, in MiB; below 4096.
     #[arg(long, env = environment::GUEST_MEMORY, value_name = "MIB", default_value_t = 256,
         value_parser = clap::value_parser!(u64).range(1..4096))]
     pub(crate) guest_memory: u64,
+}
+
+/// When OpenVINO's threads are pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CpuPinning {
+    /// Where the processors are this process's own.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 #[derive(Args)]
@@ -114,7 +130,14 @@ pub(crate) struct Serve {
     /// [default: one for each processor, 8 at most].
     #[arg(long, env = environment::IMAGE_WORKERS, value_name = "N")]
     pub(crate) image_workers: Option<NonZeroU32>,
-    /// Once told to stop (SIGTERM), how many seconds running requests may still take.
+    /// Most memory that the bodies of requests may take together, in MiB, 32 to 4096; what finds no room is refused with 503.
+    #[arg(long, env = environment::BODY_MEMORY, value_name = "MIB", default_value = "256",
+        value_parser = clap::value_parser!(u32).range(32..=4096))]
+    pub(crate) body_memory: u32,
+    /// After SIGTERM, how many seconds `/readyz` is 503 while requests are still taken, so that balancers turn to other servers.
+    #[arg(long, env = environment::SHUTDOWN_DELAY, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) shutdown_delay: u32,
+    /// Once the server takes nothing new, how many seconds running requests may still take.
     #[arg(long, env = environment::DRAIN, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain: u32,
     /// How many seconds one request may take.
@@ -298,6 +321,9 @@ pub(crate) enum ModelsCommand {
         /// Print a JSON array.
         #[arg(long)]
         json: bool,
+        /// Fail if one of them cannot be read; without this only if none can.
+        #[arg(long)]
+        strict: bool,
         #[command(flatten)]
         places: Places,
     },
@@ -413,10 +439,29 @@ pub(crate) struct Bench {
     pub(crate) running: Running,
 }
 
+impl Arguments {
+    /// Reads the command line, and the environment but for the variables of these names. Ends the program if they cannot be understood.
+    pub(crate) fn read(passed_over: &[String]) -> Self {
+        let command = without_variables(Self::command(), passed_over);
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.format(&mut Self::command()).exit())
+    }
+}
+
+/// The command with no flag that stands for one of these variables.
+fn without_variables(command: clap::Command, names: &[String]) -> clap::Command {
+    let is_named =
+        |arg: &clap::Arg| arg.get_env().is_some_and(|variable| names.iter().any(|name| variable == name.as_str()));
+    let command = command.mut_args(|arg| if is_named(&arg) { arg.env(None::<&'static str>) } else { arg });
+    command.mut_subcommands(|command| without_variables(command, names))
+}
+
 impl Places {
     /// All places, first to last.
-    pub(crate) fn all(&self) -> Vec<PathBuf> {
-        let own = self.models.iter().cloned().chain(environment::model_places());
-        own.chain(crate::machine::installed_model_places()).collect()
+    pub(crate) fn all(&self) -> Vec<ModelDirectory> {
+        let flag = self.models.iter().map(|path| ModelDirectory::named(path.clone(), "`--models`"));
+        let variable = environment::model_places().into_iter();
+        let variable = variable.map(|path| ModelDirectory::named(path, "`CARAFE_MODELS`"));
+        let usual = crate::machine::installed_model_places().into_iter().map(ModelDirectory::usual);
+        flag.chain(variable).chain(usual).collect()
     }
 }

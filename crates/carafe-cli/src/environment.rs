@@ -1,11 +1,15 @@
 //! Every environment variable that `carafe` reads, and nothing else reads any.
 //!
-//! Most stand for a flag of the same name, which goes before them; `arguments` says which.
+//! Most stand for a flag of the same name, which goes before them; `arguments` says which. `service_links` knows those that Kubernetes and
+//! docker set for a service named like the program.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+
+mod service_links;
 
 /// Folders of model folders, separated like `PATH`; searched after `--models`.
 pub(crate) const MODELS: &str = "CARAFE_MODELS";
@@ -15,6 +19,8 @@ pub(crate) const OPENVINO: &str = "CARAFE_OPENVINO";
 pub(crate) const PROFILE: &str = "CARAFE_PROFILE";
 /// Stands for `--threads`.
 pub(crate) const THREADS: &str = "CARAFE_THREADS";
+/// Stands for `--cpu-pinning`.
+pub(crate) const CPU_PINNING: &str = "CARAFE_CPU_PINNING";
 /// Stands for `--guest-memory`.
 pub(crate) const GUEST_MEMORY: &str = "CARAFE_GUEST_MEMORY";
 /// Stands for `--draft-tokens`.
@@ -29,6 +35,10 @@ pub(crate) const MODEL: &str = "CARAFE_MODEL";
 pub(crate) const QUEUE: &str = "CARAFE_QUEUE";
 /// Stands for `serve --image-workers`.
 pub(crate) const IMAGE_WORKERS: &str = "CARAFE_IMAGE_WORKERS";
+/// Stands for `serve --body-memory`.
+pub(crate) const BODY_MEMORY: &str = "CARAFE_BODY_MEMORY";
+/// Stands for `serve --shutdown-delay`.
+pub(crate) const SHUTDOWN_DELAY: &str = "CARAFE_SHUTDOWN_DELAY";
 /// Stands for `serve --drain`.
 pub(crate) const DRAIN: &str = "CARAFE_DRAIN";
 /// Stands for `serve --request-timeout`.
@@ -46,11 +56,12 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 18] = [
+const OWN: [&str; 21] = [
     MODELS,
     OPENVINO,
     PROFILE,
     THREADS,
+    CPU_PINNING,
     GUEST_MEMORY,
     DRAFT_TOKENS,
     HOST,
@@ -58,6 +69,8 @@ const OWN: [&str; 18] = [
     MODEL,
     QUEUE,
     IMAGE_WORKERS,
+    BODY_MEMORY,
+    SHUTDOWN_DELAY,
     DRAIN,
     REQUEST_TIMEOUT,
     API_KEY_FILE,
@@ -67,13 +80,32 @@ const OWN: [&str; 18] = [
     PYTHON,
 ];
 
-/// Refuses variables that look as if they meant something here and do not: a mistyped one would silently do nothing.
-pub(crate) fn refuse_unknown() -> Result<()> {
-    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    match names.filter(|name| name.starts_with("CARAFE_")).find(|name| !OWN.contains(&name.as_str())) {
-        Some(name) => bail!("the environment variable `{name}` is not known; there are: {}", OWN.join(", ")),
-        None => Ok(()),
+/// Variables that begin with `CARAFE_` but were set for a service of that name, sorted. They mean nothing here.
+pub(crate) fn service_links() -> Vec<String> {
+    service_links::service_links(&own_variables())
+}
+
+/// Refuses variables that look as if they meant something here and do not: a mistyped one would silently do nothing. What Kubernetes and
+/// docker set for a service cannot be mistyped; those that `service_links` names are passed over with a warning.
+pub(crate) fn refuse_unknown(service_links: &[String]) -> Result<()> {
+    let is_unknown = |name: &String| !OWN.contains(&name.as_str()) && !service_links.contains(name);
+    if let Some(name) = own_variables().into_iter().map(|(name, _)| name).find(is_unknown) {
+        bail!("the environment variable `{name}` is not known; there are: {}", OWN.join(", "));
     }
+    if !service_links.is_empty() {
+        tracing::warn!(
+            "passed over environment variables that Kubernetes or docker sets for a service whose name begins with `carafe`: {}; \
+             `enableServiceLinks: false` in the pod, or another name of the service, keeps them away",
+            service_links.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Variables that begin with `CARAFE_`, with their values.
+fn own_variables() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.to_string_lossy().into()));
+    env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("CARAFE_")).collect()
 }
 
 /// The user's data folder by the XDG base directory specification; `~/.local/share` where it is not set.

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use ureq::Body;
+use ureq::http::Response;
 
 use crate::arguments::Health;
 use crate::output;
@@ -15,15 +17,22 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) fn run(options: &Health) -> Result<ExitCode> {
     let url = format!("http://{}/readyz", SocketAddr::new(reachable(options.host), options.port));
     // No proxy: the environment may name one that cannot reach this machine.
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(ANSWERS_WITHIN)).proxy(None).build().into();
+    let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWERS_WITHIN)).proxy(None);
+    let agent: ureq::Agent = agent.http_status_as_error(false).build().into();
     match agent.get(&url).call() {
-        Ok(_) => {
+        Ok(response) if response.status() == 503 => {
+            output::line(&format!("not ready: {}", reason(response)))?;
+            Ok(ExitCode::FAILURE)
+        }
+        Ok(response) if response.status() == 200 => {
             output::line("ready")?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(ureq::Error::StatusCode(503)) => {
-            output::line("not ready: models are being loaded")?;
+        Ok(response) => {
+            output::note(&format!(
+                "carafe: {url} does not answer as a server of Carafe: it says {}",
+                response.status()
+            ));
             Ok(ExitCode::FAILURE)
         }
         Err(error) => {
@@ -31,6 +40,13 @@ pub(crate) fn run(options: &Health) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Why a server is not ready, in its own words.
+fn reason(response: Response<Body>) -> String {
+    let body = response.into_body().read_to_string().unwrap_or_default();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    body["error"]["message"].as_str().unwrap_or("it does not say why").to_owned()
 }
 
 /// What listens on every interface listens on the loopback one.

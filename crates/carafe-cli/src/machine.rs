@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Places, Running};
 use crate::environment;
+use crate::pinning::Pinning;
 
 /// The source tree that this binary was built from; its models and `.venv` serve a binary that is not installed.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -47,14 +48,16 @@ pub(crate) fn runtime() -> Result<Runtime> {
     Ok(Runtime::load(&Search { explicit: environment::openvino(), folders })?)
 }
 
-/// The catalogue of all places.
-pub(crate) fn catalogue(places: &Places) -> Catalogue {
-    Catalogue::new(places.all())
+/// The catalogue of all places; what cannot be used as it was meant goes to the log.
+pub(crate) fn catalogue(places: &Places) -> Result<Catalogue> {
+    let catalogue = Catalogue::open(&places.all())?;
+    catalogue.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(catalogue)
 }
 
 /// A model's folder, if the model does this task.
 pub(crate) fn find(places: &Places, name: &str, task: Task) -> Result<ModelFolder> {
-    let folder = catalogue(places).find(name)?;
+    let folder = catalogue(places)?.find(name)?;
     folder.expect_task(task)?;
     Ok(folder)
 }
@@ -69,8 +72,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> {
     let folder = find(&running.places, name, task)?;
     let runtime = runtime()?;
-    let options = Options { profile: running.profile, threads: running.threads, ..Options::default() };
-    let model = load_folder(&runtime, folder, &options)?;
+    let model = load_folder(&runtime, folder, &running.options())?;
     Ok(Loaded { runtime, model })
 }
 
@@ -83,6 +85,12 @@ pub(crate) fn load_folder(runtime: &Runtime, folder: ModelFolder, options: &Opti
 }
 
 impl Running {
+    /// How graphs are compiled, as the flags say.
+    pub(crate) fn options(&self) -> Options {
+        let pins_threads = Pinning::decide(self.cpu_pinning).pins_threads;
+        Options { profile: self.profile, threads: self.threads, pins_threads, ..Options::default() }
+    }
+
     /// The guest's limits as the flags say.
     pub(crate) fn limits(&self) -> Limits {
         Limits { guest_memory: self.guest_memory << 20, ..Limits::default() }
@@ -110,10 +118,14 @@ pub(crate) fn memory() -> Value {
 }
 
 fn memory_line(key: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let kibibytes: u64 = status_line(key)?.split_whitespace().next()?.parse().ok()?;
     Some(kibibytes << 10)
+}
+
+/// What the system says of this process under a key, `VmRSS:`.
+pub(crate) fn status_line(key: &str) -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
 }
 
 /// What belongs to this binary: at the first path in its installation, or at the second in the source tree if it is not installed. An
@@ -149,8 +161,9 @@ pub(crate) fn profile_words(model: &LoadedGraph) -> String {
         "0" => "no dynamic quantisation".to_owned(),
         size => format!("dynamic quantisation groups of {size}"),
     };
+    let pinning = if graph.options().pins_threads { "pinned" } else { "not pinned" };
     format!(
-        "profile {} ({} activations, {quantisation}, {} cache, {} threads)",
+        "profile {} ({} activations, {quantisation}, {} cache, {} threads, {pinning})",
         graph.options().profile,
         property("INFERENCE_PRECISION_HINT"),
         property("KV_CACHE_PRECISION"),

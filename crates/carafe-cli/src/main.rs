@@ -2,11 +2,10 @@
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags and `environment` the variables;
 //! each command is a module of its own: `serve`, `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with
-//! an installation. What they share is in `machine` (finding and loading) and `output` (printing).
+//! an installation. What they share is in `machine` (finding and loading), `pinning` (of threads) and `output`
+//! (printing).
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use arguments::{Arguments, Command, LogForm};
 
@@ -20,13 +19,15 @@ mod machine;
 mod manual;
 mod models;
 mod output;
+mod pinning;
 mod serve;
 mod tokenize;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let service_links = environment::service_links();
+    let arguments = Arguments::read(&service_links);
     start_log(&arguments);
-    match run(&arguments) {
+    match environment::refuse_unknown(&service_links).and_then(|()| run(&arguments)) {
         Ok(code) => code,
         Err(error) => {
             output::error(&error);

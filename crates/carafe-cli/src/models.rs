@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use carafe_models::catalogue::Hidden;
 use carafe_models::{Manifest, ModelFolder};
 use serde_json::{Value, json};
 
@@ -17,9 +18,9 @@ mod show;
 /// Runs the command.
 pub(crate) fn run(options: &Models) -> Result<ExitCode> {
     match &options.command {
-        ModelsCommand::List { json, places } => list(places, *json),
+        ModelsCommand::List { json, strict, places } => list(places, *json, *strict),
         ModelsCommand::Show { name, json, places } => {
-            show::run(&machine::catalogue(places).find(name)?, *json)?;
+            show::run(&machine::catalogue(places)?.find(name)?, *json)?;
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Pull(options) => {
@@ -27,34 +28,42 @@ pub(crate) fn run(options: &Models) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Verify { name, run, json, places } => {
-            verify(&machine::catalogue(places).find(name)?, *run, *json)?;
+            verify(&machine::catalogue(places)?.find(name)?, *run, *json)?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-/// Every model that can be found; one that cannot be read is shown with its error, and the exit code tells.
-fn list(places: &Places, json: bool) -> Result<ExitCode> {
-    let catalogue = machine::catalogue(places);
-    let models = catalogue.list();
+/// Every model that can be found; one that cannot be read is shown with its error. The exit code tells of no model at all or, if that is
+/// asked for, of any that cannot be read.
+fn list(places: &Places, json: bool, strict: bool) -> Result<ExitCode> {
+    let catalogue = machine::catalogue(places)?;
+    let (models, broken): (Vec<_>, Vec<_>) = catalogue.list().into_iter().partition(|(_, folder)| folder.is_ok());
+    let models: Vec<ModelFolder> = models.into_iter().filter_map(|(_, folder)| folder.ok()).collect();
+    let broken: Vec<_> = broken.into_iter().filter_map(|(path, folder)| Some((path, reason(folder.err()?)))).collect();
     if json {
-        let entry = |(path, folder): &(std::path::PathBuf, Result<ModelFolder, carafe_models::Error>)| match folder {
-            Ok(folder) => list_entry(folder),
-            Err(error) => json!({ "path": path, "error": error.to_string() }),
-        };
-        output::json(&models.iter().map(entry).collect::<Vec<_>>())?;
+        let broken = broken.iter().map(|(path, error)| json!({ "path": path, "error": error }));
+        output::json(&models.iter().map(list_entry).chain(broken).collect::<Vec<_>>())?;
     } else {
-        for (_, folder) in &models {
-            match folder {
-                Ok(folder) => output::line(&list_line(folder))?,
-                Err(error) => output::note(&format!("carafe: {error}")),
-            }
+        models.iter().try_for_each(|folder| output::line(&list_line(folder)))?;
+        broken.iter().for_each(|(_, error)| output::note(&format!("carafe: {error}")));
+        for Hidden { path, by } in catalogue.hidden() {
+            output::note(&format!(
+                "`{}` is not used: `{}` has its name and comes before it",
+                path.display(),
+                by.display()
+            ));
         }
         let places: Vec<_> = catalogue.places().iter().map(|place| place.display().to_string()).collect();
         output::note(&format!("looked in {}", places.join(", ")));
     }
-    let sound = models.iter().all(|(_, folder)| folder.is_ok());
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let fails = models.is_empty() || (strict && !broken.is_empty());
+    Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// An error with its causes.
+fn reason(error: carafe_models::Error) -> String {
+    format!("{:#}", anyhow::Error::from(error))
 }
 
 fn list_line(folder: &ModelFolder) -> String {

@@ -17,14 +17,13 @@ use tokio::sync::oneshot;
 
 use crate::arguments::Serve;
 use crate::output::mebibytes;
-use crate::{environment, machine, output};
+use crate::{machine, output};
 use configuration::ServeConfiguration;
 
 mod configuration;
 
 /// Runs the command.
 pub(crate) fn run(options: &Serve) -> Result<ExitCode> {
-    environment::refuse_unknown()?;
     let configuration = ServeConfiguration::of(options)?;
     if options.print_config {
         output::json(&configuration)?;
@@ -38,6 +37,7 @@ pub(crate) fn run(options: &Serve) -> Result<ExitCode> {
 }
 
 async fn serve(configuration: ServeConfiguration) -> Result<()> {
+    raise_descriptor_limit();
     let mut signals = Signals::new()?;
     let listener = listen(configuration.address()).await?;
     output::line(&format!("listening on http://{}", listener.local_addr()?))?;
@@ -61,6 +61,16 @@ async fn serve(configuration: ServeConfiguration) -> Result<()> {
         () = twice => tracing::warn!("told to stop twice; running requests are given up"),
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// File descriptors for every connection and for the models; shells and systemd allow 1024 unless they are asked.
+fn raise_descriptor_limit() {
+    const ENOUGH: u64 = 4096;
+    match rlimit::increase_nofile_limit(ENOUGH) {
+        Ok(ENOUGH..) => {}
+        Ok(limit) => tracing::warn!("only {limit} file descriptors may be open (`ulimit -n`); {ENOUGH} are enough"),
+        Err(error) => tracing::warn!("the limit of open file descriptors is unknown: {error}"),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -87,6 +97,7 @@ fn load_behind(server: &Server, configuration: ServeConfiguration) -> Result<one
 fn load(configuration: &ServeConfiguration) -> Result<Models> {
     let folders = folders(configuration)?;
     let runtime = machine::runtime()?;
+    tracing::info!("{}", configuration.cpu_pinning.reason);
     let mut graphs: Vec<LoadedGraph> = Vec::new();
     for folder in folders {
         let loaded = machine::load_folder(&runtime, folder, &configuration.options())?;
@@ -122,7 +133,7 @@ fn for_workers(loaded: LoadedGraph, runtime: &Runtime, configuration: &ServeConf
 
 /// The folders of the models to serve. One that was named must be there and in order; one that was only found may be passed over.
 fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
-    let catalogue = configuration.catalogue();
+    let catalogue = &configuration.catalogue;
     if !configuration.models.is_empty() {
         return configuration.models.iter().map(|name| Ok(catalogue.find(name)?)).collect();
     }
@@ -130,7 +141,7 @@ fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
     for (path, folder) in catalogue.list() {
         match folder {
             Ok(folder) => folders.push(folder),
-            Err(error) => tracing::warn!("`{}` is not served: {error}", path.display()),
+            Err(error) => tracing::warn!("`{}` is not served: {:#}", path.display(), anyhow::Error::from(error)),
         }
     }
     if folders.is_empty() {

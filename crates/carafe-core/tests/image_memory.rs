@@ -41,14 +41,12 @@ fn needed(result: Result<Image, Error>) -> u64 {
 }
 
 fn jpeg(sampling: &[encoder::Sampling], progressive: bool) -> Vec<u8> {
-    Jpeg {
-        sampling,
-        width: 1501,
-        height: 1203,
-        progressive,
-        level: &|component, x, y| (x + y) as i32 % 200 + component as i32,
-    }
-    .encode()
+    Jpeg { progressive, ..description(sampling) }.encode()
+}
+
+fn description(sampling: &[encoder::Sampling]) -> Jpeg<'_> {
+    let level = &|component, x, y| (x + y) as i32 % 200 + component as i32;
+    Jpeg { sampling, width: 1501, height: 1203, progressive: false, one_scan_each: false, level }
 }
 
 /// A JPEG that says it is to be turned by a quarter.
@@ -70,8 +68,8 @@ fn png(width: u32, height: u32, colour: png::ColorType, depth: png::BitDepth) ->
 }
 
 fn bmp(width: i32, height: i32, bits: u16) -> Vec<u8> {
-    let palette = if bits == 8 { 1024 } else { 0 };
-    let pixels = (width as usize * usize::from(bits) / 8).next_multiple_of(4) * height as usize;
+    let palette = if bits <= 8 { 4 << bits } else { 0 };
+    let pixels = (width as usize * usize::from(bits)).div_ceil(8).next_multiple_of(4) * height as usize;
     let mut file = b"BM".to_vec();
     file.extend([0; 8]);
     file.extend((54_u32 + palette).to_le_bytes());
@@ -98,6 +96,10 @@ fn decoding_stays_within_what_the_header_was_judged_by() {
         ("progressive 4:2:0", jpeg(&three, true)),
         ("progressive 4:2:0, turned", turned(&jpeg(&three, true))),
         ("progressive, four colours", jpeg(&[(1, 1); 4], true)),
+        ("baseline 4:4:0", jpeg(&[(1, 2), (1, 1), (1, 1)], false)),
+        ("baseline, four colours", jpeg(&[(2, 2), (1, 1), (1, 1), (2, 2)], false)),
+        ("a scan for each component", Jpeg { one_scan_each: true, ..description(&three) }.encode()),
+        ("a scan for each component, turned", turned(&Jpeg { one_scan_each: true, ..description(&three) }.encode())),
         ("grey JPEG", jpeg(&[(1, 1)], false)),
         ("PNG", png(1500, 1200, ColorType::Rgb, BitDepth::Eight)),
         ("grey PNG", png(1500, 1200, ColorType::Grayscale, BitDepth::Eight)),
@@ -106,6 +108,8 @@ fn decoding_stays_within_what_the_header_was_judged_by() {
         ("PNG of one column", png(1, 600_000, ColorType::Rgb, BitDepth::Eight)),
         ("BMP", bmp(1501, 1200, 24)),
         ("8-bit BMP", bmp(1501, 1200, 8)),
+        ("1-bit BMP", bmp(1501, 1200, 1)),
+        ("32-bit BMP", bmp(1501, 1200, 32)),
     ];
     for (name, file) in files {
         let copy = file.clone();
@@ -120,6 +124,40 @@ fn decoding_stays_within_what_the_header_was_judged_by() {
         assert!(peak * 3 >= needed, "{name}: {needed} bytes were judged, {peak} used");
         assert!(decode(file, needed - 1).is_err(), "{name}");
     }
+}
+
+/// Numbers that look drawn, the same each time (Knuth's constants).
+fn drawn(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize
+}
+
+#[test]
+fn a_damaged_file_stays_within_what_its_header_was_judged_by() {
+    let _alone = alone();
+    let three = [(2, 2), (1, 1), (1, 1)];
+    let small = |progressive, one_scan_each| {
+        Jpeg { width: 301, height: 203, progressive, one_scan_each, ..description(&three) }.encode()
+    };
+    let files = [small(false, false), small(true, false), small(false, true), bmp(301, 203, 8), bmp(301, 203, 32)];
+    let (mut state, mut judged) = (1, 0);
+    for round in 0..1500 {
+        let mut file = files[round % files.len()].clone();
+        // Every other one near the start, where the headers are.
+        let length = if round % 2 == 0 { file.len() } else { 250 };
+        for _ in 0..=round % 3 {
+            let place = drawn(&mut state) % length;
+            file[place] = drawn(&mut state) as u8;
+        }
+        let Err(Error::TooLarge { needed, .. }) = decode(file.clone(), 0) else { continue };
+        if needed > 64 << 20 {
+            continue;
+        }
+        let (_, peak) = peak(|| decode(file, needed));
+        assert!(peak <= needed, "round {round}: {peak} bytes at the peak, {needed} were judged");
+        judged += 1;
+    }
+    assert!(judged > 500, "only {judged} files were judged");
 }
 
 #[test]

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
-import { ROOT } from "../server.mjs";
+import { PATIENCE, ROOT } from "../server.mjs";
 
 const PROGRAMS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -19,12 +19,13 @@ export function launch() {
   assert.ok(executablePath, "Chromium is missing; on Debian: apt install chromium");
   mkdirSync(SCREENSHOTS, { recursive: true });
   // Chromium's own sandbox wants rights that a container and root do not have; the page is ours.
-  return chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  return chromium.launch({ executablePath, args: ["--no-sandbox"], timeout: PATIENCE });
 }
 
 /** Opens the page, runs a test on it, and looks for what went wrong silently. */
 export async function withPage(browser, url, options, run) {
   const context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], ...options });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const errors = [];
   page.on("pageerror", (error) => errors.push(error.message));

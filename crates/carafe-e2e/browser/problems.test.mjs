@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { startServer } from "../server.mjs";
+import { BUSY_FLAGS, holdPermits, startServer } from "../server.mjs";
 import { DESKTOP, checkAccessibility, generate, launch, screenshot, untilStatus, withPage } from "./browser.mjs";
 
 const KEY = "a-key-for-the-tests-0123";
@@ -39,35 +39,17 @@ test("a stopped server is told of, and what was typed stays", () =>
   }));
 
 test("a busy server is told of, and the next try succeeds", () =>
-  withServer(["--queue", "8"], async (page, server) => {
-    const control = new AbortController();
-    const request = { model: "tales", prompt: "a", n: 8, max_tokens: 250, ignore_eos: true, logprobs: 5, stream: true };
-    const body = JSON.stringify(request);
-    const headers = { "content-type": "application/json" };
-    const button = page.getByRole("button", { name: "Generate" });
-    await button.waitFor();
-    const stream = await fetch(`${server.url}/v1/completions`, { method: "POST", headers, body, signal: control.signal });
-    await stream.body.getReader().read();
-    // All places are taken for less than half a second, which a click with its checks of the button may well take.
-    await button.dispatchEvent("click");
+  withServer(BUSY_FLAGS, async (page, server) => {
+    const release = await holdPermits(server.url);
+    await page.getByRole("button", { name: "Generate" }).click();
     await page.getByRole("alert").getByText("The server is busy").waitFor();
     await screenshot(page, "busy-server");
     await checkAccessibility(page);
-    control.abort();
-    await untilFree(server.url);
+    await release();
     await page.getByRole("button", { name: "Try again" }).click();
     await untilStatus(page, /^Done/u);
     assert.equal(await page.getByRole("alert").textContent(), "");
   }));
-
-/** Waits until no sequence runs or waits. */
-async function untilFree(url) {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const metrics = await (await fetch(`${url}/metrics`)).text();
-    if (!/^carafe_num_requests_\w+\{.*\} [1-9]/mu.test(metrics)) return;
-  }
-  assert.fail("the places do not become free");
-}
 
 test("a refused request says why in words", () =>
   withServer([], async (page) => {

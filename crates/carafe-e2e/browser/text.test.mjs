@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startServer } from "../server.mjs";
 import { DESKTOP, checkAccessibility, generate, launch, screenshot, untilStatus, withPage, written } from "./browser.mjs";
+import { Gate } from "./gate.mjs";
 
 let browser;
 let server;
@@ -19,16 +20,33 @@ after(async () => {
 
 const onPage = (run, options = DESKTOP, path = "/") => withPage(browser, server.url + path, options, run);
 
+/** Opens the page behind a gate, which lets the events of a stream through one by one. */
+async function behindGate(run) {
+  const gate = await Gate.open(server.url);
+  try {
+    await withPage(browser, gate.url, DESKTOP, (page) => run(page, gate));
+  } finally {
+    await gate.close();
+  }
+}
+
+/** Begins a generation and lets through the events of so many tokens, each of which is shown before the next is there. */
+async function generateTokens(page, gate, count) {
+  await page.getByRole("button", { name: "Generate" }).click();
+  for (let shown = 0; shown < count; ) {
+    const { choices } = await gate.pass();
+    shown += Number(choices[0].text !== "");
+    await page.waitForFunction((tokens) => document.querySelectorAll("#written .token").length === tokens, shown);
+  }
+}
+
 test("tokens arrive one by one", () =>
-  onPage(async (page) => {
-    await page.evaluate(() => {
-      globalThis.counts = new Set();
-      const count = () => globalThis.counts.add(document.querySelectorAll("#written .token").length);
-      new MutationObserver(count).observe(document.getElementById("written"), { childList: true });
-    });
-    await generate(page, { "Max tokens": 200, Seed: 11 });
-    const seen = await page.evaluate(() => globalThis.counts.size);
-    assert.ok(seen > 10, `the text grew in ${seen} steps`);
+  behindGate(async (page, gate) => {
+    await page.getByLabel("Max tokens").fill("200");
+    await page.getByLabel("Seed", { exact: true }).fill("11");
+    await generateTokens(page, gate, 12);
+    await gate.passAll();
+    await untilStatus(page, /^Done/u);
     assert.match(await page.locator("#speed").textContent(), /^\d+ tokens\/s$/u);
     assert.match(await page.locator("#first-token").textContent(), / ms$/u);
     assert.match(await page.locator("#context-use").textContent(), /^\d+ of 256 tokens$/u);
@@ -37,15 +55,10 @@ test("tokens arrive one by one", () =>
   }));
 
 test("Stop and Escape end a generation and keep what there is", () =>
-  onPage(async (page) => {
-    // Slow enough to be stopped: the chunks come through a connection of 4 kB/s.
-    const session = await page.context().newCDPSession(page);
-    const slow = { offline: false, latency: 0, downloadThroughput: 4096, uploadThroughput: 65536 };
+  behindGate(async (page, gate) => {
     for (const stop of [() => page.getByRole("button", { name: "Stop" }).click(), () => page.keyboard.press("Escape")]) {
-      await session.send("Network.emulateNetworkConditions", slow);
       await page.getByLabel("Max tokens").fill("240");
-      await page.getByRole("button", { name: "Generate" }).click();
-      await page.locator("#written .token").first().waitFor();
+      await generateTokens(page, gate, 3);
       await stop();
       await untilStatus(page, /^Stopped after/u);
       const text = await written(page);

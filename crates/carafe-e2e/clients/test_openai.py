@@ -1,14 +1,16 @@
 """OpenAI's own Python client, unchanged, against a running server."""
 
 import json
-import threading
 import urllib.request
 
 import openai
 import pytest
+from serving import ENDLESS, ENDLESS_SEQUENCES, ENDS_WITHIN
 
 PROMPT = "Once upon a time"
-#: About a second of work for the bundled model: long enough to be met while it runs.
+#: How often a patient client asks again, a second between: enough for a machine of any speed to let its permits go.
+RETRIES = 600
+#: Work of several sequences that ends by itself.
 LONG = {"model": "tales", "prompt": PROMPT, "max_tokens": 250, "n": 8, "extra_body": {"ignore_eos": True}}
 
 
@@ -216,39 +218,41 @@ def test_keys_are_asked_for_where_there_are_keys(start, tmp_path):
         server.client(api_key="third-key-0123456789").models.list()
 
 
-def test_a_full_queue_is_told_at_once_and_a_patient_client_gets_through(start):
-    server = start("--model", "tales", "--queue", "8")
-    stream = server.client().completions.create(**LONG, stream=True)
-    next(iter(stream))
-    with pytest.raises(openai.RateLimitError) as error:
-        server.client().completions.create(model="tales", prompt=PROMPT, max_tokens=1)
-    assert error.value.response.headers["retry-after"] == "1"
-    releasing = threading.Timer(0.5, stream.close)
-    releasing.start()
-    completion = server.client(max_retries=8).completions.create(model="tales", prompt=PROMPT, max_tokens=1)
-    releasing.join()
+def test_a_full_queue_refuses_at_once_and_a_patient_client_gets_through(start_busy):
+    server = start_busy()
+    request = {"model": "tales", "prompt": PROMPT, "max_tokens": 1}
+    with server.busy() as release:
+        with pytest.raises(openai.RateLimitError) as error:
+            server.client().completions.create(**request)
+        assert error.value.response.headers["retry-after"] == "1"
+
+        def release_when_refused(answer):
+            if answer.status_code == 429:
+                release()
+
+        http_client = openai.DefaultHttpxClient(event_hooks={"response": [release_when_refused]})
+        completion = server.client(max_retries=RETRIES, http_client=http_client).completions.create(**request)
     assert completion.usage.completion_tokens == 1
 
 
 def test_a_request_past_its_time_ends_in_a_clean_error(start):
-    server = start("--model", "tales", "--request-timeout", "1")
-    # Enough for far more than a second.
-    work = LONG | {"prompt": [PROMPT] * 4, "n": 16}
+    server = start("--model", "tales", "--queue", str(ENDLESS_SEQUENCES), "--request-timeout", "1")
+    endless = ENDLESS | {"extra_body": {"ignore_eos": True}}
     with pytest.raises(openai.InternalServerError) as error:
-        server.client(max_retries=2).completions.create(**work)
+        server.client().completions.create(**endless)
     assert (error.value.status_code, error.value.code) == (504, "timeout")
     with pytest.raises(openai.APIError, match="took longer"):
-        list(server.client().completions.create(**work, stream=True))
+        list(server.client(max_retries=RETRIES).completions.create(**endless, stream=True))
 
 
 def test_a_server_that_is_told_to_stop_finishes_its_streams(start):
-    server = start("--model", "tales")
+    server = start("--model", "tales", "--drain", str(int(ENDS_WITHIN)))
     stream = iter(server.client().completions.create(**LONG, stream=True))
     chunks = [next(stream)]
     server.process.terminate()
     chunks.extend(stream)
     finished = [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason]
     assert finished == ["length"] * 8
-    assert server.process.wait(60) == 0
+    assert server.process.wait(ENDS_WITHIN) == 0
     with pytest.raises(openai.APIConnectionError):
         server.client().models.list()

@@ -3,22 +3,43 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::carafe;
 
-/// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything that is waited for may take: a bound that only what hangs exceeds, on a machine of any speed.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long to rest between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Flags of a server whose permits [`endless`] takes, all of them.
+pub const BUSY: [&str; 6] = ["--model", "tales", "--queue", "1008", "--request-timeout", "3600"];
+
+/// The tokens of [`endless`]: 63 x 16 sequences of 250.
+pub const ENDLESS_TOKENS: u32 = 63 * 16 * 250;
+
+/// Minutes of work in one request, which outlasts whatever a test does meanwhile.
+#[must_use]
+pub fn endless(stream: bool) -> Value {
+    json!({
+        "model": "tales", "prompt": vec!["Once upon a time"; 63], "max_tokens": 250, "n": 16,
+        "ignore_eos": true, "stream": stream
+    })
+}
+
+/// A request that runs, and whose answer is read as it comes. Dropping it closes the connection.
+pub struct Running {
+    connection: TcpStream,
+    answer: Option<JoinHandle<String>>,
+}
 
 /// A server that is ready. Dropping it ends it.
 pub struct Server {
@@ -106,7 +127,8 @@ impl Server {
     /// If it fails, as it does when nobody answers.
     pub fn curl<S: AsRef<OsStr>>(&self, path: &str, options: &[S]) -> Result<Answer> {
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--include", "--max-time", "100", "-H", "Expect:"]).args(options);
+        curl.args(["--silent", "--show-error", "--include", "-H", "Expect:"]).args(options);
+        curl.args(["--max-time", &PATIENCE.as_secs().to_string()]);
         let output = curl.arg(format!("{}{path}", self.url)).output().context("failed to start `curl`")?;
         ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
         Answer::parse(&String::from_utf8_lossy(&output.stdout))
@@ -136,6 +158,25 @@ impl Server {
         let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{kind}\r\nContent-Length: {length}\r\n\r\n");
         std::io::Write::write_all(&mut connection, format!("{head}{body}").as_bytes())?;
         Ok(connection)
+    }
+
+    /// Sends a request to `tales` and waits until it runs.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or does not begin.
+    pub fn run(&self, body: &Value) -> Result<Running> {
+        let before = self.figure("carafe_generation_tokens_total{model=\"tales\"}")?;
+        let connection = self.send("/v1/completions", body)?;
+        let mut reader = connection.try_clone()?;
+        let answer = thread::spawn(move || {
+            let mut answer = Vec::new();
+            // A connection that is closed early has what came until then.
+            let _ = reader.read_to_end(&mut answer);
+            String::from_utf8_lossy(&answer).into_owned()
+        });
+        let begun = || Ok(self.figure("carafe_generation_tokens_total{model=\"tales\"}")? > before);
+        wait("the request to run", begun)?;
+        Ok(Running { connection, answer: Some(answer) })
     }
 
     /// A figure of `/metrics`, by its name and labels as they are printed there.
@@ -183,6 +224,24 @@ impl Drop for Server {
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+impl Running {
+    /// What is answered, head and all, until the server closes the connection.
+    ///
+    /// # Errors
+    /// If reading it fails.
+    pub fn finish(mut self) -> Result<String> {
+        let answer = self.answer.take().context("an answer is taken once")?;
+        answer.join().ok().context("the reader panicked")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The server may have closed it already.
+        let _ = self.connection.shutdown(Shutdown::Both);
     }
 }
 

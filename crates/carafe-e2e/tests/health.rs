@@ -32,11 +32,18 @@ fn a_server_that_is_not_ready_yet_is_not_healthy() -> Result<()> {
     let loading = thread::spawn(move || -> Result<()> {
         let (mut connection, _) = listener.accept()?;
         let _ = connection.read(&mut [0; 1024])?;
-        connection.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+        let body = r#"{"error":{"message":"the models are still being loaded"}}"#;
+        let head = format!("HTTP/1.1 503 Service Unavailable\r\nContent-Length: {}\r\n\r\n", body.len());
+        connection.write_all(format!("{head}{body}").as_bytes())?;
         Ok(())
     });
     let ran = health(&port)?;
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "not ready: models are being loaded\n"), "{}", ran.err);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (Some(1), "not ready: the models are still being loaded\n"),
+        "{}",
+        ran.err
+    );
     loading.join().ok().context("the listener panicked")?
 }
 

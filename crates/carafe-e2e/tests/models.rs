@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use carafe_e2e::{carafe, root, run};
+use carafe_e2e::{Ran, carafe, root, run};
 use tempfile::TempDir;
 
 #[test]
@@ -112,5 +112,47 @@ fn a_model_of_another_task_is_refused() -> Result<()> {
     let ran = run(&["generate", "--model", "mobilenet-v2", "--prompt", "x"])?;
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("image-classification") && ran.err.contains("text-generation"), "{}", ran.err);
+    Ok(())
+}
+
+/// Runs `models list` on a directory.
+fn list(directory: &Path, flags: &[&str]) -> Result<Ran> {
+    let directory = directory.to_str().context("a path in UTF-8")?;
+    run(&[&["models", "list", "--models", directory], flags].concat())
+}
+
+#[test]
+fn a_broken_model_is_shown_with_its_reason_and_the_others_are_listed() -> Result<()> {
+    let place = copy()?;
+    fs::create_dir(place.path().join("broken"))?;
+    fs::write(place.path().join("broken/model.toml"), "format = 1")?;
+    let listed = list(place.path(), &[])?;
+    assert!(listed.code == Some(0) && listed.out.contains("tales"), "{listed:?}");
+    assert!(listed.err.contains("broken/model.toml` is not a valid manifest"), "{}", listed.err);
+    assert!(listed.err.contains("fixtures/models/tiny` is not used: "), "{}", listed.err);
+    assert_eq!(list(place.path(), &["--strict"])?.code, Some(1));
+    let json = list(place.path(), &["--json"])?.json()?;
+    let errors: Vec<_> =
+        json.as_array().context("a list")?.iter().filter_map(|entry| entry["error"].as_str()).collect();
+    assert!(matches!(errors[..], [error] if error.contains("not a valid manifest")), "{errors:?}");
+    Ok(())
+}
+
+#[test]
+fn a_model_folder_is_understood_and_one_that_is_not_there_is_named() -> Result<()> {
+    let place = copy()?;
+    let folder = place.path().join("tiny");
+    let path = folder.to_str().context("a path in UTF-8")?;
+    let shown = run(&["models", "show", "tiny", "--json", "--models", path])?;
+    assert!(shown.out.contains(path), "{}", shown.out);
+    let missing = place.path().join("missing");
+    let missing = missing.to_str().context("a path in UTF-8")?;
+    for command in [&["models", "list"][..], &["serve"], &["tokenize", "a"], &["bench"]] {
+        let ran = run(&[command, &["--models", missing]].concat())?;
+        assert!(ran.code == Some(1) && ran.out.is_empty(), "{command:?}: {ran:?}");
+        assert!(ran.err.contains(&format!("`--models` names `{missing}`, which does not exist")), "{}", ran.err);
+    }
+    let variable = Ran::new(&carafe(&["models", "list"])?.env("CARAFE_MODELS", missing).output()?);
+    assert!(variable.err.contains(&format!("`CARAFE_MODELS` names `{missing}`")), "{}", variable.err);
     Ok(())
 }

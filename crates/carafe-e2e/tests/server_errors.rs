@@ -147,6 +147,7 @@ fn the_configuration_is_printed_and_what_is_not_known_is_refused() -> Result<()>
     assert!(refused("CARAFE_QEUE", "8")?.contains("CARAFE_QEUE"));
     assert!(refused("CARAFE_PORT", "70000")?.contains("--port"));
     assert!(refused("CARAFE_QUEUE", "2000")?.contains("1 to 1024"));
+    assert!(refused("CARAFE_BODY_MEMORY", "8")?.contains("32..=4096"));
     assert!(refused("CARAFE_IMAGE_WORKERS", "65")?.contains("1 to 64"));
     assert!(refused("CARAFE_CORS_ORIGIN", "*")?.contains("no origin"));
     let keys = root().join("fixtures/README.md");

@@ -78,9 +78,8 @@ fn what_cannot_be_classified_is_refused_in_words() -> Result<()> {
     fs::write(&large, vec![0; (20 << 20) + 1])?;
     let large = large.to_string_lossy().into_owned();
     let cases = [
-        ("/v1/classify", "image/gif", "images/parrot.jpg", 415, Value::Null),
         ("/v1/classify", "application/json", "images/parrot.jpg", 415, Value::Null),
-        ("/v1/classify", "image/jpeg", "README.md", 400, json!("image")),
+        ("/v1/classify", "image/jpeg", "README.md", 415, Value::Null),
         ("/v1/classify", "image/jpeg", "fixtures/images/empty.jpg", 400, json!("image")),
         ("/v1/classify", "image/png", "fixtures/images/bomb.png", 413, json!("image")),
         ("/v1/classify", "image/jpeg", &large, 413, Value::Null),
@@ -89,16 +88,72 @@ fn what_cannot_be_classified_is_refused_in_words() -> Result<()> {
         ("/v1/classify?top=many", "image/jpeg", "images/parrot.jpg", 400, json!("top")),
         ("/v1/classify?tops=1", "image/jpeg", "images/parrot.jpg", 400, json!("tops")),
         ("/v1/classify?model=gpt-9", "image/jpeg", "images/parrot.jpg", 404, json!("model")),
+        ("/v1/classify", "image/jpeg", "fixtures/images/small.gif", 415, Value::Null),
         ("/infer", "application/json", "README.md", 415, Value::Null),
+        ("/infer", "image/png", "README.md", 415, Value::Null),
     ];
     for (path, kind, file, status, param) in cases {
         let answer = send(&server, path, kind, file)?;
         assert_eq!((answer.status, &answer.json()?["error"]["param"]), (status, &param), "{path} {kind} {file}");
     }
-    let named = send(&server, "/v1/classify", "image/gif", "images/parrot.jpg")?;
+    let named = send(&server, "/v1/classify", "application/json", "images/parrot.jpg")?;
     assert!(named.body.contains("JPEG, PNG or BMP"), "{}", named.body);
     let parrot = send(&server, "/v1/classify", "image/jpeg", "images/parrot.jpg")?;
     assert_eq!(best(&parrot)?, "macaw", "no refusal has harmed the model");
+    Ok(())
+}
+
+/// The message of a refusal with status 415.
+fn refusal(answer: &Answer) -> Result<String> {
+    assert_eq!(answer.status, 415, "{}", answer.body);
+    Ok(answer.json()?["error"]["message"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn the_bytes_decide_what_an_image_is_whatever_its_type_says() -> Result<()> {
+    let server = Server::start(&["--model", "mobilenet-v2"])?;
+    let types = [
+        "",
+        "image/jpg",
+        "image/pjpeg",
+        "image/x-png",
+        "image/x-ms-bmp",
+        "image/gif",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+    ];
+    for (path, kind) in ["/v1/classify", "/infer"].into_iter().flat_map(|path| types.map(|kind| (path, kind))) {
+        let answer = send(&server, path, kind, "images/parrot.jpg")?;
+        assert_eq!(best(&answer)?, "macaw", "{path} {kind}");
+    }
+    Ok(())
+}
+
+#[test]
+fn kinds_that_are_not_decoded_are_refused_by_name_in_one_wording_through_every_door() -> Result<()> {
+    let server = Server::start(&["--model", "mobilenet-v2"])?;
+    let folder = TempDir::new()?;
+    let kinds: [(&str, &[u8]); 6] = [
+        ("HEIC images", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        ("AVIF images", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1"),
+        ("WebP images", b"RIFF\x24\0\0\0WEBPVP8 "),
+        ("TIFF images", b"II*\0\x08\0\0\0"),
+        ("SVG images", b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
+        ("files of an unknown kind", b"\x01\x02\x03\x04"),
+    ];
+    for (name, bytes) in kinds {
+        let path = folder.path().join("file");
+        fs::write(&path, bytes)?;
+        let file = path.to_string_lossy().into_owned();
+        let expected = format!("{name} are not supported: convert the image to an ordinary JPEG, PNG or BMP file");
+        for kind in ["image/heic", ""] {
+            assert_eq!(refusal(&send(&server, "/v1/classify", kind, &file)?)?, expected);
+        }
+        assert_eq!(refusal(&server.curl("/v1/classify", &["-F", &format!("image=@{file}")])?)?, expected);
+        assert_eq!(refusal(&send(&server, "/infer", "image/heic", &file)?)?, expected);
+        let silent = refusal(&send(&server, "/infer", "", &file)?)?;
+        assert_eq!(silent, format!("{expected}, or send a text as `text/plain`"));
+    }
     Ok(())
 }
 

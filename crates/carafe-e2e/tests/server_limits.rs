@@ -4,8 +4,11 @@ use std::io::Read;
 use std::thread;
 
 use anyhow::{Result, ensure};
-use carafe_e2e::server::{Server, wait};
+use carafe_e2e::server::{BUSY, ENDLESS_TOKENS, Server, endless, wait};
 use serde_json::{Value, json};
+
+/// Sequences that one step of `tales` can advance.
+const MOST_ROWS: f64 = 64.0;
 
 /// The most tokens that a sequence of [`long`] has.
 const LONG_TOKENS: u64 = 250;
@@ -27,20 +30,23 @@ fn steps(server: &Server) -> Result<f64> {
     server.figure("carafe_steps_total{model=\"tales\"}")
 }
 
+fn status_of_one_more(server: &Server) -> Result<u16> {
+    let body = json!({ "model": "tales", "prompt": "a", "max_tokens": 1 });
+    Ok(server.post("/v1/completions", &body)?.status)
+}
+
 #[test]
 fn a_client_that_leaves_frees_its_places_and_nothing_is_computed_for_it_any_more() -> Result<()> {
-    let server = Server::start(&["--model", "tales", "--queue", "16"])?;
+    let server = Server::start(&BUSY)?;
     for stream in [true, false] {
         let before = steps(&server)?;
-        let connection = server.send("/v1/completions", &long(16, stream))?;
-        wait("the request to run", || Ok(in_hand(&server)? > 0.0 && steps(&server)? > before))?;
-        assert_eq!(server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a" }))?.status, 429);
-        drop(connection);
-        wait("the places to be free", || Ok(in_hand(&server)? == 0.0))?;
-        let short = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a", "max_tokens": 1 }))?;
-        assert_eq!(short.status, 200, "{}", short.body);
-        let all = (16 * LONG_TOKENS) as f64;
-        assert!(steps(&server)? - before < all / 2.0, "what nobody waits for is not computed");
+        let running = server.run(&endless(stream))?;
+        assert_eq!(status_of_one_more(&server)?, 429);
+        drop(running);
+        wait("the places to be free", || Ok(in_hand(&server)? == 0.0 && status_of_one_more(&server)? == 200))?;
+        let all = f64::from(ENDLESS_TOKENS) / MOST_ROWS;
+        let computed = steps(&server)? - before;
+        assert!(computed < all / 2.0, "{computed} of at least {all} steps for a client that left");
     }
     Ok(())
 }
@@ -60,12 +66,17 @@ fn a_client_that_does_not_read_loses_its_places_when_its_time_is_up() -> Result<
 
 #[test]
 fn the_queue_is_counted_in_sequences_and_refuses_at_once() -> Result<()> {
-    let server = Server::start(&["--model", "tales", "--queue", "4"])?;
-    let _running = server.stream(&long(3, true))?;
-    let refused = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a", "n": 2 }))?;
+    let server = Server::start(&["--model", "tales", "--queue", "1023", "--request-timeout", "3600"])?;
+    let _running = server.run(&endless(false))?;
+    let ask = |prompts: usize| {
+        let body = json!({ "model": "tales", "prompt": vec!["a"; prompts], "n": 16, "max_tokens": 1 });
+        server.post("/v1/completions", &body)
+    };
+    // 1008 places are taken, and 15 are free.
+    let refused = ask(1)?;
     assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (429, "1"));
     assert_eq!(refused.json()?["error"]["code"], "queue_full");
-    let impossible = server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a", "n": 5 }))?;
+    let impossible = ask(64)?;
     assert_eq!((impossible.status, &impossible.json()?["error"]["param"]), (400, &json!("n")));
     Ok(())
 }
@@ -102,11 +113,10 @@ fn a_server_in_the_profile_latency_says_so_and_gives_one_request_the_same_text_a
 
 #[test]
 fn what_runs_at_the_end_of_the_drain_is_cut_off_in_words() -> Result<()> {
-    let mut server = Server::start(&["--model", "tales", "--drain", "0"])?;
-    let mut connection = server.stream(&long(16, true))?;
+    let mut server = Server::start(&[&BUSY[..], &["--drain", "0"]].concat())?;
+    let running = server.run(&endless(true))?;
     server.terminate()?;
-    let mut rest = String::new();
-    connection.read_to_string(&mut rest)?;
+    let rest = running.finish()?;
     ensure!(rest.contains("\"code\":\"draining\"") && rest.contains("data: [DONE]"), "it ends so: {rest}");
     assert_eq!(server.ended()?.code(), Some(0));
     Ok(())
@@ -114,7 +124,7 @@ fn what_runs_at_the_end_of_the_drain_is_cut_off_in_words() -> Result<()> {
 
 #[test]
 fn a_server_that_drains_finishes_what_runs_and_takes_nothing_new() -> Result<()> {
-    let mut server = Server::start(&["--model", "tales"])?;
+    let mut server = Server::start(&["--model", "tales", "--drain", "3600"])?;
     let mut connection = server.stream(&long(8, true))?;
     server.terminate()?;
     wait("new connections to be refused", || Ok(server.get("/healthz").is_err()))?;

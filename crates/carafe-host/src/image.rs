@@ -16,7 +16,7 @@ use crate::guest::Surroundings;
 use crate::load::LoadedGraph;
 use crate::{Error, Limits, Sandbox};
 use instance::{Blueprint, Company};
-use worker::Worker;
+use worker::{Worker, WorkerCounts};
 
 mod description;
 mod instance;
@@ -63,9 +63,22 @@ pub struct ImageTimes {
     pub model: Duration,
 }
 
+/// Counters of an image model since it was started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImageStats {
+    /// Images that are worked on now.
+    pub running: u64,
+    /// Images that wait now.
+    pub waiting: u64,
+    /// Most bytes of linear memory that the guests of all workers have had, added up.
+    pub guest_memory: u64,
+    /// Guests that were replaced after a trap.
+    pub replaced: u64,
+}
+
 /// One image to classify.
 struct Job {
-    image: Vec<u8>,
+    image: Box<dyn AsRef<[u8]> + Send>,
     top: u32,
     sent: Instant,
     answer: oneshot::Sender<Result<Classification, Error>>,
@@ -123,25 +136,42 @@ impl ImageModel {
     ///
     /// # Errors
     /// [`Error::Image`] with the guest's refusal, [`Error::Trap`] if the guest failed over this image, [`Error::Stopped`].
-    pub async fn classify(&self, image: Vec<u8>, top: u32) -> Result<Classification, Error> {
-        self.send(image, top)?.await.map_err(|_| Error::Stopped)?
+    pub async fn classify(&self, image: impl AsRef<[u8]> + Send + 'static, top: u32) -> Result<Classification, Error> {
+        self.send(Box::new(image), top)?.await.map_err(|_| Error::Stopped)?
     }
 
     /// As [`ImageModel::classify`], for callers outside an async runtime.
     ///
     /// # Errors
     /// As [`ImageModel::classify`].
-    pub fn classify_blocking(&self, image: Vec<u8>, top: u32) -> Result<Classification, Error> {
-        self.send(image, top)?.blocking_recv().map_err(|_| Error::Stopped)?
+    pub fn classify_blocking(
+        &self,
+        image: impl AsRef<[u8]> + Send + 'static,
+        top: u32,
+    ) -> Result<Classification, Error> {
+        self.send(Box::new(image), top)?.blocking_recv().map_err(|_| Error::Stopped)?
     }
 
-    /// Most bytes of linear memory that the guests of all workers have had, added up.
+    /// What has been counted so far.
     #[must_use]
-    pub fn guest_memory(&self) -> u64 {
-        self.workers.iter().map(Worker::guest_memory).sum()
+    pub fn stats(&self) -> ImageStats {
+        let all = self.images.load(Ordering::Relaxed);
+        let counts: Vec<WorkerCounts> = self.workers.iter().map(Worker::counts).collect();
+        let running = counts.iter().filter(|counts| counts.works).count();
+        ImageStats {
+            running: running as u64,
+            // Two counts, read one after the other.
+            waiting: all.saturating_sub(running) as u64,
+            guest_memory: counts.iter().map(|counts| counts.guest_memory).sum(),
+            replaced: counts.iter().map(|counts| counts.replaced).sum(),
+        }
     }
 
-    fn send(&self, image: Vec<u8>, top: u32) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {
+    fn send(
+        &self,
+        image: Box<dyn AsRef<[u8]> + Send>,
+        top: u32,
+    ) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
         let place = Place::take(&self.images);

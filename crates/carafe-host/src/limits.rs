@@ -2,9 +2,14 @@
 //!
 //! Every store has its own [`Limits`]. Guest memory is counted by wasmtime's limiter, host memory kept for a guest by [`Ledger`], guest
 //! time by [`GuestClock`].
+//!
+//! Guest time is processor time of the thread that runs the guest. A machine that is busy with something else makes a guest late, not
+//! guilty, and a guest cannot wait: it has no import that blocks. So there is no bound on the time on the wall here. A request has a
+//! deadline of its own, which the server keeps.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cpu_time::ThreadTime;
 use wasmtime::ResourceLimiter;
 
 use crate::engine::EPOCH;
@@ -20,7 +25,7 @@ pub struct Limits {
     pub handles: u32,
     /// Execution contexts that the guest holds at one time.
     pub contexts: u32,
-    /// Time of one call into the guest, less the time that OpenVINO takes.
+    /// Processor time of one call into the guest, less what OpenVINO takes of it on the guest's thread.
     pub call_time: Duration,
     /// Tokens that a text guest may guess ahead of each that it chooses; 0 turns speculation off. Changes speed, not tokens.
     pub draft_tokens: u32,
@@ -177,15 +182,31 @@ impl Ledger {
     }
 }
 
-/// Measures a call into the guest: its time on the wall, and the parts of it that OpenVINO and the host took.
+/// The processor time that this thread has used since it started.
+pub(crate) fn thread_time() -> Duration {
+    ThreadTime::now().as_duration()
+}
+
+/// Measures a call into the guest: its processor time, and the parts of its time that OpenVINO and the host took.
 #[derive(Debug)]
 pub(crate) struct GuestClock {
     limit: Duration,
-    started: Instant,
+    /// Processor time of the calling thread when the call began. A call stays on its thread; the next one may be on another.
+    started: Duration,
+    /// Processor time of this call that is not the guest's.
     native: Duration,
     total_native: Duration,
     total_host: Duration,
     total_inference: Duration,
+}
+
+/// How long a compute took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ComputeTime {
+    /// On the wall.
+    pub(crate) wall: Duration,
+    /// On the processor, of the thread that called: OpenVINO computes on it as well as on its own.
+    pub(crate) processor: Duration,
 }
 
 impl GuestClock {
@@ -193,7 +214,7 @@ impl GuestClock {
         let zero = Duration::ZERO;
         Self {
             limit: limits.call_time,
-            started: Instant::now(),
+            started: thread_time(),
             native: zero,
             total_native: zero,
             total_host: zero,
@@ -201,16 +222,16 @@ impl GuestClock {
         }
     }
 
-    /// Starts to measure a call.
+    /// Starts to measure a call of this thread.
     pub(crate) fn start_call(&mut self) {
-        self.started = Instant::now();
+        self.started = thread_time();
         self.native = Duration::ZERO;
     }
 
-    /// Takes time off that the guest spent waiting for a compute, checks and copies included.
-    pub(crate) fn add_native(&mut self, time: Duration) {
-        self.native += time;
-        self.total_native += time;
+    /// Takes a compute off the guest's time, checks and copies included.
+    pub(crate) fn add_native(&mut self, time: ComputeTime) {
+        self.native += time.processor;
+        self.total_native += time.wall;
     }
 
     /// Notes the part of a compute that was OpenVINO's own.
@@ -243,9 +264,10 @@ impl GuestClock {
         epochs(self.limit)
     }
 
-    /// What is left to the guest of this call, in epochs; nothing if its time is up.
+    /// What is left to the guest of this call, in epochs; nothing if its time is up. A thread uses no more than a second of the
+    /// processor in a second, so its time cannot be up before these epochs have passed.
     pub(crate) fn epochs_left(&self) -> Option<u64> {
-        let spent = self.started.elapsed().saturating_sub(self.native);
+        let spent = thread_time().saturating_sub(self.started).saturating_sub(self.native);
         self.limit.checked_sub(spent).filter(|left| !left.is_zero()).map(epochs)
     }
 
@@ -261,6 +283,8 @@ fn epochs(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -290,15 +314,38 @@ mod tests {
         assert!(ledger.may_cache(0, 50).is_ok());
     }
 
+    /// Works until this thread has used so much more of the processor.
+    fn work(time: Duration) {
+        let started = thread_time();
+        while thread_time().saturating_sub(started) < time {}
+    }
+
+    #[test]
+    fn time_on_the_processor_counts_and_time_on_the_wall_does_not() {
+        let limit = Duration::from_millis(100);
+        let mut clock = GuestClock::new(&Limits { call_time: limit, ..Limits::default() });
+        work(limit);
+        clock.start_call();
+        thread::sleep(2 * limit);
+        assert!(clock.epochs_left().is_some(), "the thread did nothing");
+        work(limit);
+        assert_eq!(clock.epochs_left(), None);
+        clock.start_call();
+        assert!(clock.epochs_left().is_some(), "each call has its own time");
+    }
+
     #[test]
     fn time_inside_openvino_is_not_the_guests() {
-        let mut clock = GuestClock::new(&Limits { call_time: Duration::ZERO, ..Limits::default() });
-        clock.start_call();
+        let limit = Duration::from_millis(20);
+        let mut clock = GuestClock::new(&Limits { call_time: limit, ..Limits::default() });
+        let (wall, processor) = (Duration::from_secs(7000), 2 * limit);
+        work(processor);
         assert_eq!(clock.epochs_left(), None);
-        clock.limit = Duration::from_secs(3600);
-        clock.add_native(Duration::from_secs(7000));
-        assert_eq!(clock.epochs_left(), Some(clock.limit_in_epochs()));
-        assert_eq!(clock.total_native(), Duration::from_secs(7000));
+        clock.add_native(ComputeTime { wall, processor });
+        assert!(clock.epochs_left().is_some());
+        assert_eq!(clock.total_native(), wall);
+        work(limit);
+        assert_eq!(clock.epochs_left(), None, "time on the wall is not taken off");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::bindings::ml::wasi::nn::errors::ErrorCode;
 use crate::bindings::ml::wasi::nn::graph::{ExecutionTarget, GraphEncoding};
 use crate::bindings::ml::wasi::nn::tensor::TensorType;
 use crate::bindings::ml::wasi::nn::{errors, graph, inference, tensor};
-use crate::limits::Exceeded;
+use crate::limits::{ComputeTime, Exceeded, thread_time};
 use crate::store::State;
 
 /// Longest name, in bytes, that a guest may send: longer ones are no name of anything and would only fill the error's text.
@@ -307,9 +307,10 @@ impl State {
         let (before, after) = (context.cached, context.cached_after(&views));
         let allowed = self.ledger.may_cache(before, after);
         allowed.map_err(|exceeded| Failure::too_large("caches of all contexts", "positions", exceeded))?;
-        let started = Instant::now();
+        let (started, processor) = (Instant::now(), thread_time());
         let outputs = context.context.compute(&views);
-        self.clock.add_native(started.elapsed());
+        let processor = thread_time().saturating_sub(processor);
+        self.clock.add_native(ComputeTime { wall: started.elapsed(), processor });
         self.clock.add_inference(context.context.inference());
         // A refused compute leaves the cache as it was; after one that failed inside OpenVINO it may have grown.
         if outputs.is_ok() || context.context.state().dead {

@@ -54,7 +54,7 @@ pub(crate) fn new_store(engine: &Engine, limits: &Limits, graphs: Graphs) -> Sto
     store.epoch_deadline_callback(|store| match store.data().clock.epochs_left() {
         Some(epochs) => Ok(UpdateDeadline::Continue(epochs)),
         None => Err(wasmtime::Error::msg(format!(
-            "the guest has computed for longer than its limit of {} a call",
+            "the guest has computed for longer than its limit of {} of processor time a call",
             seconds(store.data().clock.limit())
         ))),
     });
@@ -70,4 +70,66 @@ pub(crate) fn start_call(store: &mut Store<State>) {
 
 fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use wasm_encoder::{
+        BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
+        Module, TypeSection,
+    };
+    use wasmtime::Caller;
+
+    use super::*;
+    use crate::Sandbox;
+
+    const LIMIT: Duration = Duration::from_millis(100);
+
+    /// `waits` calls the host's `wait` and then comes to a loop's head, where guests look at the epoch; `works` never ends.
+    fn module() -> Vec<u8> {
+        let (mut types, mut imports, mut functions) =
+            (TypeSection::new(), ImportSection::new(), FunctionSection::new());
+        let (mut exports, mut code) = (ExportSection::new(), CodeSection::new());
+        types.ty().function([], []);
+        imports.import("host", "wait", EntityType::Function(0));
+        functions.function(0).function(0);
+        exports.export("waits", ExportKind::Func, 1).export("works", ExportKind::Func, 2);
+        let mut waits = Function::new([]);
+        waits.instructions().call(0).loop_(BlockType::Empty).end().end();
+        let mut works = Function::new([]);
+        works.instructions().loop_(BlockType::Empty).br(0).end().end();
+        code.function(&waits).function(&works);
+        let mut module = Module::new();
+        module.section(&types).section(&imports).section(&functions).section(&exports).section(&code);
+        module.finish()
+    }
+
+    /// Keeps the guest from the processor for longer than its limit, with as many epochs as would pass then, and more.
+    fn wait(caller: Caller<'_, State>) {
+        thread::sleep(2 * LIMIT);
+        let epochs = 2 * caller.data().clock.limit_in_epochs();
+        (0..epochs).for_each(|_| caller.engine().increment_epoch());
+    }
+
+    #[test]
+    fn a_guest_that_does_not_get_the_processor_goes_on_and_one_that_never_ends_is_stopped() -> wasmtime::Result<()> {
+        let sandbox = Sandbox::new()?;
+        let mut store =
+            new_store(sandbox.engine(), &Limits { call_time: LIMIT, ..Limits::default() }, Graphs::default());
+        let mut linker = wasmtime::Linker::new(sandbox.engine());
+        linker.func_wrap("host", "wait", wait)?;
+        start_call(&mut store);
+        let guest = linker.instantiate(&mut store, &wasmtime::Module::new(sandbox.engine(), module())?)?;
+        let waits = guest.get_typed_func::<(), ()>(&mut store, "waits")?;
+        let works = guest.get_typed_func::<(), ()>(&mut store, "works")?;
+        start_call(&mut store);
+        waits.call(&mut store, ())?;
+        start_call(&mut store);
+        let stopped = works.call(&mut store, ()).expect_err("it never ends");
+        let words = stopped.root_cause().to_string();
+        assert!(words.contains("limit of 0.1 s of processor time"), "{words}");
+        Ok(())
+    }
 }

@@ -69,6 +69,16 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A directory that was named as one of models cannot be used.
+    #[error("{named_by} names `{path}`, which {problem}; expected a folder of model folders, or a model folder")]
+    Directory {
+        /// The flag or variable.
+        named_by: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// No folder of the search path holds a model of this name.
     #[error("no model `{name}`; known models: {known}; looked in {places}")]
     UnknownModel {

@@ -13,7 +13,7 @@ mod error;
 pub mod folder;
 pub mod manifest;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, ModelDirectory};
 pub use certificate::Certificate;
 pub use error::Error;
 pub use folder::ModelFolder;

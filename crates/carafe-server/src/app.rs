@@ -1,13 +1,13 @@
 //! The routes, and what stands before them.
 //!
-//! From the outside in: the record of the request, CORS, the check of its origin, its key (for the routes that compute), the handler.
+//! From the outside in: the record of the request, its head, CORS, the check of its origin, its key (for the routes that compute), the handler.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use tower_http::normalize_path::NormalizePath;
 use utoipa::OpenApi as _;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use crate::error::ApiError;
 use crate::openapi::{self, Document};
 use crate::server::Server;
-use crate::{catalogue, classify, completions, health, infer, keys, origin, page, record, suggestion};
+use crate::{catalogue, classify, completions, head, health, infer, keys, origin, page, record, suggestion};
 
 /// Everything that the server answers.
 pub(crate) fn app(server: Server) -> Router {
@@ -34,6 +34,7 @@ pub(crate) fn app(server: Server) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(server.clone(), origin::check))
         .layer(origin::cors(&server.configuration().cors_origins))
+        .layer(from_fn(head::check))
         .layer(map_response(guarded))
         .layer(from_fn_with_state(server.clone(), record::keep))
         .with_state(server);
@@ -82,6 +83,7 @@ async fn guarded(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::ProbesOnly;
     use crate::{ApiKeys, Configuration};
     use axum::body::{Body, to_bytes};
     use serde_json::Value;
@@ -92,6 +94,8 @@ mod tests {
     fn server() -> Server {
         Server::new(Configuration {
             queue: NonZeroU32::MIN,
+            body_memory_mib: NonZeroU32::MIN,
+            shutdown_delay: Duration::ZERO,
             drain: Duration::ZERO,
             request_timeout: Duration::from_secs(60),
             api_keys: ApiKeys::parse("a-key-for-the-tests-0123").expect("one key"),
@@ -151,6 +155,22 @@ mod tests {
             assert_eq!((status, &body["error"]["code"]), (404, &"not_found".into()));
             let message = body["error"]["message"].as_str().unwrap_or_default();
             assert!(message.contains(&format!("`{path}`")) && message.contains(meant), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_connection_beyond_the_limit_may_ask_for_probes_alone() {
+        let reserved = |path: &str| {
+            let mut request = get(path);
+            request.extensions_mut().insert(ProbesOnly);
+            ask(request)
+        };
+        for path in ["/healthz", "/metrics"] {
+            assert_eq!(reserved(path).0, 200, "{path}");
+        }
+        for path in ["/", "/v1/models", "/openapi.json"] {
+            let (status, body) = reserved(path);
+            assert_eq!((status, &body["error"]["code"]), (503, &"connections_full".into()), "{path}");
         }
     }
 

@@ -3,22 +3,24 @@
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, FromRequest, Multipart, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Multipart, Request, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use carafe_host::image::{Classification, Label, Pixels};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::body::{keep_part, read_image};
+use crate::deadline::Deadline;
 use crate::error::ApiError;
-use crate::extract::{MAX_IMAGE, Query, content_type, read, said};
+use crate::extract::{Query, content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;
 
-/// Media types of images; what is sent without a type is judged by its bytes, as all are in the end.
-const IMAGE_TYPES: [&str; 6] =
-    ["image/jpeg", "image/png", "image/bmp", "image/x-ms-bmp", "image/x-bmp", "application/octet-stream"];
+/// Media types that say nothing of a body: none at all, any bytes, and what curl says of data if it is given no type.
+const SILENT_TYPES: [&str; 4] =
+    ["", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
 
 /// How an image is to be classified.
 #[derive(Deserialize, IntoParams)]
@@ -110,10 +112,11 @@ struct InputPixels {
 pub(crate) async fn classify(
     State(server): State<Server>,
     Extension(record): Extension<Record>,
+    Extension(deadline): Extension<Deadline>,
     Query(parameters): Query<ClassifyParameters>,
     request: Request,
 ) -> Result<Json<ClassifyResponse>, ApiError> {
-    run(&server, &record, parameters, request).await.map(Json)
+    run(&server, &record, deadline, parameters, request).await.map(Json)
 }
 
 /// An image in a form.
@@ -129,32 +132,38 @@ struct ImageForm {
 pub(crate) async fn run(
     server: &Server,
     record: &Record,
+    mut deadline: Deadline,
     parameters: ClassifyParameters,
     request: Request,
 ) -> Result<ClassifyResponse, ApiError> {
     let models = server.models()?;
     let served = models.image(parameters.model.as_deref())?;
     record.note(|facts| facts.model = Some(served.card.id.clone()));
-    let image = image(request).await?;
+    let image = image(server, request).await?;
     let _place = served.places.take(1)?;
-    let classification = served.model.classify(image.into(), parameters.top.unwrap_or(5)).await?;
-    server.metrics().observe_image(&served.card.id, &classification.times, served.model.guest_memory());
+    let classification = deadline.bound(served.model.classify(image, parameters.top.unwrap_or(5))).await??;
+    server.metrics().observe_image(&served.card.id, &classification.times);
     record.note(|facts| facts.queue = Some(classification.times.queue));
     let response = ClassifyResponse::of(served.card.id.clone(), served.card.profile.clone(), &classification, record);
     let input = parameters.input.unwrap_or_default().then(|| InputPixels::of(&classification.pixels));
     Ok(ClassifyResponse { input, ..response })
 }
 
-/// Whether a body of this type is taken for an image.
+/// Whether a body of this type may be an image. The guest decides by its bytes: names of types are many, and often wrong.
 pub(crate) fn is_image(kind: &str) -> bool {
-    IMAGE_TYPES.contains(&kind)
+    kind.starts_with("image/") || is_silent(kind)
 }
 
-async fn image(request: Request) -> Result<Bytes, ApiError> {
+/// Whether the type says nothing of the body.
+pub(crate) fn is_silent(kind: &str) -> bool {
+    SILENT_TYPES.contains(&kind)
+}
+
+async fn image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
     let (kind, _) = content_type(request.headers());
     match kind.as_str() {
-        kind if is_image(kind) => read(request, MAX_IMAGE).await,
-        "multipart/form-data" => form_image(request).await,
+        kind if is_image(kind) => read_image(server, request).await,
+        "multipart/form-data" => form_image(server, request).await,
         other => {
             let message = format!("an image must be JPEG, PNG or BMP, and `Content-Type` says {}", said(other));
             Err(ApiError::UnsupportedMediaType { message })
@@ -163,11 +172,13 @@ async fn image(request: Request) -> Result<Bytes, ApiError> {
 }
 
 /// The part `image` of a form, which must be its only one.
-async fn form_image(request: Request) -> Result<Bytes, ApiError> {
+async fn form_image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
     let head = request.headers().clone();
-    let body = read(request, MAX_IMAGE).await?;
+    let body = read_image(server, request).await?;
     let mut whole = Request::new(Body::from(body));
     *whole.headers_mut() = head;
+    // It is bounded already, and by more than the 2 MB that axum would allow.
+    DefaultBodyLimit::disable().apply(&mut whole);
     let invalid = |message: String| ApiError::invalid("image", format!("the form cannot be read: {message}"));
     let mut form = Multipart::from_request(whole, &()).await.map_err(|error| invalid(error.body_text()))?;
     let mut image = None;
@@ -182,7 +193,8 @@ async fn form_image(request: Request) -> Result<Bytes, ApiError> {
             }
         }
     }
-    image.ok_or_else(|| invalid("it has no part `image`".to_owned()))
+    let image = image.ok_or_else(|| invalid("it has no part `image`".to_owned()))?;
+    keep_part(server, image)
 }
 
 impl ClassifyResponse {

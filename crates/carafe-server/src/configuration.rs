@@ -12,6 +12,10 @@ use crate::keys::ApiKeys;
 pub struct Configuration {
     /// Sequences that may wait or run at one time, for each model; what comes beyond is refused with 429.
     pub queue: NonZeroU32,
+    /// The most MiB of request bodies that are held at one time, over all connections.
+    pub body_memory_mib: NonZeroU32,
+    /// How long the server says that it is not ready, and serves on, before it stops to listen.
+    pub shutdown_delay: Duration,
     /// How long running requests may go on once the server is told to stop.
     pub drain: Duration,
     /// How long one request may take, from its head to the end of its answer.

@@ -12,6 +12,8 @@ use carafe_host::text::{RequestError, RequestErrorCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body;
+
 /// A request that is not answered as its client wished.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -43,6 +45,21 @@ pub(crate) enum ApiError {
     QueueFull { wanted: u32, places: u32 },
     #[error("{message}")]
     ModelBusy { message: String },
+    #[error("`Content-Encoding` may be `gzip` alone; send the body so, or as it is")]
+    UnsupportedContentEncoding,
+    #[error("{message}")]
+    UnsupportedHeader { status: StatusCode, message: String },
+    #[error(
+        "{received} bytes of the body came in {} s; a sender that brings fewer than {least} in that time is cut off",
+        .window.as_secs_f64()
+    )]
+    BodyTooSlow { received: usize, least: usize, window: Duration },
+    #[error("the {mebibytes} MiB of `--body-memory` are taken by other requests' bodies; try again a little later")]
+    BodyMemoryFull { mebibytes: u32 },
+    #[error("every connection is taken, and this one may only ask for `/healthz`, `/readyz` and `/metrics`; try again")]
+    ConnectionsFull,
+    #[error("{limit} bytes of the stream wait for a client that does not read them; its sequences were cancelled")]
+    StreamNotRead { limit: usize },
     #[error("the models are still being loaded; `/readyz` tells when they are")]
     NotReady,
     #[error("the server is shutting down")]
@@ -76,8 +93,13 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } | Self::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedHeader { status, .. } => *status,
+            Self::BodyTooSlow { .. } | Self::StreamNotRead { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::QueueFull { .. } | Self::ModelBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BodyMemoryFull { .. } | Self::ConnectionsFull | Self::NotReady | Self::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::ModelFailed { .. } | Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -135,6 +157,12 @@ impl ApiError {
             Self::ImageTooLarge { .. } => "image_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::QueueFull { .. } | Self::ModelBusy { .. } => "queue_full",
+            Self::UnsupportedContentEncoding => "unsupported_content_encoding",
+            Self::UnsupportedHeader { .. } => "unsupported_header",
+            Self::BodyTooSlow { .. } => "body_too_slow",
+            Self::BodyMemoryFull { .. } => "body_memory_full",
+            Self::ConnectionsFull => "connections_full",
+            Self::StreamNotRead { .. } => "stream_not_read",
             Self::NotReady => "not_ready",
             Self::Draining => "draining",
             Self::Timeout { .. } => "timeout",
@@ -146,8 +174,14 @@ impl ApiError {
     /// Headers that tell a client what to do next.
     fn headers(&self) -> Option<(header::HeaderName, HeaderValue)> {
         match self {
-            Self::QueueFull { .. } | Self::ModelBusy { .. } | Self::NotReady | Self::Draining => {
-                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+            Self::QueueFull { .. }
+            | Self::ModelBusy { .. }
+            | Self::BodyMemoryFull { .. }
+            | Self::ConnectionsFull
+            | Self::NotReady
+            | Self::Draining => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::UnsupportedContentEncoding => {
+                Some((header::ACCEPT_ENCODING, HeaderValue::from_static(body::ACCEPTED_ENCODING)))
             }
             // OpenAI's clients repeat a request that timed out, unless this header tells them that it would again.
             Self::Timeout { .. } => {

@@ -2,38 +2,29 @@
 
 use std::fmt::Display;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, request};
-use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
+use crate::body::read_text;
 use crate::error::ApiError;
-
-/// The most bytes of a JSON or text body.
-pub(crate) const MAX_TEXT: usize = 4 << 20;
-
-/// The most bytes of an image, its multipart frame included; the guest's own limit.
-pub(crate) const MAX_IMAGE: usize = 20 << 20;
-
-/// What is read and thrown away of a body that is too large: a client that is still sending would not see the answer otherwise.
-const MAX_DISCARDED: usize = 64 << 20;
+use crate::server::Server;
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Server> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
         let (kind, _) = content_type(request.headers());
         if kind != "application/json" {
             let message = format!("the body must be `application/json`, and `Content-Type` says {}", said(&kind));
             return Err(ApiError::UnsupportedMediaType { message });
         }
-        let body = read(request, MAX_TEXT).await?;
-        let mut json = serde_json::Deserializer::from_slice(&body);
+        let body = read_text(server, request).await?;
+        let mut json = serde_json::Deserializer::from_slice(body.as_ref());
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| invalid(&error))?;
         json.end().map_err(|error| body_error(&format!("the body goes on after its JSON: {error}")))?;
         Ok(Self(value))
@@ -65,35 +56,6 @@ pub(crate) fn said(kind: &str) -> String {
     if kind.is_empty() { "nothing".to_owned() } else { format!("`{kind}`") }
 }
 
-/// Reads a body of at most `limit` bytes.
-pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, ApiError> {
-    let too_large = ApiError::BodyTooLarge { limit };
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let length = announced.unwrap_or_default();
-    // Who asks before sending, or announces more than would be thrown away, is told at once.
-    if length > limit && (request.headers().contains_key(EXPECT) || length > MAX_DISCARDED) {
-        return Err(too_large);
-    }
-    read_all(request.into_body(), limit).await?.ok_or(too_large)
-}
-
-/// A whole body, or nothing if it is larger than `limit`.
-async fn read_all(body: Body, limit: usize) -> Result<Option<Bytes>, ApiError> {
-    let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
-    let mut length = 0_usize;
-    while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|error| body_error(&format!("the body cannot be read: {error}")))?;
-        length = length.saturating_add(piece.len());
-        if length <= limit {
-            bytes.extend_from_slice(&piece);
-        } else if length > MAX_DISCARDED {
-            break;
-        }
-    }
-    Ok((length <= limit).then(|| bytes.into()))
-}
-
 /// Names the field where reading failed.
 fn invalid(error: &serde_path_to_error::Error<impl Display>) -> ApiError {
     let (path, message) = (error.path().to_string(), error.inner().to_string());
@@ -110,6 +72,7 @@ fn invalid(error: &serde_path_to_error::Error<impl Display>) -> ApiError {
     ApiError::Invalid { param: Some(path), code: None, message }
 }
 
-fn body_error(message: &str) -> ApiError {
+/// What is wrong with a body as a whole.
+pub(crate) fn body_error(message: &str) -> ApiError {
     ApiError::Invalid { param: None, code: None, message: message.to_owned() }
 }

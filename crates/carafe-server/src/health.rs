@@ -28,7 +28,7 @@ pub(crate) async fn healthz() -> Json<Health> {
 /// Whether every model is loaded and has computed once, and the server is not stopping.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses((status = 200, body = Health), ServerErrors))]
 pub(crate) async fn readyz(State(server): State<Server>) -> Result<Json<Health>, ApiError> {
-    server.models().map(|_| Json(Health { status: "ready" }))
+    server.check_ready().map(|()| Json(Health { status: "ready" }))
 }
 
 /// As `/readyz`, at the path that clients of vLLM and llama.cpp's server ask.

@@ -7,11 +7,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::body::read_text;
 use crate::classify::{self, ClassifyParameters, ClassifyResponse};
 use crate::completions::{self, CompletionRequest, CompletionResponse, PromptField, RunReport, Usage};
 use crate::deadline::Deadline;
 use crate::error::ApiError;
-use crate::extract::{MAX_TEXT, Query, content_type, read, said};
+use crate::extract::{Query, content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::Record;
 use crate::server::Server;
@@ -75,13 +76,14 @@ pub(crate) async fn infer(
     let (kind, _) = content_type(request.headers());
     match kind.as_str() {
         "text/plain" => {
-            let body = completion(parameters, text(request).await?);
+            let body = completion(parameters, text(&server, request).await?);
             let response = completions::complete(&server, &record, &deadline, body, DEFAULT_MAX_TOKENS).await?;
             Ok(Json(InferTextResponse::of(response)).into_response())
         }
         kind if classify::is_image(kind) => {
             let parameters = ClassifyParameters::new(parameters.model, parameters.top);
-            Ok(Json(classify::run(&server, &record, parameters, request).await?).into_response())
+            let answer = classify::run(&server, &record, deadline, parameters, request).await;
+            Ok(Json(answer.map_err(|error| with_text_type(error, kind))?).into_response())
         }
         other => {
             let message =
@@ -91,10 +93,10 @@ pub(crate) async fn infer(
     }
 }
 
-async fn text(request: Request) -> Result<String, ApiError> {
-    let body = read(request, MAX_TEXT).await?;
-    String::from_utf8(body.into()).map_err(|error| {
-        let position = error.utf8_error().valid_up_to();
+async fn text(server: &Server, request: Request) -> Result<String, ApiError> {
+    let body = read_text(server, request).await?;
+    str::from_utf8(body.as_ref()).map(str::to_owned).map_err(|error| {
+        let position = error.valid_up_to();
         ApiError::invalid("prompt", format!("the text is not UTF-8: byte {position} begins no character"))
     })
 }
@@ -119,5 +121,15 @@ impl InferTextResponse {
             usage: response.usage.flatten(),
             carafe: response.carafe,
         }
+    }
+}
+
+/// Adds how a text is sent, where the type left open whether the body is one.
+fn with_text_type(error: ApiError, kind: &str) -> ApiError {
+    match error {
+        ApiError::UnsupportedMediaType { message } if classify::is_silent(kind) => {
+            ApiError::UnsupportedMediaType { message: format!("{message}, or send a text as `text/plain`") }
+        }
+        other => other,
     }
 }

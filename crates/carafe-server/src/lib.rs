@@ -3,16 +3,19 @@
 //! - [`Server`]: made from a [`Configuration`], given its [`Models`] when they are loaded, run on a listener
 //! - `app`: the routes and what stands before them (keys, origins, the record of each request)
 //! - `completions`, `classify`, `infer`, `catalogue`, `health`: the routes' handlers
+//! - `head`, `body`: what of a request's head is honoured or refused; the reading of bodies
 //! - `admission`, `deadline`: how many requests are taken, and how long each may take
 //! - `record`, `metrics`: what is told of a request afterwards
 //!
-//! Limits that are not options: a JSON body of 4 MiB, an image of 20 MiB, 1024 connections, 30 s for the head of a request.
+//! Limits that are not options: a JSON body of 4 MiB, an image of 20 MiB, 4 KiB/s of a body at least, 1 MiB of a stream that its client
+//! has not read, 1024 connections, 64 KiB and 30 s for the head of a request.
 //!
 //! Nothing is computed here: tokens and pixels are the guests' business, behind `carafe-host`. This crate knows no files but what it
 //! embeds, and no environment.
 
 mod admission;
 mod app;
+mod body;
 mod catalogue;
 mod classify;
 mod completions;
@@ -20,7 +23,9 @@ mod configuration;
 mod deadline;
 mod error;
 mod extract;
+mod head;
 mod health;
+mod holding;
 mod infer;
 mod keys;
 mod metrics;

@@ -43,9 +43,22 @@ type Seconds<L> = Family<L, Histogram, fn() -> Histogram>;
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Seconds<HttpLabels>,
+    running: Family<ModelLabels, Gauge>,
+    waiting: Family<ModelLabels, Gauge>,
     text: TextMetrics,
     image_seconds: Seconds<PartLabels>,
+    /// Bytes of request bodies in flight.
+    pub(crate) body_bytes: Gauge,
+    pub(crate) connections: ConnectionMetrics,
     guests: Mutex<GuestMetrics>,
+}
+
+/// What is counted of connections.
+#[derive(Clone, Default)]
+pub(crate) struct ConnectionMetrics {
+    pub(crate) open: Gauge,
+    /// Those that made room for a new one.
+    pub(crate) dropped: Counter,
 }
 
 /// What is counted of requests to text models.
@@ -54,10 +67,9 @@ struct TextMetrics {
     first_token: Seconds<GenAiLabels>,
     output_token: Seconds<GenAiLabels>,
     duration: Seconds<GenAiLabels>,
-    running: Family<ModelLabels, Gauge>,
-    waiting: Family<ModelLabels, Gauge>,
     prompt_tokens: Family<ModelLabels, Counter>,
     generation_tokens: Family<ModelLabels, Counter>,
+    unread_streams: Family<ModelLabels, Counter>,
 }
 
 /// What guests count, copied when it is asked for.
@@ -100,10 +112,25 @@ impl Default for Metrics {
         let to = &mut registry;
         let requests =
             register(to, "http_server_request_duration_seconds", "Requests by status, and their time", seconds());
+        let running = register(to, "carafe_num_requests_running", "Sequences or images that run", Family::default());
+        let waiting = register(to, "carafe_num_requests_waiting", "Sequences or images that wait", Family::default());
         let text = TextMetrics::register(to);
         let image_seconds = register(to, "carafe_image_seconds", "Parts of a classification", seconds());
+        let body_bytes =
+            register(to, "carafe_request_body_bytes", "Bytes of request bodies held now", Gauge::default());
+        let connections = ConnectionMetrics::register(to);
         let guests = Mutex::new(GuestMetrics::register(to));
-        Self { registry, requests, text, image_seconds, guests }
+        Self { registry, requests, running, waiting, text, image_seconds, body_bytes, connections, guests }
+    }
+}
+
+impl ConnectionMetrics {
+    fn register(to: &mut Registry) -> Self {
+        let dropped = "Quiet connections dropped to make room for new ones";
+        Self {
+            open: register(to, "carafe_connections", "Connections open now", Gauge::default()),
+            dropped: register(to, "carafe_connections_dropped", dropped, Counter::default()),
+        }
     }
 }
 
@@ -112,14 +139,14 @@ impl TextMetrics {
         let first = "From a request's arrival to its first token";
         let after = "Time per token after the first, of one sequence";
         let whole = "From a request's arrival to its last token";
+        let unread = "Streams cancelled because their clients did not read them";
         Self {
             first_token: register(to, "gen_ai_server_time_to_first_token_seconds", first, seconds()),
             output_token: register(to, "gen_ai_server_time_per_output_token_seconds", after, seconds()),
             duration: register(to, "gen_ai_server_request_duration_seconds", whole, seconds()),
-            running: register(to, "carafe_num_requests_running", "Sequences being generated", Family::default()),
-            waiting: register(to, "carafe_num_requests_waiting", "Sequences waiting", Family::default()),
             prompt_tokens: register(to, "carafe_prompt_tokens", "Tokens of prompts", Family::default()),
             generation_tokens: register(to, "carafe_generation_tokens", "Tokens generated", Family::default()),
+            unread_streams: register(to, "carafe_unread_streams", unread, Family::default()),
         }
     }
 }
@@ -141,14 +168,19 @@ impl GuestMetrics {
         }
     }
 
-    fn copy(&self, model: &str, stats: &TextStats) {
+    /// What is counted of the guests of every kind of model.
+    fn copy(&self, model: &str, guest_memory: u64, replaced: u64) {
+        let labels = labels(model);
+        self.memory.get_or_create(&labels).set(guest_memory.cast_signed());
+        raise(&self.replacements.get_or_create(&labels), replaced);
+    }
+
+    fn copy_text(&self, model: &str, stats: &TextStats) {
         let labels = labels(model);
         raise(&self.steps.get_or_create(&labels), stats.steps);
-        raise(&self.replacements.get_or_create(&labels), stats.replaced);
         raise(&self.shared_tokens.get_or_create(&labels), stats.shared_tokens);
         raise(&self.draft_tokens.get_or_create(&labels), stats.draft_tokens);
         raise(&self.accepted_tokens.get_or_create(&labels), stats.accepted_tokens);
-        self.memory.get_or_create(&labels).set(stats.guest_memory.cast_signed());
         let sandbox = stats.step_time.saturating_sub(stats.model_time);
         for (part, time) in [("sandbox", sandbox), ("model", stats.model_time)] {
             let counter = self.step_seconds.get_or_create(&part_labels(model, part));
@@ -160,22 +192,34 @@ impl GuestMetrics {
 impl Metrics {
     /// All figures as OpenMetrics text; models that are not loaded yet have none.
     pub(crate) fn text(&self, models: Option<&Models>) -> String {
-        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        for served in models.into_iter().flat_map(Models::texts) {
-            let model = &served.card.id;
-            guests.copy(model, &served.model.stats());
-            // A model that has done nothing yet is seen to have done nothing.
-            for gauge in [&self.text.running, &self.text.waiting] {
-                drop(gauge.get_or_create(&labels(model)));
-            }
-            for counter in [&self.text.prompt_tokens, &self.text.generation_tokens] {
-                drop(counter.get_or_create(&labels(model)));
-            }
+        if let Some(models) = models {
+            self.copy(models);
         }
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// Copies what the models count themselves. One that has done nothing yet is seen to have done nothing: every figure of its kind
+    /// is there from the start.
+    fn copy(&self, models: &Models) {
+        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        for served in models.texts() {
+            let (model, stats) = (&served.card.id, served.model.stats());
+            guests.copy(model, stats.guest_memory, stats.replaced);
+            guests.copy_text(model, &stats);
+            drop(self.of_text_model(model));
+        }
+        for served in models.images() {
+            let (model, stats) = (&served.card.id, served.model.stats());
+            guests.copy(model, stats.guest_memory, stats.replaced);
+            self.running.get_or_create(&labels(model)).set(stats.running.cast_signed());
+            self.waiting.get_or_create(&labels(model)).set(stats.waiting.cast_signed());
+            for (part, _) in image_parts(&ImageTimes::default()) {
+                drop(self.image_seconds.get_or_create(&part_labels(model, part)));
+            }
+        }
     }
 
     /// Counts an answered request.
@@ -190,12 +234,10 @@ impl Metrics {
     }
 
     /// Counts a classified image.
-    pub(crate) fn observe_image(&self, model: &str, times: &ImageTimes, guest_memory: u64) {
-        for (part, time) in [("decode", times.decode), ("resize", times.resize), ("model", times.model)] {
+    pub(crate) fn observe_image(&self, model: &str, times: &ImageTimes) {
+        for (part, time) in image_parts(times) {
             self.image_seconds.get_or_create(&part_labels(model, part)).observe(time.as_secs_f64());
         }
-        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        guests.memory.get_or_create(&labels(model)).set(guest_memory.cast_signed());
     }
 
     /// The figures of one text model, for a request to count in.
@@ -206,10 +248,11 @@ impl Metrics {
             first_token: text.first_token.get_or_create_owned(&gen_ai),
             output_token: text.output_token.get_or_create_owned(&gen_ai),
             duration: text.duration.get_or_create_owned(&gen_ai),
-            running: text.running.get_or_create_owned(&labels),
-            waiting: text.waiting.get_or_create_owned(&labels),
+            running: self.running.get_or_create_owned(&labels),
+            waiting: self.waiting.get_or_create_owned(&labels),
             prompt_tokens: text.prompt_tokens.get_or_create_owned(&labels),
             generation_tokens: text.generation_tokens.get_or_create_owned(&labels),
+            unread_streams: text.unread_streams.get_or_create_owned(&labels),
         }
     }
 }
@@ -224,6 +267,7 @@ pub(crate) struct TextMeter {
     pub(crate) waiting: Gauge,
     pub(crate) prompt_tokens: Counter,
     pub(crate) generation_tokens: Counter,
+    pub(crate) unread_streams: Counter,
 }
 
 fn register<M: Metric + Clone>(to: &mut Registry, name: &str, help: &str, metric: M) -> M {
@@ -241,6 +285,11 @@ fn labels(model: &str) -> ModelLabels {
 
 fn part_labels(model: &str, part: &'static str) -> PartLabels {
     PartLabels { model: model.to_owned(), part }
+}
+
+/// The parts of a classification with their times.
+fn image_parts(times: &ImageTimes) -> [(&'static str, Duration); 4] {
+    [("queue", times.queue), ("decode", times.decode), ("resize", times.resize), ("model", times.model)]
 }
 
 /// Raises a counter to what was counted elsewhere.

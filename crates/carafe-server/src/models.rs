@@ -76,6 +76,11 @@ impl Models {
         self.text.iter()
     }
 
+    /// The image models.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &Arc<Served<ImageModel>>> {
+        self.image.iter()
+    }
+
     /// What there is to say of each model, text models first.
     pub(crate) fn cards(&self) -> impl Iterator<Item = &ModelCard> {
         let text = self.text.iter().map(|served| &served.card);

@@ -63,19 +63,31 @@ pub(crate) enum RequestErrors {
     /// There is no such model.
     #[response(status = 404)]
     UnknownModel(ErrorBody),
+    /// The body came too slowly.
+    #[response(status = 408)]
+    BodyTooSlow(ErrorBody),
+    /// A condition (`If-Match`) that cannot hold.
+    #[response(status = 412)]
+    PreconditionFailed(ErrorBody),
     /// The body, or the image in it, is too large.
     #[response(status = 413)]
     TooLarge(ErrorBody),
-    /// The body is of a type that is not taken here.
+    /// The body is of a type, or compressed in a way, that is not taken here.
     #[response(status = 415)]
     UnsupportedMediaType(ErrorBody),
+    /// `Expect` asks for something else than `100-continue`.
+    #[response(status = 417)]
+    ExpectationFailed(ErrorBody),
     /// Every place is taken; the header `Retry-After` says when to try again.
     #[response(status = 429)]
     QueueFull(ErrorBody),
     /// The sandbox or the model failed.
     #[response(status = 500)]
     Failed(ErrorBody),
-    /// The models are not loaded yet, or the server is stopping.
+    /// `Transfer-Encoding` has other codings than `chunked`.
+    #[response(status = 501)]
+    NotImplemented(ErrorBody),
+    /// The models are not loaded yet, the server is stopping, or it has no room for the body or the connection.
     #[response(status = 503)]
     Unavailable(ErrorBody),
     /// The request took too long.

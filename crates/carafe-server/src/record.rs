@@ -4,22 +4,19 @@
 //! learn, and writes the bodies of errors. The record is told when nobody can add to it any more: its last holder is the answer's body,
 //! a stream's task, or a handler whose client has left. So a stream is told of at its end, not at its beginning.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hyper::body::{Frame, SizeHint};
 
 use crate::deadline::Deadline;
 use crate::error::ApiError;
+use crate::holding::holding;
 use crate::random;
 use crate::server::Server;
 
@@ -106,7 +103,7 @@ pub(crate) async fn keep(State(server): State<Server>, mut request: Request, nex
         response.headers_mut().insert(REQUEST_ID, id);
     }
     record.note(|facts| facts.status = Some(response.status().as_u16()));
-    response.map(|body| Body::new(Told { body, _record: record }))
+    response.map(|body| holding(body, record))
 }
 
 /// Writes the body of an error, which [`ApiError`] leaves to whoever knows the request.
@@ -164,30 +161,4 @@ fn tell(shared: &Shared, facts: &Facts, status: u16, total: Duration) {
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     // To a microsecond: more digits would only look exact.
     (time.as_secs_f64() * 1e6).round() / 1e3
-}
-
-/// A body that holds its request's record until it is sent.
-struct Told {
-    body: Body,
-    _record: Record,
-}
-
-impl HttpBody for Told {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
+use crate::body::BodyMemory;
 use crate::configuration::Configuration;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
@@ -19,6 +20,7 @@ struct State {
     models: OnceLock<Arc<Models>>,
     phase: watch::Sender<Phase>,
     metrics: Metrics,
+    body_memory: BodyMemory,
 }
 
 /// Where the server is between its start and its end.
@@ -26,7 +28,9 @@ struct State {
 pub(crate) enum Phase {
     /// Requests are taken.
     Serving,
-    /// What runs is finished, nothing new is taken.
+    /// Requests are taken, but balancers should turn to other servers.
+    Leaving,
+    /// What runs is finished, no new connection is taken.
     Draining,
     /// What still runs is cut off.
     Cutting,
@@ -37,7 +41,9 @@ impl Server {
     #[must_use]
     pub fn new(configuration: Configuration) -> Self {
         let (phase, _) = watch::channel(Phase::Serving);
-        Self(Arc::new(State { configuration, models: OnceLock::new(), phase, metrics: Metrics::default() }))
+        let metrics = Metrics::default();
+        let body_memory = BodyMemory::new(configuration.body_memory_mib, metrics.body_bytes.clone());
+        Self(Arc::new(State { configuration, models: OnceLock::new(), phase, metrics, body_memory }))
     }
 
     /// Hands over the models; from now on requests are served. A second call changes nothing.
@@ -54,9 +60,22 @@ impl Server {
         &self.0.metrics
     }
 
-    /// The models, or why there is nothing to be had of them now.
-    pub(crate) fn models(&self) -> Result<&Arc<Models>, ApiError> {
+    /// The memory that request bodies share.
+    pub(crate) fn body_memory(&self) -> &BodyMemory {
+        &self.0.body_memory
+    }
+
+    /// Whether requests should be sent here: the models are loaded, and the server is not about to stop.
+    pub(crate) fn check_ready(&self) -> Result<(), ApiError> {
         if *self.0.phase.borrow() != Phase::Serving {
+            return Err(ApiError::Draining);
+        }
+        self.models().map(drop)
+    }
+
+    /// The models, or why there is nothing to be had of them now. A server that stops answers what still arrives, until it cuts off.
+    pub(crate) fn models(&self) -> Result<&Arc<Models>, ApiError> {
+        if *self.0.phase.borrow() == Phase::Cutting {
             return Err(ApiError::Draining);
         }
         self.loaded().ok_or(ApiError::NotReady)

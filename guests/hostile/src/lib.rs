@@ -81,8 +81,8 @@ fn events(id: u64, request: &Request, answers: Vec<String>) -> Vec<Event> {
     let event = |kind| Event { request: id, kind };
     let count = answers.len() as u32;
     let tokens = answers.into_iter().zip(0..).skip(request.resume.len());
-    let tokens =
-        tokens.map(|(text, id)| EventKind::Token(GeneratedToken { id, bytes: Vec::new(), text, logprobs: None }));
+    let token = |(text, id)| GeneratedToken { id, bytes: Vec::new(), text, text_offset: 0, logprobs: None };
+    let tokens = tokens.map(token).map(EventKind::Token);
     let finished =
         Finished { reason: FinishReason::Length, text: String::new(), prompt_tokens: 1, generated_tokens: count };
     let kinds = std::iter::once(EventKind::Started(Started { prompt_tokens: 1 })).chain(tokens);

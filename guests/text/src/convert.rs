@@ -84,9 +84,10 @@ fn event_kind(kind: text::EventKind, tokenizer: &text::Tokenizer) -> wit::EventK
             let tokens = tokens.into_iter().map(|token| prompt_token(token, tokenizer)).collect();
             wit::EventKind::Prompt(wit::EchoedPrompt { text, tokens })
         }
-        text::EventKind::Token { id, text, logprobs } => {
-            let logprobs = logprobs.map(|logprobs| token_logprobs(logprobs, tokenizer));
-            wit::EventKind::Token(wit::GeneratedToken { id, bytes: bytes(id, tokenizer), text, logprobs })
+        text::EventKind::Token { id, text, text_offset, logprobs } => {
+            let (bytes, logprobs) =
+                (bytes(id, tokenizer), logprobs.map(|logprobs| token_logprobs(logprobs, tokenizer)));
+            wit::EventKind::Token(wit::GeneratedToken { id, bytes, text, text_offset, logprobs })
         }
         text::EventKind::Finished { reason, text, prompt_tokens, generated_tokens } => {
             let reason = finish_reason(reason);
@@ -98,7 +99,7 @@ fn event_kind(kind: text::EventKind, tokenizer: &text::Tokenizer) -> wit::EventK
 
 fn prompt_token(token: text::PromptToken, tokenizer: &text::Tokenizer) -> wit::PromptToken {
     let logprobs = token.logprobs.map(|logprobs| token_logprobs(logprobs, tokenizer));
-    wit::PromptToken { id: token.id, bytes: bytes(token.id, tokenizer), logprobs }
+    wit::PromptToken { id: token.id, bytes: bytes(token.id, tokenizer), text_offset: token.text_offset, logprobs }
 }
 
 fn token_logprobs(logprobs: text::TokenLogprobs, tokenizer: &text::Tokenizer) -> wit::TokenLogprobs {

@@ -145,13 +145,14 @@ fn host_event(kind: text::EventKind, tokenizer: &Tokenizer) -> host::EventKind {
             let tokens = tokens.into_iter().map(|token| host::PromptToken {
                 id: token.id,
                 bytes: bytes(token.id, tokenizer),
+                text_offset: token.text_offset,
                 logprobs: token.logprobs.map(|logprobs| host_logprobs(logprobs, tokenizer)),
             });
             host::EventKind::Prompt(host::EchoedPrompt { text, tokens: tokens.collect() })
         }
-        text::EventKind::Token { id, text, logprobs } => {
-            let logprobs = logprobs.map(|logprobs| host_logprobs(logprobs, tokenizer));
-            host::EventKind::Token(host::GeneratedToken { id, bytes: bytes(id, tokenizer), text, logprobs })
+        text::EventKind::Token { id, text, text_offset, logprobs } => {
+            let (bytes, logprobs) = (bytes(id, tokenizer), logprobs.map(|logprobs| host_logprobs(logprobs, tokenizer)));
+            host::EventKind::Token(host::GeneratedToken { id, bytes, text, text_offset, logprobs })
         }
         text::EventKind::Finished { reason, text, prompt_tokens, generated_tokens } => {
             let reason = match reason {

@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 
 use crate::arguments::{LogForm, Serve};
 use crate::machine;
+use crate::pinning::Pinning;
 
 /// What `carafe serve` does, as `--print-config` prints it.
 #[derive(Clone, Debug, Serialize)]
@@ -25,10 +26,14 @@ pub(crate) struct ServeConfiguration {
     pub(super) models: Vec<String>,
     /// Where models are looked for, first to last.
     model_places: Vec<PathBuf>,
+    #[serde(skip)]
+    pub(super) catalogue: Catalogue,
     #[serde(serialize_with = "as_text")]
     profile: Profile,
     /// OpenVINO's choice if there are none.
     threads: Option<NonZeroU32>,
+    #[serde(serialize_with = "whether_pinned")]
+    pub(super) cpu_pinning: Pinning,
     guest_memory_mib: u64,
     draft_tokens: u32,
     pub(super) image_workers: NonZeroU32,
@@ -41,13 +46,16 @@ impl ServeConfiguration {
     /// Checks the options and reads the file of keys.
     pub(super) fn of(options: &Serve) -> Result<Self> {
         let running = &options.running;
+        let catalogue = machine::catalogue(&running.places)?;
         Ok(Self {
             host: options.host,
             port: options.port,
             models: options.model.clone(),
-            model_places: running.places.all(),
+            model_places: catalogue.places().to_vec(),
+            catalogue,
             profile: running.profile,
             threads: running.threads,
+            cpu_pinning: Pinning::decide(running.cpu_pinning),
             guest_memory_mib: running.guest_memory,
             draft_tokens: options.draft_tokens,
             image_workers: image_workers(options.image_workers)?,
@@ -60,12 +68,9 @@ impl ServeConfiguration {
         SocketAddr::new(self.host, self.port)
     }
 
-    pub(super) fn catalogue(&self) -> Catalogue {
-        Catalogue::new(self.model_places.clone())
-    }
-
     pub(super) fn options(&self) -> Options {
-        Options { profile: self.profile, threads: self.threads, ..Options::default() }
+        let pins_threads = self.cpu_pinning.pins_threads;
+        Options { profile: self.profile, threads: self.threads, pins_threads, ..Options::default() }
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -100,6 +105,8 @@ fn server(options: &Serve) -> Result<Configuration> {
     }
     Ok(Configuration {
         queue: options.queue,
+        body_memory_mib: NonZeroU32::new(options.body_memory).unwrap_or(NonZeroU32::MIN),
+        shutdown_delay: Duration::from_secs(options.shutdown_delay.into()),
         drain: Duration::from_secs(options.drain.into()),
         request_timeout: Duration::from_secs(options.request_timeout.get().into()),
         api_keys: options.api_key_file.as_deref().map(api_keys).transpose()?.unwrap_or_default(),
@@ -119,6 +126,8 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
     #[derive(Serialize)]
     struct Fields {
         queue: NonZeroU32,
+        body_memory_mib: NonZeroU32,
+        shutdown_delay_seconds: u64,
         drain_seconds: u64,
         request_timeout_seconds: u64,
         api_keys: usize,
@@ -127,6 +136,8 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
     }
     let fields = Fields {
         queue: server.queue,
+        body_memory_mib: server.body_memory_mib,
+        shutdown_delay_seconds: server.shutdown_delay.as_secs(),
         drain_seconds: server.drain.as_secs(),
         request_timeout_seconds: server.request_timeout.as_secs(),
         api_keys: server.api_keys.count(),
@@ -134,6 +145,10 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         log_prompts: server.log_prompts,
     };
     fields.serialize(serializer)
+}
+
+fn whether_pinned<S: Serializer>(pinning: &Pinning, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(pinning.pins_threads)
 }
 
 fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {

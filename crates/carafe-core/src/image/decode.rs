@@ -1,23 +1,26 @@
 //! An encoded file becomes an upright 8-bit RGB image, or an error in words.
 //!
-//! The format is told by the first bytes, never by a name. Each format first reads its header and states what decoding would
-//! hold at its peak ([`need::Need`]); past the caller's budget the file is refused before anything of that size is allocated. JPEG
-//! and PNG have their decoders' own crates and not `image` around them, so that limits and strict modes are in reach: a cut-off
-//! file is an error and not a grey patch.
+//! The first bytes decide the format, never a name ([`kind`]). Each format first reads its header
+//! and states what decoding would hold at its peak ([`need::Need`]); past the caller's budget the
+//! file is refused before anything of that size is allocated. JPEG and BMP are decoded here, PNG by
+//! the crate of that name. A file that lacks a part of its picture is an error and not a grey
+//! patch.
 //!
-//! Choices that a reference must share: transparency is laid over white; 16-bit samples keep their high byte; four-colour
-//! JPEGs hold inverted inks, as every writer stores them; the Exif orientation is applied; colour profiles and gamma are not.
+//! Choices that a reference must share: transparency is laid over white; 16-bit samples keep their
+//! high byte; four-colour JPEGs hold inverted inks, as every writer stores them; the Exif
+//! orientation is applied (which Pillow's `Image.open` leaves to `ImageOps.exif_transpose`); colour
+//! profiles and gamma are not.
 
 mod bmp;
 mod colours;
 mod jpeg;
-mod jpeg_header;
+mod kind;
 mod need;
 mod png;
-mod sequential;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageFormat, RgbImage};
+use image::{DynamicImage, RgbImage};
+use kind::Format;
 
 use super::{Error, Image};
 
@@ -30,7 +33,8 @@ struct Stored {
     orientation: Orientation,
 }
 
-/// Decodes a JPEG, PNG or BMP file using at most `memory` bytes, the decoded image included and the file itself not.
+/// Decodes a JPEG, PNG or BMP file using at most `memory` bytes, the decoded image included and the
+/// file itself not.
 ///
 /// # Errors
 ///
@@ -39,27 +43,16 @@ pub fn decode(bytes: Vec<u8>, memory: u64) -> Result<Image, Error> {
     if bytes.len() > FILE_LIMIT {
         return Err(Error::FileTooLarge { bytes: bytes.len() as u64, limit: FILE_LIMIT as u64 });
     }
-    let stored = match image::guess_format(&bytes) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes, memory),
-        Ok(ImageFormat::Png) => png::decode(&bytes, memory),
-        Ok(ImageFormat::Bmp) => bmp::decode(&bytes, memory),
-        Ok(other) => {
-            Err(Error::Unsupported { what: format!("{} images", other.extensions_str().join("/").to_uppercase()) })
-        }
-        Err(_) => Err(Error::InvalidImage { reason: unknown(&bytes) }),
+    let stored = match kind::format(&bytes)? {
+        Format::Jpeg => jpeg::decode(bytes, memory),
+        Format::Png => png::decode(&bytes, memory),
+        Format::Bmp => bmp::decode(&bytes, memory),
     }?;
     upright(stored)
 }
 
-/// Says what the file begins with, since a wrong name or an empty upload is the usual cause.
-fn unknown(bytes: &[u8]) -> String {
-    match bytes.get(..4) {
-        Some(start) => format!("the file is no JPEG, PNG or BMP image: it begins with the bytes `{start:02x?}`"),
-        None => format!("the file is no JPEG, PNG or BMP image: it has {} bytes", bytes.len()),
-    }
-}
-
-/// Applies the orientation: in place where rows stay rows, through one copy otherwise ([`need::Need`] counts it).
+/// Applies the orientation: in place where rows stay rows, through one copy otherwise
+/// ([`need::Need`] counts it).
 fn upright(stored: Stored) -> Result<Image, Error> {
     if stored.orientation == Orientation::NoTransforms {
         return Ok(stored.image);

@@ -6,7 +6,7 @@ use std::fmt::Display;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bytes are no image of a known format, or a damaged one.
+    /// The file is empty, or damaged, or lacks a part of its picture.
     #[error("{reason}")]
     InvalidImage {
         /// What is wrong with it.
@@ -34,7 +34,7 @@ pub enum Error {
         /// What it may have.
         limit: u64,
     },
-    /// The file is an image, in a form that is not decoded.
+    /// The file is of a kind, or in a form, that is not decoded.
     #[error("{what} are not supported: convert the image to an ordinary JPEG, PNG or BMP file")]
     Unsupported {
         /// The form, as a plural noun.

@@ -193,7 +193,7 @@ impl<F: Forward> Generator<F> {
                 }
                 Err(error) => events.push(failed(request, &error)),
             },
-            None => self.chooser.finish_without_model(sequence, events),
+            None => Chooser::finish_without_model(sequence, events),
         }
     }
 
@@ -262,11 +262,11 @@ impl Chooser {
     }
 
     /// Ends a request that generates and scores nothing; it needs no model.
-    fn finish_without_model(&mut self, mut sequence: Sequence, events: &mut Vec<Event>) {
+    fn finish_without_model(mut sequence: Sequence, events: &mut Vec<Event>) {
         let request = sequence.id;
         sequence.advance(sequence.prompt_tokens);
-        events.extend(sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind }));
-        events.push(finished(&sequence, FinishReason::Length, String::new()));
+        events.extend(sequence.take_echo().map(|kind| Event { request, kind }));
+        events.push(finish(&mut sequence));
     }
 
     fn count_prompt_tokens<C>(&mut self, batch: &Batch<C>, shares: &[Share]) {
@@ -302,12 +302,12 @@ impl Chooser {
             logits = &mut logits[(share.logits - 1) * self.vocabulary_size()..];
         }
         sequence.advance(share.tokens);
-        events.extend(sequence.take_echo(&self.tokenizer).map(|kind| Event { request, kind }));
+        events.extend(sequence.take_echo().map(|kind| Event { request, kind }));
         if sequence.unread_count() > 0 {
             return true;
         }
         if !sequence.wants_tokens() {
-            events.push(finished(sequence, FinishReason::Length, String::new()));
+            events.push(finish(sequence));
             return false;
         }
         self.write(row, &share.drafts, logits, events)
@@ -348,8 +348,9 @@ impl Chooser {
             }
         };
         self.stats.generated_tokens += 1;
-        let Accepted { text, finished: end } = sequence.accept(token, &self.model, &self.tokenizer);
-        events.push(Event { request, kind: EventKind::Token { id: token, text, logprobs } });
+        let Accepted { text, text_offset, finished: end } = sequence.accept(token, &self.model, &self.tokenizer);
+        let text_offset = text_offset as u32;
+        events.push(Event { request, kind: EventKind::Token { id: token, text, text_offset, logprobs } });
         match end {
             Some((reason, text)) => {
                 events.push(finished(sequence, reason, text));
@@ -362,6 +363,12 @@ impl Chooser {
     fn vocabulary_size(&self) -> usize {
         self.model.vocabulary_size as usize
     }
+}
+
+/// The event of a request that generates nothing more.
+fn finish(sequence: &mut Sequence) -> Event {
+    let (reason, text) = sequence.finish(FinishReason::Length);
+    finished(sequence, reason, text)
 }
 
 /// The event of a request that has come to its end.

@@ -10,12 +10,16 @@ use super::{extremes::LogitError, math, ranking::token_of, sampler::Sampler};
 /// How many alternatives a request may ask for.
 pub const MAX_LOGPROBS: u32 = 20;
 
+/// What a log-probability is at least. OpenAI's API sends this for a token that is very unlikely; less than that may be minus infinity,
+/// which JSON does not know.
+pub const MIN_LOGPROB: f32 = -9999.0;
+
 /// A token and the natural logarithm of its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TokenLogprob {
     /// The token.
     pub id: u32,
-    /// At most 0.
+    /// [`MIN_LOGPROB`] to 0.
     pub logprob: f32,
 }
 
@@ -36,7 +40,7 @@ impl Sampler {
         let normaliser = f64::from(largest) + math::ln(sum_of_exp(logits, largest));
         let logprob = |token: u32| {
             let logit = logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
-            (f64::from(logit) - normaliser).min(0.0) as f32
+            (f64::from(logit) - normaliser).clamp(MIN_LOGPROB.into(), 0.0) as f32
         };
         let best = self.ranking.best(logits, &self.extremes, count as usize);
         Ok(TokenLogprobs {

@@ -40,12 +40,13 @@ pub(super) fn exp2(x: f32) -> f32 {
     if x > SMALLEST_EXPONENT { power } else { 0.0 }
 }
 
-/// Sets each value of `to` to what `of` makes of the value of `from` in the same place.
+/// Sets each value of `to` to what `of` makes of the value of `from` in the same place; `to` may be longer.
 ///
 /// As many at a time as there are lanes, and not one vector: at the end of every turn of a loop a guest looks whether its time is over,
 /// and what the registers hold is saved and loaded again around that.
 #[inline(always)]
 pub(super) fn map(from: &[f32], to: &mut [f32], of: impl Fn(f32) -> f32) {
+    let to = &mut to[..from.len()];
     let ((to, last_to), (from, last_from)) = (to.as_chunks_mut::<LANES>(), from.as_chunks::<LANES>());
     for (to, from) in to.iter_mut().zip(from) {
         for (to, &from) in to.iter_mut().zip(from) {

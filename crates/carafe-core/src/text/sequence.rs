@@ -4,7 +4,7 @@
 //! addressed by their number, and penalties, characters and stop strings follow from replaying the tokens. So a request that resumes is
 //! one whose first tokens were chosen elsewhere.
 
-use std::mem;
+use std::{iter, mem};
 
 use super::{
     draft::Drafter,
@@ -12,14 +12,13 @@ use super::{
     extremes::LogitError,
     logprobs::TokenLogprobs,
     model::TextModel,
+    output_text::{Echo, OutputText, TokenText},
     penalties::Penalties,
     request::ValidRequest,
     request_error::RequestError,
     rng,
     sampler::Sampler,
-    stop::{Matched, StopMatcher},
     tokenizer::Tokenizer,
-    utf8::Utf8Stream,
 };
 
 /// The state of a request that has been accepted.
@@ -34,12 +33,11 @@ pub(super) struct Sequence {
     /// How many of the tokens the model has read.
     read: usize,
     penalties: Penalties,
-    utf8: Utf8Stream,
-    stops: StopMatcher,
+    text: OutputText,
     /// The prompt's log-probabilities so far; its first token has none.
     prompt_logprobs: Vec<TokenLogprobs>,
-    /// Whether the prompt is still to be echoed.
-    echoes: bool,
+    /// The prompt's text, while it is still to be echoed.
+    echo: Option<Echo>,
     /// Its guesses at tokens to come.
     drafter: Drafter,
     /// Whether it runs without company, since the company it had has failed.
@@ -60,6 +58,8 @@ pub(super) struct Choice {
 pub(super) struct Accepted {
     /// Text that can be delivered now.
     pub(super) text: String,
+    /// How many characters of the text come before the one in which the token begins.
+    pub(super) text_offset: usize,
     /// Set with the last token: why, and the text that had been held back.
     pub(super) finished: Option<(FinishReason, String)>,
 }
@@ -74,17 +74,19 @@ impl Sequence {
     ) -> Result<Self, RequestError> {
         let tokens = mem::take(&mut request.prompt);
         let resume = mem::take(&mut request.resume);
+        let mut text = OutputText::new(mem::take(&mut request.stop));
+        let bytes = tokens.iter().map(|&token| tokenizer.token_bytes(token).unwrap_or_default());
+        let echo = request.echo.then(|| text.echo(bytes));
         let mut sequence = Self {
             id,
             prompt_tokens: tokens.len(),
             penalties: Penalties::new(&tokens),
             tokens,
             read: 0,
-            utf8: Utf8Stream::default(),
-            stops: StopMatcher::new(mem::take(&mut request.stop)),
+            text,
             prompt_logprobs: Vec::new(),
             // A request that resumes has echoed its prompt before.
-            echoes: request.echo && resume.is_empty(),
+            echo: echo.filter(|_| resume.is_empty()),
             drafter: Drafter::default(),
             alone: false,
             started: false,
@@ -190,7 +192,7 @@ impl Sequence {
 
     /// Whether the log-probabilities of the tokens that are read next are wanted.
     pub(super) fn scores_prompt(&self) -> bool {
-        self.echoes && self.request.logprobs.is_some()
+        self.echo.is_some() && self.request.logprobs.is_some()
     }
 
     /// Takes the log-probabilities of the prompt's tokens from the logits `[N, V]` of the positions from [`Sequence::position`] on. Each
@@ -210,20 +212,17 @@ impl Sequence {
     }
 
     /// The prompt's event, once, when the model has read the prompt and the request echoes it.
-    pub(super) fn take_echo(&mut self, tokenizer: &Tokenizer) -> Option<EventKind> {
-        if !self.echoes || self.read < self.prompt_tokens {
-            return None;
-        }
-        self.echoes = false;
-        let prompt = &self.tokens[..self.prompt_tokens];
-        let mut logprobs = mem::take(&mut self.prompt_logprobs).into_iter();
-        let token = |(index, &id): (usize, &u32)| {
-            let logprobs = if index == 0 { None } else { logprobs.next() };
-            PromptToken { id, logprobs }
+    pub(super) fn take_echo(&mut self) -> Option<EventKind> {
+        let Echo { text, offsets } = self.echo.take_if(|_| self.read >= self.prompt_tokens)?;
+        // Nothing precedes the first token, and the others have none either where they were not asked for.
+        let scores = mem::take(&mut self.prompt_logprobs).into_iter().map(Some);
+        let mut logprobs = iter::once(None).chain(scores).chain(iter::repeat(None));
+        let token = |(&id, &text_offset): (&u32, &usize)| PromptToken {
+            id,
+            text_offset: text_offset as u32,
+            logprobs: logprobs.next().flatten(),
         };
-        let tokens = prompt.iter().enumerate().map(token).collect();
-        // Every token of a valid request is in the vocabulary.
-        let text = tokenizer.decode(prompt).unwrap_or_default();
+        let tokens = self.tokens.iter().zip(&offsets).map(token).collect();
         Some(EventKind::Prompt { text, tokens })
     }
 
@@ -240,10 +239,9 @@ impl Sequence {
             raw.extend_from_slice(logits);
         }
         let sampling = &self.request.sampling;
-        self.penalties.apply(sampling, logits);
-        if self.generated_tokens() < self.request.min_tokens as usize {
-            exclude(&model.end_of_text, logits);
-        }
+        let may_end = self.generated_tokens() >= self.request.min_tokens as usize;
+        let excluded = if may_end { &[] } else { &model.end_of_text[..] };
+        self.penalties.apply(sampling, excluded, logits);
         let draws = rng::draws(sampling.seed, self.generated_tokens() as u64);
         let token = sampler.sample(logits, sampling, draws)?;
         let logprobs = self.request.logprobs.map(|count| sampler.logprobs(raw, token, count)).transpose()?;
@@ -256,8 +254,7 @@ impl Sequence {
         self.penalties.count(token);
         let ends_text = model.end_of_text.contains(&token);
         let bytes = if ends_text { None } else { tokenizer.token_bytes(token) };
-        let piece = self.utf8.push(bytes.unwrap_or_default());
-        let Matched { text, stopped } = self.stops.push(&piece);
+        let TokenText { text, offset, stopped } = self.text.push(bytes.unwrap_or_default());
         let finished = if stopped {
             Some((FinishReason::Stop, String::new()))
         } else if ends_text && !self.request.ignore_end_of_text {
@@ -267,22 +264,11 @@ impl Sequence {
         } else {
             None
         };
-        Accepted { text, finished }
+        Accepted { text, text_offset: offset, finished }
     }
 
-    /// Lets go of what was held back. Even then a stop string may be completed, by the replacement of an unfinished character.
-    fn finish(&mut self, reason: FinishReason) -> (FinishReason, String) {
-        let unfinished = self.utf8.finish();
-        let Matched { text, stopped } = self.stops.push(&unfinished);
-        if stopped { (FinishReason::Stop, text) } else { (reason, text + &self.stops.finish()) }
-    }
-}
-
-/// Makes tokens less likely than any other. A logit that is not finite stays, to be reported.
-fn exclude(tokens: &[u32], logits: &mut [f32]) {
-    for &token in tokens {
-        if let Some(logit) = logits.get_mut(token as usize).filter(|logit| logit.is_finite()) {
-            *logit = f32::MIN;
-        }
+    /// Ends the text: why, and what had been held back.
+    pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, String) {
+        self.text.finish(reason)
     }
 }

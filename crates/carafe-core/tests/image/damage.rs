@@ -6,6 +6,7 @@ use proptest::sample::Index;
 
 use crate::MEMORY;
 use crate::files::{fixture, golden};
+use crate::matrix::matrix;
 
 /// One thing that happens to a file.
 #[derive(Clone, Debug)]
@@ -55,7 +56,9 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 fn files() -> Vec<Vec<u8>> {
-    golden("images").iter().map(|entry| fixture(entry["file"].as_str().unwrap())).collect()
+    let odd = golden("images").into_iter().map(|entry| fixture(entry["file"].as_str().unwrap()));
+    let matrices = ["jpeg-matrix", "jpeg-irregular", "bmp-matrix"].into_iter().flat_map(matrix);
+    odd.chain(matrices.map(|(_, file)| file)).collect()
 }
 
 fn holds_its_pixels(image: &Image) -> bool {
@@ -84,8 +87,12 @@ proptest! {
 
 #[test]
 fn a_jpeg_cut_anywhere_is_refused() {
-    for name in ["baseline-420.jpg", "progressive-420.jpg", "grey.jpg", "cmyk-adobe.jpg"] {
-        let file = fixture(name);
+    let several_scans =
+        matrix("jpeg-matrix").into_iter().find(|(entry, _)| entry["name"].as_str().unwrap().starts_with("420_each_37"));
+    let several_scans = several_scans.map(|(_, file)| ("several scans", file)).unwrap();
+    let named =
+        ["baseline-420.jpg", "progressive-420.jpg", "grey.jpg", "cmyk-adobe.jpg"].map(|name| (name, fixture(name)));
+    for (name, file) in named.into_iter().chain([several_scans]) {
         for length in 0..file.len() {
             assert!(decode(file[..length].to_vec(), MEMORY).is_err(), "{name} cut to {length} of {} bytes", file.len());
         }

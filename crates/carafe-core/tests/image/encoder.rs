@@ -1,6 +1,10 @@
-//! A small JPEG encoder for images whose units each have one colour: any size, any sampling, baseline or progressive.
+//! A small JPEG encoder for images whose units each have one colour: any size, any sampling,
+//! baseline or progressive.
 //!
-//! With DC coefficients alone a block is its difference to the one before, and the whole Huffman table fits in a line.
+//! Blocks have a DC coefficient alone; a progressive file says so in scans of the others.
+//!
+//! With DC coefficients alone a block is its difference to the one before, and the whole Huffman
+//! table fits in a line.
 
 /// Blocks of one component in a unit: across, down.
 pub(crate) type Sampling = (u32, u32);
@@ -11,6 +15,9 @@ pub(crate) struct Jpeg<'a> {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) progressive: bool,
+    /// Whether each component has a scan of its own, where a progressive file has one for all DC
+    /// coefficients.
+    pub(crate) one_scan_each: bool,
     /// Level of a component (0 to 255) in the unit at this column and row.
     pub(crate) level: &'a dyn Fn(usize, u32, u32) -> i32,
 }
@@ -41,12 +48,50 @@ impl Jpeg<'_> {
         );
         segment(&mut file, 0xc4, &[0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let last_coefficient = if self.progressive { 0 } else { 63 };
-        let components = (1..=count).flat_map(|id| [id, 0]);
-        let scan: Vec<u8> = [count].into_iter().chain(components).chain([0, last_coefficient, 0]).collect();
-        segment(&mut file, 0xda, &scan);
-        file.extend(self.blocks());
+        let all: Vec<u8> = (1..=count).collect();
+        if self.one_scan_each {
+            for (index, id) in all.iter().enumerate() {
+                scan(&mut file, &[*id], [0, last_coefficient], &self.blocks_of(index));
+            }
+        } else {
+            scan(&mut file, &all, [0, last_coefficient], &self.blocks());
+        }
+        if self.progressive {
+            for (id, sampling) in (1..).zip(self.sampling) {
+                scan(&mut file, &[id], [1, 63], &self.ends(*sampling));
+            }
+        }
         file.extend([0xff, 0xd9]);
         file
+    }
+
+    /// Columns and rows of blocks in a scan that a component has for itself.
+    fn size(&self, (across, down): Sampling) -> (u32, u32) {
+        let (unit_across, unit_down) = self.unit();
+        ((self.width * across).div_ceil(unit_across), (self.height * down).div_ceil(unit_down))
+    }
+
+    /// A bit for each block of a component: no other coefficients.
+    fn ends(&self, sampling: Sampling) -> Vec<u8> {
+        let (columns, rows) = self.size(sampling);
+        let mut bits = Bits::default();
+        (0..columns * rows).for_each(|_| bits.push(0, 1));
+        bits.finish()
+    }
+
+    /// All blocks of one component of a file that is not progressive.
+    fn blocks_of(&self, component: usize) -> Vec<u8> {
+        let (across, down) = self.sampling[component];
+        let (columns, rows) = self.size((across, down));
+        let mut bits = Bits::default();
+        let mut before = 0;
+        for (y, x) in places(columns, rows) {
+            let level = (self.level)(component, x / across, y / down) - 128;
+            bits.push_difference(level - before);
+            bits.push(0, 1);
+            before = level;
+        }
+        bits.finish()
     }
 
     fn blocks(&self) -> Vec<u8> {
@@ -72,6 +117,14 @@ impl Jpeg<'_> {
 /// Rows and columns, row by row.
 pub(crate) fn places(columns: u32, rows: u32) -> impl Iterator<Item = (u32, u32)> {
     (0..rows).flat_map(move |y| (0..columns).map(move |x| (y, x)))
+}
+
+/// A scan of all bits of coefficients from the first to the last.
+fn scan(file: &mut Vec<u8>, ids: &[u8], [first, last]: [u8; 2], data: &[u8]) {
+    let components = ids.iter().flat_map(|id| [*id, 0]);
+    let header: Vec<u8> = [ids.len() as u8].into_iter().chain(components).chain([first, last, 0]).collect();
+    segment(file, 0xda, &header);
+    file.extend(data);
 }
 
 fn segment(file: &mut Vec<u8>, marker: u8, payload: &[u8]) {

@@ -5,6 +5,7 @@
 mod damage;
 mod encoder;
 mod files;
+mod matrix;
 mod sampling;
 
 /// Half of a guest's 256 MiB, as the host passes it to the decoder.

@@ -25,8 +25,8 @@ fn rgb(x: u32, y: u32) -> [f64; 3] {
 }
 
 /// Whether the image was decoded; wrong colours are a failure, a refusal in words is not.
-fn comes_out_right(sampling: [Sampling; 3], progressive: bool) -> bool {
-    let mut jpeg = Jpeg { sampling: &sampling, width: 0, height: 0, progressive, level: &level };
+fn comes_out_right(sampling: [Sampling; 3], progressive: bool, one_scan_each: bool) -> bool {
+    let mut jpeg = Jpeg { sampling: &sampling, width: 0, height: 0, progressive, one_scan_each, level: &level };
     let (across, down) = jpeg.unit();
     (jpeg.width, jpeg.height) = (across * UNITS - 3, down * UNITS - 3);
     let image = match decode(jpeg.encode(), MEMORY) {
@@ -53,7 +53,7 @@ fn every_sampling_comes_out_in_its_colours_or_is_refused_in_words() {
             for &red in &factors {
                 let blocks: u32 = [luma, blue, red].iter().map(|(across, down)| across * down).sum();
                 if blocks <= BLOCKS {
-                    right += u32::from(comes_out_right([luma, blue, red], false));
+                    right += u32::from(comes_out_right([luma, blue, red], false, false));
                     tried += 1;
                 }
             }
@@ -65,8 +65,8 @@ fn every_sampling_comes_out_in_its_colours_or_is_refused_in_words() {
 #[test]
 fn the_samplings_that_encoders_write_come_out() {
     for luma in [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (4, 2), (1, 4)] {
-        for progressive in [false, true] {
-            assert!(comes_out_right([luma, (1, 1), (1, 1)], progressive), "{luma:?} was refused");
+        for (progressive, one_scan_each) in [(false, false), (true, false), (false, true)] {
+            assert!(comes_out_right([luma, (1, 1), (1, 1)], progressive, one_scan_each), "{luma:?} was refused");
         }
     }
 }

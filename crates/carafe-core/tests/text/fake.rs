@@ -262,6 +262,8 @@ pub(crate) struct Outcome {
     /// The echoed prompt.
     pub(crate) prompt: Option<(String, Vec<PromptToken>)>,
     pub(crate) tokens: Vec<u32>,
+    /// Where in the text each of them begins.
+    pub(crate) text_offsets: Vec<u32>,
     /// What the model thought of each, where it was asked.
     pub(crate) logprobs: Vec<TokenLogprobs>,
     /// The text of each token's event, then that of the end.
@@ -279,8 +281,9 @@ pub(crate) fn run(logits: Logits, request: Request) -> Outcome {
         match event.kind {
             EventKind::Started { .. } => {}
             EventKind::Prompt { text, tokens } => outcome.prompt = Some((text, tokens)),
-            EventKind::Token { id, text, logprobs } => {
+            EventKind::Token { id, text, text_offset, logprobs } => {
                 outcome.tokens.push(id);
+                outcome.text_offsets.push(text_offset);
                 outcome.logprobs.extend(logprobs);
                 outcome.texts.push(text);
             }

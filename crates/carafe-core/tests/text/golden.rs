@@ -74,7 +74,7 @@ impl Case {
         let mut logits: Vec<f32> = (0..rule.size).map(logit).collect();
         let mut penalties = Penalties::new(&self.prompt);
         self.output.iter().for_each(|&token| penalties.count(token));
-        penalties.apply(&self.sampling(), &mut logits);
+        penalties.apply(&self.sampling(), &[], &mut logits);
         logits
     }
 }

@@ -7,6 +7,8 @@ mod echo;
 mod fake;
 mod generator;
 mod golden;
+mod limits;
+mod offsets;
 mod properties;
 mod requests;
 mod resume;

@@ -37,13 +37,14 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
     let tokenizer = tokenizer();
     let Prompt::Tokens(prompt) = &request.prompt else { unreachable!("the requests below have tokens") };
     let (mut penalties, mut sampler) = (Penalties::new(prompt), Sampler::default());
-    let (mut tokens, mut bytes) = (Vec::new(), Vec::new());
+    let echoed: Vec<u8> = prompt.iter().flat_map(|&token| tokenizer.token_bytes(token).unwrap().to_vec()).collect();
+    let (mut tokens, mut bytes) = (Vec::new(), if request.echo { echoed } else { Vec::new() });
+    // What of an echoed prompt is not whole comes with the output.
+    let echoed = whole_characters(&bytes).len();
     loop {
         let mut logits = logits(&[prompt.as_slice(), &tokens].concat());
-        penalties.apply(&request.sampling, &mut logits);
-        if tokens.len() < request.min_tokens as usize {
-            logits[END_OF_TEXT as usize] = f32::MIN;
-        }
+        let excluded = if tokens.len() < request.min_tokens as usize { &[END_OF_TEXT][..] } else { &[] };
+        penalties.apply(&request.sampling, excluded, &mut logits);
         let draws = rng::draws(request.sampling.seed, tokens.len() as u64);
         let token = sampler.sample(&logits, &request.sampling, draws).unwrap();
         penalties.count(token);
@@ -52,11 +53,11 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
         if token != END_OF_TEXT {
             bytes.extend_from_slice(tokenizer.token_bytes(token).unwrap());
         }
-        if let Some(text) = stopped(whole_characters(&bytes), &request.stop) {
+        if let Some(text) = stopped(&whole_characters(&bytes)[echoed..], &request.stop) {
             return (tokens, text, FinishReason::Stop);
         }
         if ended || tokens.len() == request.max_tokens as usize {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let text = String::from_utf8_lossy(&bytes)[echoed..].to_owned();
             let reason = if ended { FinishReason::EndOfText } else { FinishReason::Length };
             return match stopped(&text, &request.stop) {
                 Some(text) => (tokens, text, FinishReason::Stop),
@@ -76,8 +77,7 @@ fn whole_characters(bytes: &[u8]) -> String {
 }
 
 /// The text before the stop string that is complete first, if there is one.
-fn stopped(text: impl AsRef<str>, stops: &[String]) -> Option<String> {
-    let text = text.as_ref();
+fn stopped(text: &str, stops: &[String]) -> Option<String> {
     let ends = (1..=text.len()).filter(|&end| text.is_char_boundary(end));
     ends.map(|end| &text[..end])
         .find_map(|head| stops.iter().filter_map(|stop| head.strip_suffix(stop.as_str())).min_by_key(|rest| rest.len()))
@@ -157,7 +157,7 @@ fn step(generator: &mut Generator<Fake>, requests: &BTreeMap<u64, Request>, told
         match event.kind {
             EventKind::Started { .. } => told.started = true,
             EventKind::Prompt { .. } => assert!(request.echo && told.tokens.is_empty(), "the echo comes first"),
-            EventKind::Token { id, text, logprobs } => {
+            EventKind::Token { id, text, logprobs, .. } => {
                 told.tokens.push(id);
                 told.text.push_str(&text);
                 assert_eq!(logprobs.map(|logprobs| logprobs.top.len() as u32), request.logprobs);

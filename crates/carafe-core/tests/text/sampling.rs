@@ -175,6 +175,17 @@ fn log_probabilities_of_a_large_vocabulary_are_exact_and_ranked() {
 }
 
 #[test]
+fn log_probabilities_are_exact_for_a_vocabulary_of_any_size() {
+    for size in (1..40).chain(250..275) {
+        // The last token is the most probable, so that none may be left out of the sum.
+        let logits: Vec<f32> = (0..size).map(|token| 4.0 * (token as f32 / size as f32) - 1.0).collect();
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+        let result = Sampler::default().logprobs(&logits, 0, 1).unwrap();
+        assert!((f64::from(result.logprob) - (f64::from(logits[0]) - sum.ln())).abs() < 1e-5, "{size} tokens");
+    }
+}
+
+#[test]
 fn a_vocabulary_smaller_than_the_alternatives_lists_all_of_it() {
     let result = Sampler::default().logprobs(&[0.0, 1.0, 1.0], 0, 20).unwrap();
     assert_eq!(result.top.iter().map(|top| top.id).collect::<Vec<u32>>(), [1, 2, 0]);

@@ -2,7 +2,6 @@
 //!
 //! A guest that traps over an image is replaced before this worker's next one; the others never notice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,9 +13,20 @@ use crate::Error;
 /// Jobs for whichever worker is free first.
 pub(super) type Queue = Arc<Mutex<Receiver<Job>>>;
 
+/// What a worker has counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WorkerCounts {
+    /// Whether it works on an image now.
+    pub(super) works: bool,
+    /// Most bytes of linear memory that one of its guests has had.
+    pub(super) guest_memory: u64,
+    /// Guests that trapped.
+    pub(super) replaced: u64,
+}
+
 /// A worker's thread. Dropping it waits until the thread has ended, which it does at the end of the queue.
 pub(super) struct Worker {
-    guest_memory: Arc<AtomicU64>,
+    counts: Arc<Mutex<WorkerCounts>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -24,16 +34,16 @@ impl Worker {
     /// Opens the worker's first guest and starts its thread.
     pub(super) fn start(name: &str, blueprint: &Arc<Blueprint>, queue: &Queue) -> Result<Self, Error> {
         let instance = Instance::open(blueprint)?;
-        let guest_memory = Arc::new(AtomicU64::new(instance.guest_memory()));
-        let (blueprint, queue, reported) = (blueprint.clone(), queue.clone(), guest_memory.clone());
-        let run = move || Running { blueprint, instance: Some(instance), guest_memory: reported }.work(&queue);
+        let counts = WorkerCounts { guest_memory: instance.guest_memory(), ..WorkerCounts::default() };
+        let counts = Arc::new(Mutex::new(counts));
+        let (blueprint, queue, reported) = (blueprint.clone(), queue.clone(), counts.clone());
+        let run = move || Running { blueprint, instance: Some(instance), counts: reported }.work(&queue);
         let thread = thread::Builder::new().name(format!("carafe-{name}")).spawn(run).map_err(Error::Thread)?;
-        Ok(Self { guest_memory, thread: Some(thread) })
+        Ok(Self { counts, thread: Some(thread) })
     }
 
-    /// Most bytes of linear memory that one of the worker's guests has had.
-    pub(super) fn guest_memory(&self) -> u64 {
-        self.guest_memory.load(Ordering::Relaxed)
+    pub(super) fn counts(&self) -> WorkerCounts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,7 +60,7 @@ impl Drop for Worker {
 struct Running {
     blueprint: Arc<Blueprint>,
     instance: Option<Instance>,
-    guest_memory: Arc<AtomicU64>,
+    counts: Arc<Mutex<WorkerCounts>>,
 }
 
 impl Running {
@@ -60,9 +70,15 @@ impl Running {
             if job.answer.is_closed() {
                 continue;
             }
+            self.update(|counts| counts.works = true);
             let result = self.classify(&job);
-            // Off the count before the answer: whoever has it may send the next image at once.
+            // Off the counts before the answer: whoever has it may send the next image at once.
             drop(job.place);
+            let trapped = matches!(result, Err(Error::Trap(_)));
+            self.update(|counts| {
+                counts.works = false;
+                counts.replaced += u64::from(trapped);
+            });
             // Whoever does not wait any more does not want to know.
             let _ = job.answer.send(result);
         }
@@ -71,14 +87,18 @@ impl Running {
     fn classify(&mut self, job: &Job) -> Result<Classification, Error> {
         let queued = job.sent.elapsed();
         let mut guest = self.instance.take().map_or_else(|| Instance::open(&self.blueprint), Ok)?;
-        let mut result = guest.classify(&job.image, job.top, || job.place.company());
-        self.guest_memory.fetch_max(guest.guest_memory(), Ordering::Relaxed);
+        let mut result = guest.classify((*job.image).as_ref(), job.top, || job.place.company());
+        self.update(|counts| counts.guest_memory = counts.guest_memory.max(guest.guest_memory()));
         // A guest that trapped cannot be entered again.
         self.instance = (!matches!(result, Err(Error::Trap(_)))).then_some(guest);
         if let Ok(classification) = &mut result {
             classification.times.queue = queued;
         }
         result
+    }
+
+    fn update(&self, update: impl FnOnce(&mut WorkerCounts)) {
+        update(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

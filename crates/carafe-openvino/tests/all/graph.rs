@@ -168,13 +168,28 @@ fn computes_side_by_side_have_a_stream_and_a_thread_each() {
     let Some(runtime) = runtime() else { return };
     for profile in [Profile::Fast, Profile::Exact] {
         // However many threads one compute may have elsewhere.
-        let options = Options { profile, threads: NonZeroU32::new(2), side_by_side: Some(NonZeroU32::MIN) };
+        let (threads, side_by_side) = (NonZeroU32::new(2), Some(NonZeroU32::MIN));
+        let options = Options { profile, threads, side_by_side, ..Options::default() };
         let spec = classifier("pixels", ElementType::U8, 3, "scores");
         let graph = Graph::load(&runtime, &fixture("pixels"), spec, &options).expect("loads");
         for property in ["NUM_STREAMS", "INFERENCE_NUM_THREADS"] {
             assert_eq!(graph.properties().get(property).map(String::as_str), Some("1"), "{property} in {profile}");
         }
     }
+}
+
+#[test]
+fn threads_are_pinned_where_it_is_asked_for_and_only_there() {
+    let Some(runtime) = runtime() else { return };
+    for side_by_side in [None, Some(NonZeroU32::MIN)] {
+        for (pins_threads, expected) in [(true, "YES"), (false, "NO")] {
+            let options = Options { pins_threads, side_by_side, ..Options::default() };
+            let spec = classifier("pixels", ElementType::U8, 3, "scores");
+            let graph = Graph::load(&runtime, &fixture("pixels"), spec, &options).expect("loads");
+            assert_eq!(graph.properties().get("ENABLE_CPU_PINNING").map(String::as_str), Some(expected));
+        }
+    }
+    assert!(!Options::default().pins_threads);
 }
 
 #[test]

@@ -1,26 +1,53 @@
 //! Log-probabilities in the form of OpenAI's completions API: parallel lists, tokens by their text.
 
-use carafe_host::text::TokenLogprobs;
+use std::collections::HashSet;
+
+use carafe_host::text::{GeneratedToken, PromptToken, TokenLogprobs};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+
+/// What a token's spelling begins with where its text does not tell which one it is, before its id; as vLLM spells it.
+const BY_ID: &str = "token_id:";
 
 /// The log-probabilities of a text's tokens; all lists have one entry for each token.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Logprobs {
     /// Each token's text; one that is not whole UTF-8 is spelled `bytes:\xf0\x9f`.
     tokens: Vec<String>,
-    /// Natural logarithms of the model's own probabilities; null for the first token of an echoed prompt.
+    /// Natural logarithms of the model's own probabilities, at least -9999; null for the first token of an echoed prompt.
     token_logprobs: Vec<Option<f32>>,
-    /// The most probable tokens, best first; null as above.
+    /// The most probable tokens, best first, and the token itself where it is not one of them; null as above. Of tokens with the same
+    /// text the others are spelled `token_id:42`.
     #[schema(value_type = Vec<Option<std::collections::HashMap<String, f32>>>)]
     top_logprobs: Vec<Option<TopLogprobs>>,
-    /// Where in the text each token begins, in characters.
+    /// Which character of the text each token begins in, counted from 0.
     text_offset: Vec<usize>,
 }
 
 /// Tokens with their log-probabilities, best first: a JSON object in that order.
 #[derive(Clone, Debug, PartialEq)]
 struct TopLogprobs(Vec<(String, f32)>);
+
+impl TopLogprobs {
+    /// The best tokens and the chosen one. No two have the same spelling, and the chosen one has that of `tokens`.
+    fn new(id: u32, name: &str, logprobs: &TokenLogprobs) -> Self {
+        let mut taken = HashSet::from([name.to_owned()]);
+        let mut name_of = |other: u32, bytes: &[u8]| {
+            if other == id {
+                return name.to_owned();
+            }
+            let spelling = token_text(other, bytes);
+            if taken.insert(spelling.clone()) { spelling } else { format!("{BY_ID}{other}") }
+        };
+        let top = logprobs.top.iter().map(|token| (name_of(token.id, &token.bytes), token.logprob));
+        let mut entries: Vec<(String, f32)> = top.collect();
+        if logprobs.top.iter().all(|token| token.id != id) {
+            // What is not among the best is behind them.
+            entries.push((name.to_owned(), logprobs.chosen));
+        }
+        Self(entries)
+    }
+}
 
 impl Serialize for TopLogprobs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,6 +56,24 @@ impl Serialize for TopLogprobs {
 }
 
 impl Logprobs {
+    /// Appends a token of an echoed prompt.
+    pub(crate) fn push_prompt(&mut self, token: &PromptToken) {
+        self.push(token.id, &token.bytes, token.text_offset, token.logprobs.as_ref());
+    }
+
+    /// Appends a token of the output.
+    pub(crate) fn push_generated(&mut self, token: &GeneratedToken) {
+        self.push(token.id, &token.bytes, token.text_offset, token.logprobs.as_ref());
+    }
+
+    fn push(&mut self, id: u32, bytes: &[u8], offset: u32, logprobs: Option<&TokenLogprobs>) {
+        let name = token_text(id, bytes);
+        self.token_logprobs.push(logprobs.map(|logprobs| logprobs.chosen));
+        self.top_logprobs.push(logprobs.map(|logprobs| TopLogprobs::new(id, &name, logprobs)));
+        self.tokens.push(name);
+        self.text_offset.push(offset as usize);
+    }
+
     /// Appends a later part of the same text.
     pub(crate) fn extend(&mut self, other: Self) {
         self.tokens.extend(other.tokens);
@@ -37,41 +82,28 @@ impl Logprobs {
         self.text_offset.extend(other.text_offset);
     }
 
-    fn push(&mut self, bytes: &[u8], logprobs: Option<&TokenLogprobs>, offset: usize) {
-        let top = |logprobs: &TokenLogprobs| {
-            let entry = |token: &carafe_host::text::TokenLogprob| (token_text(&token.bytes), token.logprob);
-            TopLogprobs(logprobs.top.iter().map(entry).collect())
-        };
-        self.tokens.push(token_text(bytes));
-        self.token_logprobs.push(logprobs.map(|logprobs| logprobs.chosen));
-        self.top_logprobs.push(logprobs.map(top));
-        self.text_offset.push(offset);
+    /// Takes out the tokens that begin in the first `characters` of the text, or right behind them; none if there are none.
+    pub(crate) fn take_within(&mut self, characters: usize) -> Option<Self> {
+        let count = self.text_offset.partition_point(|&offset| offset <= characters);
+        (count > 0).then(|| Self {
+            tokens: self.tokens.drain(..count).collect(),
+            token_logprobs: self.token_logprobs.drain(..count).collect(),
+            top_logprobs: self.top_logprobs.drain(..count).collect(),
+            text_offset: self.text_offset.drain(..count).collect(),
+        })
     }
-}
 
-/// Counts the characters of a text whose tokens come one by one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Offset(usize);
-
-impl Offset {
-    /// The entries of the next tokens: each one's bytes and log-probabilities.
-    pub(crate) fn entries<'a>(
-        &mut self,
-        tokens: impl Iterator<Item = (&'a [u8], Option<&'a TokenLogprobs>)>,
-    ) -> Logprobs {
-        let mut logprobs = Logprobs::default();
-        for (bytes, of_token) in tokens {
-            logprobs.push(bytes, of_token, self.0);
-            // A character is counted with its first byte: the others are continuation bytes, 10xxxxxx.
-            self.0 += bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
-        }
-        logprobs
+    /// Takes out all tokens, where the text is at its end after so many characters: what it was to go on with was cut off.
+    pub(crate) fn take_rest(&mut self, characters: usize) -> Option<Self> {
+        self.text_offset.iter_mut().for_each(|offset| *offset = characters.min(*offset));
+        self.take_within(characters)
     }
 }
 
 /// A token's text, or its bytes as OpenAI spells them where they are no text.
-fn token_text(bytes: &[u8]) -> String {
+fn token_text(id: u32, bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
+        Ok(text) if text.starts_with(BY_ID) => format!("{BY_ID}{id}"),
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().fold("bytes:".to_owned(), |text, byte| format!("{text}\\x{byte:02x}")),
     }
@@ -80,19 +112,41 @@ fn token_text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use carafe_host::text::TokenLogprob;
 
-    #[test]
-    fn tokens_of_half_a_character_are_spelled_as_bytes_and_offsets_count_characters() {
-        let pieces: [&[u8]; 4] = [b"a", &[0xF0, 0x9F], &[0x91, 0x8B], b"b"];
-        let logprobs = Offset::default().entries(pieces.into_iter().map(|bytes| (bytes, None)));
-        assert_eq!(logprobs.tokens, ["a", "bytes:\\xf0\\x9f", "bytes:\\x91\\x8b", "b"]);
-        assert_eq!(logprobs.text_offset, [0, 1, 2, 2]);
-        assert_eq!(logprobs.token_logprobs, [None; 4]);
+    /// What `logprobs` is for a chosen token among these best ones, as JSON.
+    fn json(id: u32, bytes: &[u8], top: &[(u32, &[u8], f32)]) -> String {
+        let top = top.iter().map(|&(id, bytes, logprob)| TokenLogprob { id, bytes: bytes.to_vec(), logprob });
+        let logprobs = TokenLogprobs { chosen: -3.0, top: top.collect() };
+        let mut whole = Logprobs::default();
+        whole.push(id, bytes, 0, Some(&logprobs));
+        serde_json::to_string(&whole.top_logprobs).expect("JSON")
     }
 
     #[test]
-    fn alternatives_are_an_object_with_the_best_first() {
-        let top = TopLogprobs(vec![("b".to_owned(), -0.5), ("a".to_owned(), -1.0)]);
-        assert_eq!(serde_json::to_string(&top).expect("JSON"), r#"{"b":-0.5,"a":-1.0}"#);
+    fn the_chosen_token_is_among_the_best_or_behind_them() {
+        assert_eq!(json(2, b"a", &[(7, b"b", -0.5), (2, b"a", -3.0)]), r#"[{"b":-0.5,"a":-3.0}]"#);
+        assert_eq!(json(3, b"c", &[(7, b"b", -0.5), (2, b"a", -1.0)]), r#"[{"b":-0.5,"a":-1.0,"c":-3.0}]"#);
+        assert_eq!(json(3, b"c", &[]), r#"[{"c":-3.0}]"#);
+    }
+
+    #[test]
+    fn tokens_with_the_same_text_stay_apart_and_the_chosen_one_keeps_its_text() {
+        let [special, ordinary] = [(0, &b"<end>"[..], -0.5), (9, &b"<end>"[..], -3.0)];
+        assert_eq!(json(9, b"<end>", &[special, ordinary]), r#"[{"token_id:0":-0.5,"<end>":-3.0}]"#);
+        assert_eq!(json(0, b"<end>", &[ordinary]), r#"[{"token_id:9":-3.0,"<end>":-3.0}]"#);
+        assert_eq!(json(5, b"a", &[special, ordinary]), r#"[{"<end>":-0.5,"token_id:9":-3.0,"a":-3.0}]"#);
+        let spelled = [(4, &b"bytes:\\xff"[..], -1.0), (5, &[0xFF][..], -2.0), (6, &b"token_id:5"[..], -2.5)];
+        assert_eq!(json(1, b"a", &spelled), r#"[{"bytes:\\xff":-1.0,"token_id:5":-2.0,"token_id:6":-2.5,"a":-3.0}]"#);
+    }
+
+    #[test]
+    fn tokens_of_half_a_character_are_spelled_as_bytes() {
+        let mut logprobs = Logprobs::default();
+        for bytes in [&b"a"[..], &[0xF0, 0x9F], &[0x91, 0x8B], b"b"] {
+            logprobs.push(1, bytes, 0, None);
+        }
+        assert_eq!(logprobs.tokens, ["a", "bytes:\\xf0\\x9f", "bytes:\\x91\\x8b", "b"]);
+        assert_eq!(logprobs.token_logprobs, [None; 4]);
     }
 }

@@ -4,7 +4,7 @@
 //!   the body checked, as sequences for the model
 //! - `sequences`: the sequences at work
 //! - `choice`, `logprobs`: from events to parts of an answer
-//! - `answer`, `stream`: the answer whole, and token by token; `response`: its fields
+//! - `answer`, `stream`: the answer whole, and token by token (`backlog`: what waits for its client); `response`: its fields
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -20,6 +20,7 @@ use response::Head;
 use sequences::Sequences;
 
 mod answer;
+mod backlog;
 mod choice;
 mod fields;
 mod logprobs;
@@ -55,7 +56,7 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let Started { sequences, plan, head } = start(&server, &record, &deadline, body, DEFAULT_MAX_TOKENS).await?;
     if plan.stream {
-        return Ok(stream::respond(sequences, &plan, head, record, deadline));
+        return Ok(stream::respond(sequences, &plan, head, record));
     }
     Ok(Json(answer::gather(sequences, &plan, head).await?).into_response())
 }

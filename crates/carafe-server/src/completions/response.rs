@@ -14,13 +14,13 @@ use crate::random;
 pub(crate) struct CompletionResponse {
     #[serde(flatten)]
     pub(crate) head: Head,
-    /// One for each prompt and choice; in a chunk, those that it brings something of.
+    /// One for each prompt and choice; in a chunk, the one that it brings something of, or none in the chunk that brings `usage`.
     pub(crate) choices: Vec<CompletionChoice>,
-    /// Absent from a stream that was not asked for it, null in its chunks but the last.
+    /// Absent from a stream that was not asked for it; else null in its chunks but the last, which has no choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Usage>)]
     pub(crate) usage: Option<Option<Usage>>,
-    /// Absent from the chunks of a stream but the last.
+    /// In a stream it comes with the last choice to finish, and is absent from all other chunks.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) carafe: Option<RunReport>,

@@ -76,9 +76,14 @@ impl Sequences {
                 self.note(index, &event, times);
                 Ok(Some((index, event)))
             }
-            None if self.sequences.iter().all(|sequence| sequence.finish_reason.is_some()) => Ok(None),
+            None if self.have_finished() => Ok(None),
             None => Err(ApiError::Internal { detail: "the model's thread has ended".to_owned() }),
         }
+    }
+
+    /// Whether the last event of each of them has come.
+    pub(crate) fn have_finished(&self) -> bool {
+        self.sequences.iter().all(|sequence| sequence.finish_reason.is_some())
     }
 
     /// Numbers of tokens so far.
@@ -106,6 +111,11 @@ impl Sequences {
             model_ms: milliseconds(model),
             guest_memory_bytes: self.served.model.stats().guest_memory,
         }
+    }
+
+    /// Counts a stream that was given up since its client did not read it.
+    pub(crate) fn count_unread(&self) {
+        self.meter.unread_streams.inc();
     }
 
     /// The wait of the first sequence that started.

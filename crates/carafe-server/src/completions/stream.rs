@@ -1,52 +1,41 @@
 //! An answer token by token: server-sent events as OpenAI's clients expect them.
 //!
-//! A task of its own runs the sequences and holds their places, and hands chunks to the connection through a short channel. A client that
-//! leaves closes the channel, which ends the task at once; one that does not read fills it, and then the request's deadline ends the task.
+//! A task of its own runs the sequences and holds their places, and hands chunks to the connection through a backlog. A client that
+//! leaves closes the backlog, which ends the task at once; one that does not read fills it, and then the sequences are cancelled.
 //! Either way the places are free again, whatever becomes of the connection.
+//!
+//! Every chunk has one choice, since the plainest loop of a client reads `chunk.choices[0]`. Only the chunk that brings `usage`, for those who
+//! ask for it, has none, as in OpenAI's API. What Carafe tells of a run comes with the last choice to finish.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::http::{HeaderName, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use carafe_host::text::EventKind;
-use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 
+use super::backlog::{self, MAX_UNDELIVERED, MAX_WAIT, Unsent, backlog};
 use super::choice::Pieces;
 use super::plan::Plan;
-use super::response::{CompletionChoice, CompletionResponse, Head, RunReport, Usage};
+use super::response::{CompletionResponse, Head, RunReport};
 use super::sequences::Sequences;
-use crate::deadline::Deadline;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 use crate::record::Record;
 
 /// How often a comment is sent where there is nothing else to say, so that proxies do not think the connection dead.
 const PING: Duration = Duration::from_secs(15);
 
-/// Chunks that may wait for the connection.
-const BACKLOG: usize = 64;
-
-/// How long a client may take to read each of the last events.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// What ends every stream of OpenAI's API.
 const DONE: &str = "[DONE]";
 
 /// Starts the task, and answers with what it sends.
-pub(crate) fn respond(sequences: Sequences, plan: &Plan, head: Head, record: Record, deadline: Deadline) -> Response {
-    let (sender, receiver) = mpsc::channel(BACKLOG);
+pub(crate) fn respond(sequences: Sequences, plan: &Plan, head: Head, record: Record) -> Response {
+    let (sender, events) = backlog(MAX_WAIT);
     let pieces = plan.seeds.iter().map(|_| Pieces::new(plan.logprobs)).collect();
-    let writer = Writer { sender, head, pieces, include_usage: plan.include_usage, record, deadline };
+    let writer = Writer { sender, head, pieces, include_usage: plan.include_usage, record };
     tokio::spawn(writer.run(sequences));
-    let next = |mut receiver: mpsc::Receiver<Event>| async {
-        let event = receiver.recv().await?;
-        Some((Ok::<_, Infallible>(event), receiver))
-    };
-    let sse = Sse::new(stream::unfold(receiver, next)).keep_alive(KeepAlive::new().interval(PING).text("ping"));
+    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping"));
     // nginx holds answers back unless it is told not to.
     ([(header::CACHE_CONTROL, "no-cache"), (HeaderName::from_static("x-accel-buffering"), "no")], sse).into_response()
 }
@@ -67,76 +56,73 @@ impl From<ApiError> for Stopped {
 
 /// Makes chunks of events and sends them.
 struct Writer {
-    sender: mpsc::Sender<Event>,
+    sender: backlog::Sender,
     head: Head,
     /// One for each sequence.
     pieces: Vec<Pieces>,
     include_usage: bool,
     record: Record,
-    deadline: Deadline,
 }
 
 impl Writer {
     async fn run(mut self, mut sequences: Sequences) {
         let result = self.send_all(&mut sequences).await;
+        if matches!(&result, Err(Stopped::Failed(ApiError::StreamNotRead { .. }))) {
+            sequences.count_unread();
+        }
         // The record learns the outcome, and the places are free, before the client hears of the end.
         drop(sequences);
-        match result {
-            Err(Stopped::ClientLeft) => {}
-            Err(Stopped::Failed(error)) => {
-                self.record.note_error(&error);
-                if let Ok(event) = Event::default().json_data(error.body(self.record.request_id())) {
-                    self.send_last(event).await;
-                }
-                self.send_last(Event::default().data(DONE)).await;
-            }
-            Ok(()) => self.send_last(Event::default().data(DONE)).await,
+        if let Err(Stopped::Failed(error)) = &result {
+            self.record.note_error(error);
+            self.send_last(&error.body(self.record.request_id()));
         }
+        // A client that has left misses it.
+        let _ = self.sender.send_last(DONE.to_owned());
     }
 
-    /// Sends one of the last events, whose time is not the request's; a client that has left, or does not read, misses it.
-    async fn send_last(&self, event: Event) {
-        let _ = timeout(FAREWELL, self.sender.send(event)).await;
+    /// Sends the error that ends a stream; a client that has left misses it.
+    fn send_last(&self, error: &ErrorBody) {
+        if let Ok(data) = serde_json::to_string(error) {
+            let _ = self.sender.send_last(data);
+        }
     }
 
     async fn send_all(&mut self, sequences: &mut Sequences) -> Result<(), Stopped> {
-        let sender = self.sender.clone();
         loop {
             let next = tokio::select! {
                 next = sequences.next() => next?,
-                () = sender.closed() => return Err(Stopped::ClientLeft),
+                () = self.sender.closed() => return Err(Stopped::ClientLeft),
             };
             let Some((index, event)) = next else { break };
-            self.send_event(index, event).await?;
+            let report = sequences.have_finished().then(|| sequences.report());
+            self.send_event(index, event, report).await?;
         }
-        let usage = self.include_usage.then(|| sequences.usage());
-        self.send_chunk(Vec::new(), usage, Some(sequences.report())).await
+        if self.include_usage {
+            let usage = Some(Some(sequences.usage()));
+            self.send(&CompletionResponse { usage, ..self.chunk() }).await?;
+        }
+        Ok(())
     }
 
-    async fn send_event(&mut self, index: usize, event: EventKind) -> Result<(), Stopped> {
-        match self.pieces.get_mut(index).and_then(|pieces| pieces.take(event)) {
-            Some(piece) => self.send_chunk(vec![piece.into_choice(index)], None, None).await,
-            None => Ok(()),
-        }
+    /// Sends what an event adds to its choice, if anything; the last event of all brings the report.
+    async fn send_event(&mut self, index: usize, event: EventKind, carafe: Option<RunReport>) -> Result<(), Stopped> {
+        let Some(piece) = self.pieces.get_mut(index).and_then(|pieces| pieces.take(event)) else {
+            return Ok(());
+        };
+        self.send(&CompletionResponse { choices: vec![piece.into_choice(index)], carafe, ..self.chunk() }).await
     }
 
-    async fn send_chunk(
-        &mut self,
-        choices: Vec<CompletionChoice>,
-        usage: Option<Usage>,
-        carafe: Option<RunReport>,
-    ) -> Result<(), Stopped> {
-        let usage = self.include_usage.then_some(usage);
-        let chunk = CompletionResponse { head: self.head.clone(), choices, usage, carafe };
-        self.send(&chunk).await
+    /// A chunk that brings nothing yet.
+    fn chunk(&self) -> CompletionResponse {
+        let usage = self.include_usage.then_some(None);
+        CompletionResponse { head: self.head.clone(), choices: Vec::new(), usage, carafe: None }
     }
 
     async fn send(&mut self, body: &impl Serialize) -> Result<(), Stopped> {
-        let failed = |error: axum::Error| Stopped::Failed(ApiError::Internal { detail: error.to_string() });
-        let event = Event::default().json_data(body).map_err(failed)?;
-        match self.deadline.bound(self.sender.send(event)).await? {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Stopped::ClientLeft),
-        }
+        let data = serde_json::to_string(body).map_err(|error| ApiError::Internal { detail: error.to_string() })?;
+        self.sender.send(data).await.map_err(|unsent| match unsent {
+            Unsent::ClientLeft => Stopped::ClientLeft,
+            Unsent::Full => Stopped::Failed(ApiError::StreamNotRead { limit: MAX_UNDELIVERED }),
+        })
     }
 }

@@ -1,46 +1,46 @@
-//! BMP through the `image` crate: 1 to 32 bits a pixel, palettes, run lengths, bit fields.
+//! BMP of every kind that Pillow or a browser shows: 1 to 32 bits a pixel, palettes, run lengths,
+//! bit masks, OS/2 headers.
+//!
+//! [`header`] reads what the file says of itself; [`pixels`] and [`runs`] read rows into the image.
+//!
+//! Viewers agree on what the format leaves open, and this follows them: an index beyond the palette
+//! is black; a pixel that run lengths leave out has colour 0; a fourth byte without a mask is no
+//! opacity; and opacity that is 0 everywhere was never meant, so that the image is opaque.
 
-use std::io::Cursor;
+mod header;
+mod pixels;
+mod runs;
 
-use image::codecs::bmp::BmpDecoder;
 use image::metadata::Orientation;
-use image::{ColorType, ImageDecoder, ImageError};
 
-use super::colours::{Samples, to_rgb};
 use super::need::{Need, output_bytes};
 use super::{Error, Image, Stored};
+use header::{Coding, Header};
 
-/// The decoder keeps one row of at most 4 bytes a pixel, and a palette.
-const BYTES_PER_COLUMN: u64 = 4;
+/// A palette, and the header's fields.
 const FIXED: u64 = 16 * 1024;
 
 pub(super) fn decode(bytes: &[u8], memory: u64) -> Result<Stored, Error> {
-    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(refused)?;
-    let (width, height) = decoder.dimensions();
-    let samples = samples(decoder.color_type())?;
-    let output = output_bytes(width, height, samples.bytes() as u64);
-    let buffers = u64::from(width) * BYTES_PER_COLUMN + FIXED;
-    Need { width, height, output, buffers, turned: false }.check(memory)?;
-
-    let pixels = width as usize * height as usize;
-    let mut buffer = vec![0; pixels * samples.bytes().max(3)];
-    decoder.read_image(&mut buffer[..pixels * samples.bytes()]).map_err(refused)?;
-    let image = Image { width, height, rgb: to_rgb(buffer, pixels, samples) };
+    let header = Header::read(bytes)?;
+    let (width, height) = (header.width, header.height);
+    Need { width, height, output: output_bytes(width, height, 3), buffers: FIXED, turned: false }.check(memory)?;
+    let data = bytes.get(header.data..).ok_or_else(ended)?;
+    let rgb = match header.coding {
+        Coding::Runs { half_bytes } => runs::decode(data, &header, half_bytes)?,
+        _ => pixels::decode(data, &header)?,
+    };
+    let image = Image::new(width, height, rgb).ok_or_else(|| damaged("its size is unclear"))?;
     Ok(Stored { image, orientation: Orientation::NoTransforms })
 }
 
-fn samples(colour: ColorType) -> Result<Samples, Error> {
-    match colour {
-        ColorType::L8 => Ok(Samples::Grey),
-        ColorType::Rgb8 => Ok(Samples::Rgb),
-        ColorType::Rgba8 => Ok(Samples::RgbAlpha),
-        other => Err(Error::Unsupported { what: format!("BMP images with {other:?} pixels") }),
-    }
+fn damaged(cause: impl std::fmt::Display) -> Error {
+    Error::damaged("BMP", cause)
 }
 
-fn refused(error: ImageError) -> Error {
-    match error {
-        ImageError::Unsupported(form) => Error::Unsupported { what: format!("BMP images of this kind ({form})") },
-        other => Error::damaged("BMP", other),
-    }
+fn unsupported(kind: impl std::fmt::Display) -> Error {
+    Error::Unsupported { what: format!("{kind} BMP images") }
+}
+
+fn ended() -> Error {
+    damaged("the file ends before the image does")
 }

@@ -36,7 +36,7 @@ impl Samples {
 }
 
 /// A colour of this opacity on a white page, rounded to the nearest.
-fn over_white(colour: u8, alpha: u8) -> u8 {
+pub(super) fn over_white(colour: u8, alpha: u8) -> u8 {
     let (colour, alpha) = (u32::from(colour), u32::from(alpha));
     let sum = colour * alpha + 255 * (255 - alpha);
     u8::try_from((sum + 127) / 255).unwrap_or(u8::MAX)

@@ -1,7 +1,7 @@
 //! Bits, most significant first.
 //!
-//! The buffer holds the next bits at its top. Past the end of the data it fills with zeros, which costs no check at each read; whether any of
-//! them were used is asked once an interval.
+//! The buffer holds the next bits at its top. Past the end of the data it fills with zeros, which
+//! costs no check at each read; whether any of them were used is asked once an interval.
 
 use super::super::super::Error;
 use super::damaged;
@@ -17,7 +17,8 @@ pub(super) struct Bits<'a> {
     invented: u32,
 }
 
-/// What is in the buffer at least after [`Bits::fill`]: a code of 16 bits and as many that follow it.
+/// What is in the buffer at least after [`Bits::fill`]: a code of 16 bits and as many that follow
+/// it.
 pub(super) const FILLED: u32 = 32;
 
 impl<'a> Bits<'a> {
@@ -67,6 +68,14 @@ impl<'a> Bits<'a> {
     pub(super) fn skip(&mut self, count: u32) {
         self.buffer <<= count;
         self.filled = self.filled.wrapping_sub(count);
+    }
+
+    /// The next `count` bits, 1 to 16, as a number.
+    #[inline(always)]
+    pub(super) fn take(&mut self, count: u32) -> u32 {
+        let bits = self.peek(count) as u32;
+        self.skip(count);
+        bits
     }
 
     /// The value that follows a code: `count` bits, 1 to 16, of which the first tells the sign.

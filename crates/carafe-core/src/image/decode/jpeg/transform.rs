@@ -1,9 +1,10 @@
-//! From a block's coefficients to its 8 x 8 samples: libjpeg's accurate integer transform (`jidctint.c`), with its constants and its
-//! roundings.
+//! From a block's coefficients to its 8 x 8 samples: libjpeg's accurate integer transform
+//! (`jidctint.c`), with its constants and its roundings.
 //!
-//! A pass goes down eight columns that know nothing of each other, each a lane of the vectors that are the rows. The rows are made columns for
-//! the second pass. A value is a sum of products of two rows each, which a vector multiplies and adds in one instruction; libjpeg's own way, with
-//! fewer products and more sums, comes to the same integers.
+//! A pass goes down eight columns that know nothing of each other, each a lane of the vectors that
+//! are the rows. The rows are made columns for the second pass. A value is a sum of products of two
+//! rows each, which a vector multiplies and adds in one instruction; libjpeg's own way, with fewer
+//! products and more sums, comes to the same integers.
 
 use wide::{i16x8, i32x4, u8x16};
 
@@ -13,7 +14,8 @@ use super::super::super::vectors::{in_turn, narrow, zip};
 const CONSTANT: u32 = 13;
 const KEPT: u32 = 2;
 
-/// Writes the samples of a block, whose coefficients after `last`, in the order of the file, are all 0, and clears it.
+/// Writes the samples of a block, whose coefficients after `last`, in the order of the file, are
+/// all 0, and clears it.
 #[inline(never)]
 pub(super) fn inverse(block: &mut [i16; 64], last: usize, samples: &mut [u8], stride: usize) {
     if last == 0 {
@@ -41,7 +43,8 @@ fn two(first: i16x8, second: i16x8) -> u8x16 {
     u8x16::narrow_i16x8(first.saturating_add(middle), second.saturating_add(middle))
 }
 
-/// Frequencies become samples, less `FRACTION` bits, rounded. What comes of a file that an encoder wrote fits 16 bits with room to spare.
+/// Frequencies become samples, less `FRACTION` bits, rounded. What comes of a file that an encoder
+/// wrote fits 16 bits with room to spare.
 #[inline(always)]
 fn one_dimension<const FRACTION: u32>([zero, one, two, three, four, five, six, seven]: [i16x8; 8]) -> [i16x8; 8] {
     let (even, odd) = ([pairs(zero, four), pairs(two, six)], [pairs(one, three), pairs(five, seven)]);
@@ -57,7 +60,8 @@ fn pairs(first: i16x8, second: i16x8) -> [i16x8; 2] {
     bytemuck::cast(zip::<2>(bytemuck::cast(first), bytemuck::cast(second)))
 }
 
-/// Four columns, of which the pairs of rows 0 and 4, 2 and 6, 1 and 3, and 5 and 7 are given. Only a damaged file's sums wrap.
+/// Four columns, of which the pairs of rows 0 and 4, 2 and 6, 1 and 3, and 5 and 7 are given. Only
+/// a damaged file's sums wrap.
 #[inline(always)]
 fn half<const FRACTION: u32>([zero_four, two_six, one_three, five_seven]: [i16x8; 4]) -> [i32x4; 8] {
     let one = 1 << CONSTANT;

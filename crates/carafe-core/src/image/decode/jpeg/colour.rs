@@ -1,52 +1,48 @@
-//! Rows of samples become rows of pixels: colours at half size are interpolated and turned to red, green and blue, as libjpeg does both
-//! (`jdsample.c`, `jdcolor.c`).
+//! Rows of samples become rows of pixels: luma and colour differences are turned to red, green and
+//! blue as libjpeg does it (`jdcolor.c`), inks as Pillow does it (`Convert.c`).
 
 use wide::{i16x8, i32x4, u8x16};
 
 use super::super::super::vectors::{halves, in_turn, narrow, zip};
 
-/// A row's samples at half width, with one more at either end that repeats the last, become twice as many: each is three parts the nearer
-/// sample and one part the farther. `SHIFT` takes off what the samples were multiplied by; the two roundings differ, so that errors cancel.
-#[inline(always)]
-fn widen<const SHIFT: u32, const LEFT: u16, const RIGHT: u16>(padded: &[u16], row: &mut [u8]) {
-    let inner = padded.len() - 2;
-    let (before, here, after) = (&padded[..inner], &padded[1..=inner], &padded[2..]);
-    for (pair, ((&before, &here), &after)) in row.chunks_exact_mut(2).zip(before.iter().zip(here).zip(after)) {
-        pair[0] = ((here * 3 + before + LEFT) >> SHIFT) as u8;
-        pair[1] = ((here * 3 + after + RIGHT) >> SHIFT) as u8;
-    }
-}
-
-/// Doubles the width of a row.
-#[inline(never)]
-pub(super) fn double_width(samples: &[u8], padded: &mut [u16], row: &mut [u8]) {
-    for (sum, &sample) in padded[1..].iter_mut().zip(samples) {
-        *sum = sample.into();
-    }
-    pad(padded);
-    widen::<2, 1, 2>(padded, row);
-}
-
-/// Doubles the width of a row that lies between `near` and `far`.
-#[inline(never)]
-pub(super) fn double_both(near: &[u8], far: &[u8], padded: &mut [u16], row: &mut [u8]) {
-    for (sum, (&near, &far)) in padded[1..].iter_mut().zip(near.iter().zip(far)) {
-        *sum = u16::from(near) * 3 + u16::from(far);
-    }
-    pad(padded);
-    widen::<4, 8, 7>(padded, row);
-}
-
-fn pad(padded: &mut [u16]) {
-    let end = padded.len() - 1;
-    padded[0] = padded[1];
-    padded[end] = padded[end - 1];
-}
-
 /// Pixels that are converted at once.
 const STEP: usize = 16;
 
-/// A row of pixels of its luma and its two colour differences. All three rows may be longer; they must be a multiple of [`STEP`] long.
+/// A row of pixels of their brightness. It may be longer, as may the rows of the functions below.
+pub(super) fn grey(samples: &[u8], pixels: &mut [u8]) {
+    for (pixel, grey) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(samples) {
+        *pixel = [*grey; 3];
+    }
+}
+
+/// A row of pixels of their red, green and blue.
+pub(super) fn rgb([red, green, blue]: [&[u8]; 3], pixels: &mut [u8]) {
+    let samples = red.iter().zip(green).zip(blue);
+    for (pixel, ((red, green), blue)) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(samples) {
+        *pixel = [*red, *green, *blue];
+    }
+}
+
+/// Makes inks of light.
+pub(super) fn invert(pixels: &mut [u8]) {
+    pixels.iter_mut().for_each(|value| *value = 255 - *value);
+}
+
+/// Makes red, green and blue of inverted inks: `pixels` holds cyan, magenta and yellow.
+pub(super) fn darken(pixels: &mut [u8], black: &[u8]) {
+    for (pixel, black) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(black) {
+        *pixel = pixel.map(|ink| black - part(255 - ink, *black));
+    }
+}
+
+/// `value` times `whole` / 255, rounded to the nearest; never more than `whole`.
+fn part(value: u8, whole: u8) -> u8 {
+    let product = u16::from(value) * u16::from(whole) + 128;
+    (((product >> 8) + product) >> 8) as u8
+}
+
+/// A row of pixels of its luma and its two colour differences. All three rows may be longer; they
+/// must be a multiple of [`STEP`] long.
 #[inline(never)]
 pub(super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], rgb: &mut [u8]) {
     let steps = luma.as_chunks::<STEP>().0.iter().zip(blue.as_chunks().0).zip(red.as_chunks().0);
@@ -60,7 +56,8 @@ pub(super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], rgb: &mut [u8]) {
     }
 }
 
-/// libjpeg's factors, less the whole part that is added without multiplying; what is left fits 16 bits.
+/// libjpeg's factors, less the whole part that is added without multiplying; what is left fits 16
+/// bits.
 #[inline(always)]
 fn pixels(luma: &[u8; STEP], blue: &[u8; STEP], red: &[u8; STEP]) -> [u8; STEP * 3] {
     let [y, b, r] = [*luma, *blue, *red].map(u8x16::new);
@@ -83,7 +80,8 @@ fn pixels(luma: &[u8; STEP], blue: &[u8; STEP], red: &[u8; STEP]) -> [u8; STEP *
     ])
 }
 
-/// What eight pairs of blue and red differences add to green, as 16-bit numbers: both products have their fraction until they are summed.
+/// What eight pairs of blue and red differences add to green, as 16-bit numbers: both products have
+/// their fraction until they are summed.
 #[inline(always)]
 fn less_green(pairs: u8x16) -> i16x8 {
     let factors = in_turn([-22554, 18734]);
@@ -92,7 +90,8 @@ fn less_green(pairs: u8x16) -> i16x8 {
     narrow(sums)
 }
 
-/// Where each byte of [`STEP`] pixels comes from: for each colour and each of three vectors, the place in the colour; past the end is none.
+/// Where each byte of [`STEP`] pixels comes from: for each colour and each of three vectors, the
+/// place in the colour; past the end is none.
 const PLACES: [[[u8; STEP]; 3]; 3] = {
     let mut places = [[[u8::MAX; STEP]; 3]; 3];
     let mut byte = 0;

@@ -1,28 +1,33 @@
 //! Huffman codes, and the blocks that are written in them.
 
+use std::sync::Arc;
+
 use super::super::super::Error;
 use super::bits::{Bits, FILLED};
 use super::damaged;
-use super::tables::Component;
+use super::scan::Part;
+use super::tables::Steps;
 
 /// Codes up to this length are looked up; all but the rarest are shorter.
 const LOOKED_UP: u32 = 10;
 
 /// Places of a block's coefficients in the order of the file.
-const ZIGZAG: [u8; 64] = [
+pub(super) const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
     28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
     47, 55, 62, 63,
 ];
 
-/// A code's symbol and length; a length of 0 means that the code is longer than [`LOOKED_UP`], or none.
+/// A code's symbol and length; a length of 0 means that the code is longer than [`LOOKED_UP`], or
+/// none.
 #[derive(Clone, Copy, Default)]
 struct Symbol {
     symbol: u8,
     length: u8,
 }
 
-/// A coefficient whose code and value are short enough to be looked up together; a length of 0 means that they are not.
+/// A coefficient whose code and value are short enough to be looked up together; a length of 0
+/// means that they are not.
 #[derive(Clone, Copy, Default)]
 struct Coefficient {
     value: i16,
@@ -71,7 +76,7 @@ impl Codes {
 
     /// The next symbol.
     #[inline(always)]
-    fn symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Error> {
+    pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Error> {
         let Symbol { symbol, length } = self.symbols[bits.peek(LOOKED_UP)];
         if length == 0 {
             let (symbol, length) = self.long_symbol(bits.peek(16) as u32)?;
@@ -93,6 +98,31 @@ impl Codes {
     }
 }
 
+/// How the whole blocks of a component are written.
+#[derive(Clone, Copy)]
+pub(super) struct BlockCodes<'a> {
+    /// In the order of the file.
+    steps: &'a Steps,
+    dc: &'a Codes,
+    ac: &'a Codes,
+}
+
+impl<'a> BlockCodes<'a> {
+    pub(super) fn of(part: &'a Part) -> Result<Self, Error> {
+        Ok(Self { steps: &part.steps, dc: needed(&part.dc)?, ac: needed(&part.ac)? })
+    }
+
+    /// The same with other steps.
+    pub(super) fn with_steps(self, steps: &'a Steps) -> Self {
+        Self { steps, ..self }
+    }
+}
+
+/// The codes, which a scan of this kind has.
+pub(super) fn needed(codes: &Option<Arc<Codes>>) -> Result<&Codes, Error> {
+    codes.as_deref().ok_or_else(|| damaged("a table that its data needs is missing"))
+}
+
 /// What these bits begin with, if a code with its value fits in them.
 fn short_coefficient(Symbol { symbol, length }: Symbol, bits: usize) -> Coefficient {
     let (run, size) = (symbol >> 4, u32::from(symbol & 15));
@@ -105,19 +135,19 @@ fn short_coefficient(Symbol { symbol, length }: Symbol, bits: usize) -> Coeffici
     Coefficient { value: value as i16, run, length: whole as u8 }
 }
 
-/// Reads one block, its coefficients multiplied by their steps, in 16 bits as libjpeg's vector code does. What is returned is at least the
-/// file's place of the last that is not 0.
+/// Reads one block, its coefficients multiplied by their steps, in 16 bits as libjpeg's vector code
+/// does. What is returned is at least the file's place of the last that is not 0.
 #[inline(never)]
 pub(super) fn block(
     bits: &mut Bits<'_>,
-    component: &Component,
+    codes: &BlockCodes<'_>,
     before: &mut i32,
     block: &mut [i16; 64],
 ) -> Result<usize, Error> {
     // A copy that nobody refers to is kept in registers.
     let mut own = *bits;
-    let steps = &component.steps;
-    let difference = difference(&mut own, &component.dc)?;
+    let steps = codes.steps;
+    let difference = difference(&mut own, codes.dc)?;
     *before = before.wrapping_add(difference);
     block[0] = (*before as i16).wrapping_mul(steps[0]);
     let mut place = 1;
@@ -130,13 +160,13 @@ pub(super) fn block(
         let first = place;
         // What is filled is enough for so many short ones.
         for _ in 0..FILLED / LOOKED_UP {
-            let next = if place < 64 { short(&mut own, &component.ac) } else { None };
+            let next = if place < 64 { short(&mut own, codes.ac) } else { None };
             let Some((run, value)) = next else { break };
             put(place + run, value);
             place += run + 1;
         }
         if place == first {
-            let Some((run, value)) = long(&mut own, &component.ac)? else { break };
+            let Some((run, value)) = long(&mut own, codes.ac)? else { break };
             put(place + run, value);
             place += run + 1;
         }
@@ -150,7 +180,7 @@ pub(super) fn block(
 
 /// How far a DC value is from the one before.
 #[inline(always)]
-fn difference(bits: &mut Bits<'_>, codes: &Codes) -> Result<i32, Error> {
+pub(super) fn difference(bits: &mut Bits<'_>, codes: &Codes) -> Result<i32, Error> {
     bits.fill();
     match codes.symbol(bits)? {
         0 => Ok(0),
