@@ -157,7 +157,7 @@ def test_a_form_may_be_as_large_as_an_image(server):
 def test_bodies_in_flight_share_one_budget_and_idle_senders_are_cut_off(start):
     server = start("--model", "tiny", "--body-memory", "32")
     size = 4 * MIB
-    head = f"POST /infer HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\r\n".encode()
+    head = f"POST /infer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\r\n".encode()
     answers = Counter()
     most = 0.0
     with ExitStack() as stack:
@@ -205,7 +205,11 @@ def test_a_probe_tells_of_the_process_and_not_of_its_clients(start):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARAFE_")}
-    for unfinished in [b"", b"GET /healthz HTTP/1.1\r\n", b"POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"]:
+    for unfinished in [
+        b"",
+        b"GET /healthz HTTP/1.1\r\n",
+        b"POST /infer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n",
+    ]:
         with ExitStack() as stack:
             for _ in range(1200):
                 client = stack.enter_context(socket.create_connection(address, PATIENCE))
