@@ -62,11 +62,15 @@ class Server:
             assert time.monotonic() < end, f"waited in vain for the server to {what}"
             time.sleep(PAUSE)
 
-    def sequences(self) -> float:
-        """How many sequences run or wait."""
+    def figure(self, name: str) -> float:
+        """The sum of the figures of `/metrics` whose names begin so, over all models."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=ANSWERS_WITHIN) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("carafe_num_requests_"))
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+    def sequences(self) -> float:
+        """How many sequences run or wait."""
+        return self.figure("carafe_num_requests_")
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[Callable[[], None]]:

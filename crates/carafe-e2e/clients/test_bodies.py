@@ -23,7 +23,7 @@ from conftest import BINARY, ROOT, Server
 MIB = 1 << 20
 #: Larger than any buffer between a client and the server, and smaller than the largest image.
 LARGE = b"\xff" * (19 * MIB)
-PATIENCE = 120.0
+PATIENCE = 600.0
 #: Refused before the body is read: path, headers, status.
 EARLY = [
     ("/nope", {"Content-Type": "image/jpeg"}, 404),
