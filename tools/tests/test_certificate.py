@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Tiny
+from conftest import UNOPENED, Tiny
 
 from carafe_tools.__main__ import main
 from carafe_tools.certificate import load_graph, require_passed
@@ -73,7 +73,7 @@ def copied(tiny: Tiny, tmp_path: Path) -> Path:
 def test_a_folder_can_be_certified_again_and_its_certificate_replaced(tiny: Tiny, tmp_path: Path) -> None:
     folder = copied(tiny, tmp_path)
     (folder / "certificate.json").write_text("{}")
-    assert main(["certify", str(folder), "--source", str(tiny.source), "--random-weights", "--write"]) == 0
+    assert main(["certify", str(folder), "--source", str(tiny.source), "--random-weights", "--write", UNOPENED]) == 0
     assert json.loads((folder / "certificate.json").read_text())["passed"] is True
     assert read_manifest(folder)["files"]["certificate"]["sha256"] == sha256(folder / "certificate.json")
 
@@ -83,7 +83,7 @@ def test_on_a_processor_without_bf16_the_difference_between_cuts_is_only_reporte
 ) -> None:
     """There the plugin resolves `fast` to f32, whose kernels for one row and for several differ in the last bits."""
     monkeypatch.setitem(PROFILES, "fast", PROFILES["exact"])
-    assert main(["certify", str(tiny.folder), "--source", str(tiny.source), "--random-weights"]) == 0
+    assert main(["certify", str(tiny.folder), "--source", str(tiny.source), "--random-weights", UNOPENED]) == 0
     determinism = json.loads(capsys.readouterr().out.splitlines()[-1])["determinism"]
     assert determinism["cut_invariance_gated"] is False
     assert determinism["largest_cut_difference"]["fast"] == determinism["largest_cut_difference"]["exact"]
