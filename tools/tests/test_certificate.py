@@ -16,7 +16,7 @@ from carafe_tools.environment import PROFILES
 from carafe_tools.errors import ConversionError
 from carafe_tools.manifest import read_manifest, sha256
 from carafe_tools.narrow import wide_tensors
-from carafe_tools.text_certificate import GREEDY_TOKENS, PROMPTS
+from carafe_tools.text_certificate import GREEDY_TOKENS, PROMPTS, is_deterministic
 
 pytestmark = [pytest.mark.openvino, pytest.mark.litert]
 
@@ -59,7 +59,6 @@ def test_results_are_bit_identical_and_sizes_are_those_of_the_files(certificate:
     assert certificate["determinism"]["bit_identical"] == {"exact": True, "fast": True, "latency": True}
     determinism = certificate["determinism"]
     assert determinism["cut_invariance_fast"] is (determinism["largest_cut_difference"]["fast"] == 0)
-    assert determinism["cut_invariance_fast"] or not determinism["cut_invariance_gated"]
     assert certificate["sizes"]["source_bytes"] == tiny.source.stat().st_size
     assert certificate["sizes"]["weights_bytes"] == (tiny.folder / "model.bin").stat().st_size
     assert 0 < certificate["memory"]["peak_load_bytes"] <= certificate["memory"]["peak_run_bytes"]
@@ -76,17 +75,6 @@ def test_a_folder_can_be_certified_again_and_its_certificate_replaced(tiny: Tiny
     assert main(["certify", str(folder), "--source", str(tiny.source), "--random-weights", "--write", UNOPENED]) == 0
     assert json.loads((folder / "certificate.json").read_text())["passed"] is True
     assert read_manifest(folder)["files"]["certificate"]["sha256"] == sha256(folder / "certificate.json")
-
-
-def test_on_a_processor_without_bf16_the_difference_between_cuts_is_only_reported(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """There the plugin resolves `fast` to f32, whose kernels for one row and for several differ in the last bits."""
-    monkeypatch.setitem(PROFILES, "fast", PROFILES["exact"])
-    assert main(["certify", str(tiny.folder), "--source", str(tiny.source), "--random-weights", UNOPENED]) == 0
-    determinism = json.loads(capsys.readouterr().out.splitlines()[-1])["determinism"]
-    assert determinism["cut_invariance_gated"] is False
-    assert determinism["largest_cut_difference"]["fast"] == determinism["largest_cut_difference"]["exact"]
 
 
 def test_a_changed_weight_does_not_pass(tiny: Tiny, refused: Callable[..., str], tmp_path: Path) -> None:
@@ -108,6 +96,11 @@ def test_a_source_that_the_model_was_not_made_from_is_refused(tiny: Tiny, refuse
 def test_a_folder_without_a_manifest_is_refused(tiny: Tiny, refused: Callable[..., str], tmp_path: Path) -> None:
     sentence = refused("certify", tmp_path, "--source", tiny.source)
     assert sentence == f"`{tmp_path}` is not a model folder: it holds no `model.toml`"
+
+
+def test_how_far_other_cuts_of_a_prompt_are_off_is_reported_and_decides_nothing() -> None:
+    determinism = {"bit_identical": {"exact": True}, "cut_invariance_fast": False, "largest_cut_difference": {"fast": 0.05}}
+    assert is_deterministic(determinism)
 
 
 def test_results_that_differ_from_run_to_run_do_not_pass() -> None:

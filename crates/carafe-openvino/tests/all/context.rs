@@ -129,15 +129,13 @@ fn a_refused_tensor_leaves_the_context_as_it_was() {
 }
 
 #[test]
-fn in_fast_on_bf16_logits_do_not_depend_on_how_the_prompt_is_cut() {
+fn in_fast_logits_depend_little_on_how_the_prompt_is_cut() {
     let Some(graph) = tiny(Profile::Fast) else { return };
-    // Other processors take other kernels, for which nobody has seen this hold.
-    if graph.properties().get("INFERENCE_PRECISION_HINT").is_none_or(|precision| precision != "bf16") {
-        return;
-    }
+    // On some processors they are the same bits; the logits of this model go to about 3.
     let whole = in_pieces(&graph, &[]);
     for cuts in [&[1][..], &[3], &[5], &[1, 2, 3, 4, 5]] {
-        assert_eq!(whole, in_pieces(&graph, cuts), "cut before {cuts:?}");
+        let error = difference(&whole, &in_pieces(&graph, cuts));
+        assert!(error < 0.1, "cut before {cuts:?}: {error}");
     }
 }
 
