@@ -12,7 +12,6 @@ from conftest import UNOPENED, Tiny
 
 from carafe_tools.__main__ import main
 from carafe_tools.certificate import load_graph, require_passed
-from carafe_tools.environment import PROFILES
 from carafe_tools.errors import ConversionError
 from carafe_tools.manifest import read_manifest, sha256
 from carafe_tools.narrow import wide_tensors
