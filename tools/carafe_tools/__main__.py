@@ -39,6 +39,7 @@ from carafe_tools.huggingface_writer import write_huggingface
 from carafe_tools.layouts import certify_layouts
 from carafe_tools.manifest import Licence
 from carafe_tools.model_folder import About
+from carafe_tools.opening import Carafe, find_carafe
 from carafe_tools.perplexity import perplexity
 from carafe_tools.probe import probe
 from carafe_tools.shapes import SHAPES, Workshop, measure_shapes
@@ -69,9 +70,15 @@ def _convert(arguments: argparse.Namespace) -> dict[str, Any]:
     if not is_huggingface(arguments.source) and is_classifier(read_tflite(arguments.source)):
         require(arguments.labels is not None, "an image classifier needs the option `--labels`")
         _refuse_options(arguments, "an image classifier", "tokenizer", "random_weights")
-        return classifier.convert(arguments.source, arguments.out, arguments.labels, about)
+        return classifier.convert(arguments.source, arguments.out, arguments.labels, about, _carafe(arguments))
     _refuse_options(arguments, "a text model", "labels")
-    return convert_text(arguments.source, arguments.tokenizer, arguments.out, about, arguments.random_weights)
+    carafe = _carafe(arguments)
+    return convert_text(arguments.source, arguments.tokenizer, arguments.out, about, carafe, arguments.random_weights)
+
+
+def _carafe(arguments: argparse.Namespace) -> Carafe | None:
+    """Return the program that is to open the model; nothing where the person goes without."""
+    return None if arguments.unopened else find_carafe(arguments.carafe)
 
 
 def _refuse_options(arguments: argparse.Namespace, what: str, *foreign: str) -> None:
@@ -80,7 +87,8 @@ def _refuse_options(arguments: argparse.Namespace, what: str, *foreign: str) -> 
 
 
 def _certify(arguments: argparse.Namespace) -> dict[str, Any]:
-    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write)
+    carafe = _carafe(arguments)
+    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write, carafe)
 
 
 def _perplexity(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -118,7 +126,7 @@ def _tokenizer_json(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _fixtures(arguments: argparse.Namespace) -> dict[str, Any]:
-    return write_fixtures(arguments.folder)
+    return write_fixtures(arguments.folder, _carafe(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,6 +168,7 @@ def _add_convert(commands: Any) -> None:
     command.add_argument("--notice", default="No notice was given.", help="who made the model, from where")
     command.add_argument("--licence-text", type=Path, metavar="FILE", help="the licence in full, to copy into the folder")
     _add_random_weights(command)
+    _add_opening(command)
     command.set_defaults(run=_convert)
 
 
@@ -169,6 +178,7 @@ def _add_certify(commands: Any) -> None:
     command.add_argument("--source", type=Path, required=True, help="the .tflite or folder that it was made from")
     command.add_argument("--write", action="store_true", help="replace the folder's certificate by the new one")
     _add_random_weights(command)
+    _add_opening(command)
     command.set_defaults(run=_certify)
 
 
@@ -184,6 +194,12 @@ def _add_perplexity(commands: Any) -> None:
 
 def _add_random_weights(command: Any) -> None:
     command.add_argument("--random-weights", action="store_true", help="of a text model: do not gate agreement with LiteRT")
+
+
+def _add_opening(command: Any) -> None:
+    way = command.add_mutually_exclusive_group()
+    way.add_argument("--carafe", type=Path, metavar="FILE", help="the program to open the finished model with")
+    way.add_argument("--unopened", action="store_true", help="go without, and say so in the certificate")
 
 
 def _add_write_tflite(commands: Any) -> None:
@@ -222,6 +238,7 @@ def _add_tokenizer_json(commands: Any) -> None:
 def _add_fixtures(commands: Any) -> None:
     command = commands.add_parser("fixtures", help="write the generated fixtures of the tests again")
     command.add_argument("--folder", type=Path, default=Path("fixtures"))
+    _add_opening(command)
     command.set_defaults(run=_fixtures)
 
 

@@ -19,16 +19,17 @@ from carafe_tools.classifier_source import ClassifierSource, check_classifier, r
 from carafe_tools.environment import read_model
 from carafe_tools.errors import require
 from carafe_tools.folder import atomic_folder
-from carafe_tools.manifest import Manifest, Port, check_name, sha256
+from carafe_tools.manifest import Manifest, Port, check_folder_name, sha256
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import narrow
+from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
 from carafe_tools.tflite_file import read_tflite
 
 LABELS = "labels.txt"
 PICTURES = Path(__file__).parents[2] / "images"
 PICTURE_SUFFIXES = (".bmp", ".jpg", ".png")
-STEPS = 3 + classifier_certificate.STEPS
+STEPS = 4 + classifier_certificate.STEPS
 
 
 def pictures() -> list[Path]:
@@ -36,9 +37,9 @@ def pictures() -> list[Path]:
     return sorted(path for path in PICTURES.glob("*") if path.suffix in PICTURE_SUFFIXES)
 
 
-def convert(source: Path, out: Path, labels: Path, about: About) -> dict[str, Any]:
+def convert(source: Path, out: Path, labels: Path, about: About, carafe: Carafe | None) -> dict[str, Any]:
     """Write the model folder of a classifier and return what to tell about it."""
-    check_name(about.name)
+    check_folder_name(about.name, out)
     progress = Progress(STEPS)
     progress.step(f"check the source `{source}` and the labels `{labels}`")
     classifier = check_classifier(read_tflite(source))
@@ -52,7 +53,8 @@ def convert(source: Path, out: Path, labels: Path, about: About) -> dict[str, An
         copy_licence(about, folder)
         progress.step("reload the saved graph")
         evidence = image_evidence(folder, about.name, source, classifier, image_rule(classifier))
-        return finish(folder, out, certify_image(evidence, progress), _manifest(evidence, about, graph, classifier))
+        certificate = certify_image(evidence, progress)
+        return finish(folder, out, certificate, _manifest(evidence, about, graph, classifier), carafe, progress)
 
 
 def image_evidence(folder: Path, name: str, source: Path, classifier: ClassifierSource, rule: dict[str, Any]) -> ImageEvidence:

@@ -3,8 +3,8 @@
 Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`, or a Hugging Face folder with a GPT-2's weights, which are rounded to
 8 bits, each row with a scale of its own. Comes out: `models/NAME` with the graph, its weights, the
 tokenizer, `certificate.json` and `model.toml`. The way is: check the source, find the weights' roles, build, narrow, save,
-reload, certify; each border has its check, and a failed gate leaves nothing behind. Image classifiers go another way,
-`classifier.py`; here is only the question which of both a file is.
+reload, certify, open in `carafe`; each border has its check, and a failed gate leaves nothing behind. Image classifiers go
+another way, `classifier.py`; here is only the question which of both a file is.
 """
 
 from pathlib import Path
@@ -17,9 +17,10 @@ from carafe_tools.certificate import CERTIFICATE, GRAPH, WEIGHTS, load_graph
 from carafe_tools.folder import atomic_folder
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.huggingface import source_sha256
-from carafe_tools.manifest import Manifest, Port, check_name
+from carafe_tools.manifest import Manifest, Port, check_folder_name
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
+from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
 from carafe_tools.text_context import LARGEST_STEP
@@ -29,7 +30,7 @@ from carafe_tools.tflite_file import TfliteFile
 from carafe_tools.tokenizer_files import end_of_text
 
 TOKENIZER = "tokenizer.json"
-STEPS = 3 + text_certificate.STEPS
+STEPS = 4 + text_certificate.STEPS
 WEIGHT_BITS = 8
 LARGEST_BATCH = 64
 LARGEST_CACHE = 16  # sequences of full length that a cache holds; a wider batch holds shorter ones
@@ -50,13 +51,17 @@ def is_classifier(file: TfliteFile) -> bool:
 
 
 def convert_text(
-    path: Path, tokenizer_path: Path | None, out: Path, about: About, random_weights: bool = False
+    path: Path, tokenizer_path: Path | None, out: Path, about: About, carafe: Carafe | None, random_weights: bool = False
 ) -> dict[str, Any]:
     """Write the model folder of a GPT-2 and return what to tell about it."""
-    check_name(about.name)
+    check_folder_name(about.name, out)
     progress = Progress(STEPS)
     progress.step(f"check the source `{path}` and find the weights' roles")
     source = read_text_source(path, tokenizer_path)
+    for key in source.dropped:
+        progress.note(f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training, and no text is served so")
+    if carafe is not None:
+        carafe.check_tokenizer(source.tokenizer_json, tokenizer_path or path, source.tokenizer, text_certificate.TEXTS)
     with atomic_folder(out) as folder:
         progress.step("build the stateful graph and save it")
         graph = build_text_graph(source.model)
@@ -68,7 +73,9 @@ def convert_text(
         progress.step("reload the saved graph")
         load_graph(folder)
         evidence = TextEvidence(folder, about.name, source, random_weights)
-        return finish(folder, out, certify_text(evidence, progress), _manifest(evidence, about))
+        certificate = certify_text(evidence, progress)
+        told = finish(folder, out, certificate, _manifest(evidence, about), carafe, progress)
+        return {**told, "dropped": source.dropped}
 
 
 def _manifest(evidence: TextEvidence, about: About) -> Manifest:

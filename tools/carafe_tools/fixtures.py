@@ -17,6 +17,7 @@ from carafe_tools.gpt2 import Dimensions
 from carafe_tools.gpt2_writer import gpt2_tflite
 from carafe_tools.manifest import Licence
 from carafe_tools.model_folder import About
+from carafe_tools.opening import Carafe
 from carafe_tools.tokenizer_files import train
 from carafe_tools.weights import random
 
@@ -44,9 +45,9 @@ def tiny_tokenizer(folder: Path, out: Path) -> Path:
     return out
 
 
-def write_fixtures(folder: Path) -> dict[str, Any]:
+def write_fixtures(folder: Path, carafe: Carafe | None) -> dict[str, Any]:
     """Write every generated fixture and return what to tell."""
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = tiny_tokenizer(folder, Path(scratch) / "tokenizer.json")
         source = write_tiny_source(folder)
-        return convert_text(source, tokenizer, folder / "models" / ABOUT.name, ABOUT, random_weights=True)
+        return convert_text(source, tokenizer, folder / "models" / ABOUT.name, ABOUT, carafe, random_weights=True)

@@ -17,7 +17,7 @@ MANIFEST = "model.toml"
 
 @contextmanager
 def atomic_folder(out: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `out` that becomes `out` if the body ends well.
+    """Yield a folder of the same name, in a temporary one beside `out`, that becomes `out` if the body ends well.
 
     An existing `out` is replaced only when it is empty or a model folder: a typing error must not delete anything else.
     """
@@ -26,13 +26,11 @@ def atomic_folder(out: Path) -> Iterator[Path]:
         f"`{out}` exists and holds no `{MANIFEST}`, so it is not replaced; name another folder",
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        building = Path(scratch) / out.name
+        building.mkdir()
         yield building
-        building.chmod(0o755)  # mkdtemp's 0700 is for secrets
         _replace(out, building)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 @contextmanager

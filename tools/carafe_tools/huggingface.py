@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.manifest import sha256
+from carafe_tools.safetensors_file import STORED, StoredTensor, read_header
 from carafe_tools.tokenizer_files import from_gpt2_files
 
 CONFIG, WEIGHTS, SHARDS = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -37,15 +37,10 @@ FIXED_OPTIONS: dict[str, tuple[Any, ...]] = {
     "scale_attn_by_inverse_layer_idx": (False,),
     "add_cross_attention": (False,),
 }
-REAL_TYPES = (np.float32, np.float16)  # f16 widens to f32 without loss
 
 
 class HuggingFaceFolder:
-    """A folder whose tensors can be read.
-
-    A file is opened for each tensor and closed again: it is mapped into memory, and what has been read of it would count as this
-    process's own for as long as it is open.
-    """
+    """A folder whose tensors can be read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,30 +50,25 @@ class HuggingFaceFolder:
         self.is_tied = bool(config.get("tie_word_embeddings", True))
         self.files = _weight_files(folder)
         self._asked: set[str] = set()
-        self._tensors: dict[str, tuple[str, Path]] = {}  # by name without prefix: name in the file, the file
-        try:
-            for path in self.files:
-                with safe_open(path, framework="numpy") as file:
-                    self._tensors |= {name.removeprefix(PREFIX): (name, path) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise ConversionError(f"failed to read `{path}`: {error}") from error
+        self._tensors: dict[str, StoredTensor] = {}  # by name without prefix
+        for path in self.files:
+            found = {name.removeprefix(PREFIX): tensor for name, tensor in read_header(path).items()}
+            twice = sorted(found.keys() & self._tensors.keys())
+            require(not twice, f"`{path}` has a tensor `{(twice or [''])[0]}` that an earlier shard has, too")
+            self._tensors |= found
 
     def tensor(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> np.ndarray:
         """Return a tensor, or a range of its rows, as f32: it must have this shape, and what is read finite values."""
         require(name in self._tensors, f"`{self.files[0]}` has no tensor `{name}`")
         self._asked.add(name)
-        stored_name, path = self._tensors[name]
-        try:
-            with safe_open(path, framework="numpy") as file:
-                stored = file.get_slice(stored_name)
-                found, values = tuple(stored.get_shape()), stored[rows]
-        except (OSError, SafetensorError, TypeError) as error:  # TypeError: a type that numpy lacks, bfloat16 say
-            raise ConversionError(f"failed to read the tensor `{name}` of `{path}`: {error}") from error
-        what = f"the tensor `{name}` of `{path}`"
-        require(found == shape, f"{what} has shape {list(found)}; {list(shape)} was expected")
-        require(values.dtype in REAL_TYPES, f"{what} has type `{values.dtype}`; `float32` or `float16` was expected")
+        stored = self._tensors[name]
+        what = f"the tensor `{name}` of `{stored.path}`"
+        require(stored.shape == shape, f"{what} has shape {list(stored.shape)}; {list(shape)} was expected")
+        known = ", ".join(f"`{kind}`" for kind in STORED)
+        require(stored.type in STORED, f"{what} has type `{stored.type}`; one of {known} was expected")
+        values = stored.read(rows)
         require(bool(np.isfinite(values).all()), f"{what} holds values that are not finite")
-        return values.astype(np.float32, copy=False)
+        return values
 
     def check_complete(self) -> None:
         """Refuse tensors that nobody asked for, and a head that contradicts the configuration."""

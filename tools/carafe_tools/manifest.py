@@ -74,6 +74,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_folder_name(name: str, out: Path) -> None:
+    """Refuse a folder that is not called as its model: a model is found by the name of its folder."""
+    check_name(name)
+    found = out.resolve().name
+    require(found == name, f"the model is to be called `{name}` but its folder `{out}`; the two names must be equal")
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `model.toml` beside the files that it names."""
     check_name(manifest.name)
@@ -88,7 +95,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     parts += ["[[outputs]]\n" + _pairs(vars(port)) for port in manifest.outputs]
     parts += [f"[{title}]\n" + _pairs(table) for title, table in manifest.sections.items()]
     parts += ["[licence]\n" + _pairs(vars(manifest.licence)), "[provenance]\n" + _pairs(_provenance(manifest))]
-    (folder / MANIFEST).write_text("\n".join(parts), encoding="utf-8")
+    try:
+        (folder / MANIFEST).write_text("\n".join(parts), encoding="utf-8")
+    except UnicodeEncodeError as error:
+        raise ConversionError(f"a name or a notice holds {error.object[error.start : error.end]!r}, which is no text") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -133,7 +143,7 @@ def _pairs(table: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a value in TOML, whose strings, numbers, booleans and arrays of them are JSON's."""
+    """Return a value in TOML, whose strings, numbers, booleans and arrays of them are JSON's, but for one control character."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,7 +1,8 @@
-"""How the model folder of any task is finished: its licence, its certificate and, last, its manifest.
+"""How the model folder of any task is finished: its licence, its certificate, its manifest and, last, that it opens.
 
-Goes in: a folder that holds a task's own files, the certificate and the `Manifest`. Comes out: the folder, whole, and what
-to tell about it. `convert` and `classifier` make the files and the certificate; this module knows no task.
+Goes in: a folder that holds a task's own files, the certificate, the `Manifest` and the program that is to serve the model.
+Comes out: the folder, whole, and what to tell about it. `convert` and `classifier` make the files and the certificate; this
+module knows no task.
 """
 
 import shutil
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carafe_tools.certificate import comparisons, require_passed, write_certificate
-from carafe_tools.manifest import Licence, Manifest, write_manifest
+from carafe_tools.certificate import CERTIFICATE, comparisons, require_passed, write_certificate
+from carafe_tools.manifest import Licence, Manifest, update_file, write_manifest
+from carafe_tools.opening import Carafe
+from carafe_tools.progress import Progress
 
 LICENCE_TEXT = "LICENSE"
 
@@ -31,11 +34,26 @@ def copy_licence(about: About, folder: Path) -> None:
         shutil.copyfile(about.licence_text, folder / LICENCE_TEXT)
 
 
-def finish(folder: Path, out: Path, certificate: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
-    """Write certificate and manifest into a folder that becomes `out`, or refuse; return what to tell about the model."""
+def finish(
+    folder: Path, out: Path, certificate: dict[str, Any], manifest: Manifest, carafe: Carafe | None, progress: Progress
+) -> dict[str, Any]:
+    """Write certificate and manifest into a folder that becomes `out`, and open it, or refuse; return what to tell about it."""
     require_passed(certificate, f"`{manifest.source}` was converted but the certificate failed, so nothing was written")
     write_certificate(folder, certificate)
     write_manifest(folder, manifest)
+    certificate["opened"] = open_folder(folder, out, carafe, progress)
+    write_certificate(folder, certificate)
+    update_file(folder, "certificate", CERTIFICATE)
     kind, entries = comparisons(certificate)
     errors = {name: entry["max_error"] for name, entry in entries.items()}
-    return {"model": manifest.name, "out": str(out), "passed": True, "sizes": certificate["sizes"], kind: errors}
+    told = {"model": manifest.name, "out": str(out), "passed": True, "opened": certificate["opened"]}
+    return {**told, "sizes": certificate["sizes"], kind: errors}
+
+
+def open_folder(folder: Path, out: Path, carafe: Carafe | None, progress: Progress) -> dict[str, Any] | None:
+    """Run a finished folder that becomes `out` in the program that is to serve it; nothing where there is none."""
+    if carafe is None:
+        progress.step("not opened in `carafe`, as `--unopened` asks: whether it can be served is not proved")
+        return None
+    progress.step(f"open the model in `{carafe.path}`, as the server does")
+    return carafe.check_folder(folder, out)

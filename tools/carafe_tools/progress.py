@@ -17,3 +17,7 @@ class Progress:
         self._number += 1
         elapsed = time.monotonic() - self._started
         print(f"[{self._number}/{self._total}] {elapsed:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        """Say something that belongs to the step."""
+        print(f"        {text}", file=sys.stderr, flush=True)

@@ -58,7 +58,7 @@ class Workshop:
 def measure_shapes(names: list[str], workshop: Workshop, document: Path | None) -> dict[str, Any]:
     """Make and measure shapes, print their rows, and put them into the document if there is one."""
     require(workshop.carafe.is_file(), f"`{workshop.carafe}` is missing; `cargo xtask demo` builds it")
-    folders = {name: IN_TREE.get(name) or _made(name, workshop.work) for name in names}
+    folders = {name: IN_TREE.get(name) or _made(name, workshop) for name in names}
     rows = {name: _row(name, folder, workshop) for name, folder in folders.items()}
     print("\n".join([*HEADER, *rows.values()]))
     if document is not None:
@@ -66,12 +66,13 @@ def measure_shapes(names: list[str], workshop: Workshop, document: Path | None) 
     return {"shapes": names, "processor": processor()["name"]}
 
 
-def _made(name: str, work: Path) -> Path:
+def _made(name: str, workshop: Workshop) -> Path:
     """Return the model folder of a shape, converted now if it was not before."""
-    source, folder = work / name, work / "models" / name
+    source, folder = workshop.work / name, workshop.work / "models" / name
     if not (folder / CERTIFICATE).is_file():
         write_huggingface(source, MADE[name], SEED, TOKENIZER)
-        words = ["convert", str(source), "--out", str(folder), "--description", f"random weights in the shape {name}"]
+        words = ["convert", str(source), "--out", str(folder), "--carafe", str(workshop.carafe)]
+        words += ["--description", f"random weights in the shape {name}"]
         started = time.monotonic()
         result = subprocess.run([sys.executable, "-m", "carafe_tools", *words], stdout=subprocess.PIPE, text=True, check=False)
         require(result.returncode == 0, f"converting the shape `{name}` failed, as told above")

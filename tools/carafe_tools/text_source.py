@@ -14,7 +14,7 @@ from carafe_tools.gpt2 import Gpt2
 from carafe_tools.gpt2_reader import find_gpt2
 from carafe_tools.huggingface import HuggingFaceFolder, is_huggingface
 from carafe_tools.tflite_file import read_tflite
-from carafe_tools.tokenizer_files import parse
+from carafe_tools.tokenizer_files import parse, without_batching
 from carafe_tools.weights import quantised
 
 EVALUATED = 64  # tokens of each sequence that a Hugging Face model is certified on
@@ -29,6 +29,7 @@ class TextSource:
     sequence: int  # tokens to evaluate at once, T; a .tflite can compute no other number
     tokenizer_json: str
     tokenizer: Tokenizer
+    dropped: list[str]  # keys of the `tokenizer.json` that are for training only
 
 
 def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
@@ -42,9 +43,10 @@ def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
         require(tokenizer_path is not None, "a text model needs the option `--tokenizer`")
         found = find_gpt2(read_tflite(path))
         model, sequence, contents = found.model, found.sequence, _read(tokenizer_path)
+    contents, dropped = without_batching(contents, tokenizer_path or path)
     tokenizer = parse(contents, tokenizer_path or path)
     _check_vocabulary(tokenizer, tokenizer_path or path, model, path)
-    return TextSource(path, model, sequence, contents, tokenizer)
+    return TextSource(path, model, sequence, contents, tokenizer, dropped)
 
 
 def _read(path: Path) -> str:

@@ -1,8 +1,8 @@
 """Tokenizer files: byte-level BPE in Hugging Face's one-file form, `tokenizer.json`.
 
 Two ways to one: `from_gpt2_files` joins GPT-2's own `encoder.json` and `vocab.bpe`, `train` makes a small one from a
-text. The third function, `load`, reads one back and refuses what Carafe cannot serve. The guest reads the same file
-with the same library, so ids agree by construction; the vectors in fixtures/gpt2-tokenizer prove it.
+text. `load` and `parse` read one back, `without_batching` drops what is for training only. The guest reads the same file
+with the same library, and what it accepts is its own business: `opening` asks it.
 """
 
 import json
@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from carafe_tools.errors import ConversionError, require
 
 END_OF_TEXT = "<|endoftext|>"
+BATCHING = ("truncation", "padding")
 
 
 def from_gpt2_files(encoder: Path, merges: Path) -> str:
@@ -63,6 +64,23 @@ def parse(contents: str, path: Path) -> Tokenizer:
         f"`{path}` has no token `{END_OF_TEXT}`",
     )
     return tokenizer
+
+
+def without_batching(contents: str, path: Path) -> tuple[str, list[str]]:
+    """Return the contents of a `tokenizer.json` without what prepares batches for training, and the keys that were dropped.
+
+    `truncation` and `padding` say how trainers cut and fill their texts; newer transformers save them with the tokenizer. No text
+    is cut or filled when a model is served, so the guest refuses a file that says it.
+    """
+    try:
+        file = json.loads(contents)
+    except ValueError as error:
+        raise ConversionError(f"failed to read `{path}` as a `tokenizer.json`: {error}") from error
+    require(isinstance(file, dict), f"`{path}` is no `tokenizer.json`: it does not hold an object")
+    dropped = [key for key in BATCHING if file.get(key) is not None]
+    if not dropped:
+        return contents, []
+    return json.dumps(file | dict.fromkeys(dropped), ensure_ascii=False) + "\n", dropped
 
 
 def end_of_text(tokenizer: Tokenizer) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Classifier
+from conftest import UNOPENED, Classifier
 
 from carafe_tools.__main__ import main
 from carafe_tools.classifier import pictures
@@ -37,7 +37,7 @@ def test_a_certificate_made_again_is_the_one_that_convert_wrote(
 ) -> None:
     certificate = folder / "certificate.json"
     certificate.write_text("{}")
-    assert main(["certify", str(folder), "--source", str(tiny_classifier.source), "--write"]) == 0
+    assert main(["certify", str(folder), "--source", str(tiny_classifier.source), "--write", UNOPENED]) == 0
     shown = json.loads(capsys.readouterr().out.splitlines()[-1])
     written, original = (json.loads((place / certificate.name).read_text()) for place in (folder, tiny_classifier.folder))
     assert shown["scores"] == written["scores"]
@@ -48,7 +48,7 @@ def test_a_certificate_made_again_is_the_one_that_convert_wrote(
 
 def test_without_write_the_folder_stays_as_it_was(tiny_classifier: Classifier, folder: Path) -> None:
     (folder / "certificate.json").write_text("{}")
-    assert main(["certify", str(folder), "--source", str(tiny_classifier.source)]) == 0
+    assert main(["certify", str(folder), "--source", str(tiny_classifier.source), UNOPENED]) == 0
     assert (folder / "certificate.json").read_text() == "{}"
 
 
@@ -65,7 +65,7 @@ def test_an_edited_way_to_prepare_pictures_is_the_one_that_is_certified(
         return read_input(path, rule)
 
     monkeypatch.setattr("carafe_tools.classifier_certificate.read_input", prepare)
-    assert main(["certify", str(folder), "--source", str(tiny_classifier.source)]) == 0
+    assert main(["certify", str(folder), "--source", str(tiny_classifier.source), UNOPENED]) == 0
     assert prepared == [("crop", 9, "bicubic", "bgr")] * len(pictures())
 
 

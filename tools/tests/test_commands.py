@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, ROOT, Tiny
+from conftest import FIXTURES, ROOT, UNOPENED, Tiny
 
 from carafe_tools.__main__ import main
 from carafe_tools.tflite_file import read_tflite
@@ -58,12 +58,12 @@ def test_convert_tells_of_an_input_that_cannot_be_used(tmp_path: Path, capsys: p
 
 
 def test_the_package_runs_as_a_command_and_progress_stays_off_stdout(tiny: Tiny, tmp_path: Path) -> None:
-    words = ["convert", tiny.source, "--tokenizer", tiny.tokenizer, "--out", tmp_path / "tiny", "--random-weights"]
+    words = ["convert", tiny.source, "--tokenizer", tiny.tokenizer, "--out", tmp_path / "tiny", "--random-weights", UNOPENED]
     command = [sys.executable, "-m", "carafe_tools", *map(str, words), "--licence-text", str(ROOT / "LICENSE")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout)["passed"] is True
     assert (tmp_path / "tiny" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-    assert result.stderr.startswith("[1/9] ")
+    assert result.stderr.startswith("[1/10] ")
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Tiny, convert
+from conftest import UNOPENED, Tiny, convert
 from safetensors.numpy import load_file, save_file
 
 from carafe_tools.__main__ import main
@@ -56,7 +56,7 @@ def test_a_folder_is_converted_with_the_error_of_rounding_reported(source: Path,
 def test_a_folder_can_be_certified_again_but_not_by_other_weights(
     source: Path, model: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["certify", str(model), "--source", str(source)]) == 0
+    assert main(["certify", str(model), "--source", str(source), UNOPENED]) == 0
     assert json.loads(capsys.readouterr().out)["passed"] is True
     for file in source.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

@@ -1,6 +1,7 @@
 """Weights cross over from a Hugging Face folder whole, with the right shapes, or not at all."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from safetensors.numpy import save_file
 
 from carafe_tools.errors import ConversionError
 from carafe_tools.gpt2 import Dimensions
+from carafe_tools.safetensors_file import read_header, widened
 from carafe_tools.weights import from_folder, random
 
 E, P, V = 8, 6, 10
@@ -106,6 +108,122 @@ def test_half_precision_is_widened_without_loss(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.final_norm.beta, narrow["ln_f.bias"].astype(np.float32))
 
 
+# bits of bfloat16 and the numbers that they are: zeros, one, the ends of the range, the smallest normal and subnormal
+BFLOAT16 = {
+    0x0000: 0.0,
+    0x8000: -0.0,
+    0x3F80: 1.0,
+    0xBF81: -1.0078125,
+    0x7F7F: 255 * 2.0**120,
+    0xFF7F: -255 * 2.0**120,
+    0x0080: 2.0**-126,
+    0x0001: 2.0**-133,
+    0x8001: -(2.0**-133),
+}
+
+
+def bfloat16(values: np.ndarray) -> np.ndarray:
+    """Return the upper halves of f32, which are bfloat16, as the bits that a file holds."""
+    return (values.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def write_bfloat16(path: Path, weights: dict[str, np.ndarray]) -> None:
+    """Write a file of bfloat16: numpy has no such type, so that the header of u16 is changed to say it."""
+    save_file(weights, path)
+    contents = path.read_bytes()
+    assert contents.count(b'"U16"') == len(weights)
+    length = int.from_bytes(contents[:8], "little")
+    header = contents[8 : 8 + length].replace(b'"U16"', b'"BF16"').rstrip()
+    header += b" " * (-len(header) % 8)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + contents[8 + length :])
+
+
+def test_bfloat16_is_widened_to_the_very_numbers(tmp_path: Path) -> None:
+    bits, numbers = np.array(list(BFLOAT16), np.uint16), np.array(list(BFLOAT16.values()), np.float32)
+    write_bfloat16(tmp_path / "some.safetensors", {"some": bits.reshape(3, 3)})
+    found = read_header(tmp_path / "some.safetensors")["some"].read()
+    np.testing.assert_array_equal(found.view(np.uint32), numbers.view(np.uint32).reshape(3, 3))
+
+
+@pytest.mark.parametrize(("kind", "width"), [("BF16", np.uint16), ("F16", np.float16)])
+def test_every_16_bit_number_is_widened_to_the_very_number(kind: str, width: type) -> None:
+    stored = np.arange(1 << 16, dtype=np.uint16)
+    found = widened(stored.view(width), kind)
+    finite = np.isfinite(found)
+    assert finite.sum() == (1 << 16) - (256 if kind == "BF16" else 2048)
+    narrow_again = bfloat16(found) if kind == "BF16" else found.astype(np.float16).view(np.uint16)
+    np.testing.assert_array_equal(narrow_again[finite], stored[finite])
+
+
+def test_a_folder_of_bfloat16_is_the_model_of_the_same_numbers_in_f32(tmp_path: Path) -> None:
+    bits = {name: bfloat16(values) for name, values in tensors().items()}
+    wide = {name: (values.astype(np.uint32) << 16).view(np.float32) for name, values in bits.items()}
+    (tmp_path / "wide").mkdir()
+    expected = from_folder(folder_of(tmp_path / "wide", wide), per_row=True)
+    for tied, more in (
+        (True, {"lm_head.weight": bits["wte.weight"]}),
+        (False, {"lm_head.weight": bits["wte.weight"][::-1].copy()}),
+    ):
+        folder = tmp_path / f"tied-{tied}"
+        folder.mkdir()
+        folder_of(folder, {"x": np.zeros(1, np.float32)}, tie_word_embeddings=tied)
+        write_bfloat16(folder / "model.safetensors", bits | more)
+        model = from_folder(folder, per_row=True)
+        assert model.is_tied == tied
+        for found, wanted in (
+            (model.token_embedding, expected.token_embedding),
+            (model.layers[0].mlp_in.weight, expected.layers[0].mlp_in.weight),
+        ):
+            np.testing.assert_array_equal(found.values, wanted.values)
+            np.testing.assert_array_equal(found.scales, wanted.scales)
+        np.testing.assert_array_equal(model.final_norm.beta, wide["ln_f.bias"])
+        np.testing.assert_array_equal(model.head.values, model.token_embedding.values[:: 1 if tied else -1])
+
+
+def test_shards_of_different_types_are_one_model(tmp_path: Path) -> None:
+    weights = tensors()
+    names = sorted(weights)
+    bits = {name: bfloat16(weights[name]) for name in names[:6]}
+    whole = {name: (bits[name].astype(np.uint32) << 16).view(np.float32) for name in bits}
+    halves = {name: weights[name].astype(np.float16) for name in names[6:10]}
+    (tmp_path / "whole").mkdir()
+    expected = from_folder(
+        folder_of(tmp_path / "whole", weights | whole | {name: half.astype(np.float32) for name, half in halves.items()})
+    )
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    write_bfloat16(tmp_path / "a.safetensors", bits)
+    save_file(halves, tmp_path / "b.safetensors")
+    save_file({name: weights[name] for name in names[10:]}, tmp_path / "c.safetensors")
+    places = {name: "a.safetensors" if name in bits else "b.safetensors" if name in halves else "c.safetensors" for name in names}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    found = from_folder(tmp_path)
+    np.testing.assert_array_equal(found.token_embedding.values, expected.token_embedding.values)
+    np.testing.assert_array_equal(found.layers[0].attention_in.weight.values, expected.layers[0].attention_in.weight.values)
+    np.testing.assert_array_equal(found.layers[0].attention_norm.gamma, expected.layers[0].attention_norm.gamma)
+
+
+@pytest.mark.parametrize("bits", [0x7F80, 0xFF80, 0x7FC0, 0xFFFF])
+def test_bfloat16_that_is_not_finite_is_refused_with_the_tensor_s_name(bits: int, tmp_path: Path) -> None:
+    weights = {name: bfloat16(values) for name, values in tensors().items()}
+    weights["h.0.mlp.c_fc.bias"][7] = bits
+    folder_of(tmp_path, {"x": np.zeros(1, np.float32)})
+    write_bfloat16(tmp_path / "model.safetensors", weights)
+    with pytest.raises(ConversionError, match=r"the tensor `h\.0\.mlp\.c_fc\.bias` .* holds values that are not finite"):
+        from_folder(tmp_path)
+
+
+def test_a_tensor_that_two_shards_have_is_refused(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"x": np.zeros(1, np.float32)})
+    (tmp_path / "model.safetensors").unlink()
+    for shard in ("a.safetensors", "b.safetensors"):
+        save_file(tensors(), tmp_path / shard)
+    (tmp_path / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}})
+    )
+    with pytest.raises(ConversionError, match=r"has a tensor `h\.0\.attn\.c_attn\.bias` that an earlier shard has, too"):
+        from_folder(tmp_path)
+
+
 def test_a_missing_tensor_is_refused_by_name(tmp_path: Path) -> None:
     weights = tensors()
     del weights["h.0.ln_2.bias"]
@@ -122,7 +240,7 @@ def test_a_tensor_too_many_is_refused_by_name(tmp_path: Path) -> None:
     ("values", "sentence"),
     [
         (np.ones((E, E + 1), np.float32), r"has shape \[8, 9\]; \[8, 8\] was expected"),
-        (np.ones((E, E), np.float64), "has type `float64`; `float32` or `float16` was expected"),
+        (np.ones((E, E), np.float64), "has type `F64`; one of `F32`, `F16`, `BF16` was expected"),
         (np.full((E, E), np.nan, np.float32), "holds values that are not finite"),
     ],
 )
@@ -146,11 +264,22 @@ def test_a_configuration_that_is_no_gpt2_is_refused(config: dict, sentence: str,
         from_folder(folder_of(tmp_path, tensors(), **config))
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, tensors())
-    (folder / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ConversionError, match=r"failed to read `.*model\.safetensors`"):
-        from_folder(folder)
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda _: b"short", "it has 5 bytes"),
+        (lambda _: b"no weights", "its header should have"),
+        (lambda contents: contents[:8] + b"{" * (len(contents) - 8), "JSONDecodeError"),
+        (lambda contents: contents[:-1], "bytes are there"),
+        (lambda contents: contents.replace(b'"shape":[8]', b'"shape":[9]', 1), r"unlike its shape \[9\]"),
+        (lambda contents: contents.replace(b'"shape"', b'"shapE"', 1), "KeyError"),
+    ],
+)
+def test_a_damaged_file_is_refused(damage: Callable[[bytes], bytes], sentence: str, tmp_path: Path) -> None:
+    path = folder_of(tmp_path, tensors()) / "model.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ConversionError, match=rf"failed to read `.*model\.safetensors` as a `\.safetensors`: .*{sentence}"):
+        from_folder(tmp_path)
 
 
 def test_random_weights_are_those_of_their_seed() -> None:

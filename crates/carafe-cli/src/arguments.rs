@@ -342,9 +342,9 @@ pub(crate) enum ModelsCommand {
     Pull(Pull),
     /// Check a model's files, and with --run what it computes.
     Verify {
-        /// The model.
+        /// The model, or the path of its folder, which has a `/`.
         name: String,
-        /// Also run the model in `exact` and compare with its certificate.
+        /// Also open the model as the server does, run it in `exact` and compare with its certificate.
         #[arg(long)]
         run: bool,
         /// Print one JSON object.
@@ -357,10 +357,11 @@ pub(crate) enum ModelsCommand {
 
 const PULL_HELP: &str = "\
 Environment:
-  HF_ENDPOINT    another hub than https://huggingface.co
-  HF_HOME        where what was fetched is kept [default: ~/.cache/huggingface]
-  HF_TOKEN       for repositories that are not public
-  CARAFE_PYTHON  a Python that has carafe_tools, for the conversion";
+  HF_ENDPOINT              another hub than https://huggingface.co
+  HF_HOME                  where what was fetched is kept [default: ~/.cache/huggingface]
+  HF_TOKEN                 for repositories that are not public; no other host sees it
+  HF_HUB_DOWNLOAD_TIMEOUT  seconds that the hub may take to answer, or to send less than 1 KiB each [default: 30]
+  CARAFE_PYTHON            a Python that has carafe_tools, for the conversion";
 
 #[derive(Args)]
 pub(crate) struct Pull {

@@ -5,7 +5,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -112,8 +114,12 @@ fn own_variables() -> Vec<(String, String)> {
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 /// The user's home folder.
 const HOME: &str = "HOME";
-/// Where Hugging Face's programs keep what they fetched; `hf-hub` reads it, and `HF_ENDPOINT`, itself.
+/// Where Hugging Face's programs keep what they fetched; `~/.cache/huggingface` where it is not set.
 const HF_HOME: &str = "HF_HOME";
+/// Another hub than Hugging Face's own.
+const HF_ENDPOINT: &str = "HF_ENDPOINT";
+/// Seconds that the hub may take for each step of an answer.
+const HF_HUB_DOWNLOAD_TIMEOUT: &str = "HF_HUB_DOWNLOAD_TIMEOUT";
 /// A token for the Hugging Face hub, before the one that its programs keep.
 const HF_TOKEN: &str = "HF_TOKEN";
 
@@ -133,14 +139,33 @@ pub(crate) fn python() -> Option<PathBuf> {
     path(PYTHON)
 }
 
-/// What `HF_TOKEN` holds.
-pub(crate) fn hub_token() -> Option<String> {
-    env::var(HF_TOKEN).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty())
+/// The address of the hub.
+pub(crate) fn hub_endpoint() -> String {
+    let named = env::var(HF_ENDPOINT).ok().filter(|endpoint| !endpoint.is_empty());
+    named.unwrap_or_else(|| "https://huggingface.co".to_owned())
 }
 
-/// Whether there is a place for what is fetched from the hub.
-pub(crate) fn has_hub_cache() -> bool {
-    path(HF_HOME).is_some() || path(HOME).is_some()
+/// How long the hub may take for each step of an answer.
+pub(crate) fn hub_patience() -> Result<Duration> {
+    let Some(text) = env::var(HF_HUB_DOWNLOAD_TIMEOUT).ok().filter(|text| !text.is_empty()) else {
+        return Ok(Duration::from_secs(30));
+    };
+    match text.parse() {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => bail!("{HF_HUB_DOWNLOAD_TIMEOUT} is `{text}`; 1 to 3600 seconds were expected"),
+    }
+}
+
+/// What `HF_TOKEN` holds, or else the token that Hugging Face's programs keep in their home.
+pub(crate) fn hub_token(hub_home: &Path) -> Option<String> {
+    let kept = || fs::read_to_string(hub_home.join("token")).ok();
+    let present = |token: String| Some(token.trim().to_owned()).filter(|token| !token.is_empty());
+    env::var(HF_TOKEN).ok().and_then(present).or_else(|| kept().and_then(present))
+}
+
+/// Where Hugging Face's programs keep things.
+pub(crate) fn hub_home() -> Option<PathBuf> {
+    path(HF_HOME).or_else(|| Some(path(HOME)?.join(".cache/huggingface")))
 }
 
 /// The user's data folder; the specification wants relative paths ignored.

@@ -1,5 +1,6 @@
 //! `carafe models`: what models there are, what they are, whether their files and computations are the certified ones, and how new ones come.
 
+use std::path::{MAIN_SEPARATOR, Path};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -28,10 +29,18 @@ pub(crate) fn run(options: &Models) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Verify { name, run, json, places } => {
-            verify(&machine::catalogue(places)?.find(name)?, *run, *json)?;
+            verify(&folder(places, name)?, *run, *json)?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The folder of a model, by its name or by its own path, which has a separator.
+fn folder(places: &Places, name: &str) -> Result<ModelFolder> {
+    if name.contains(MAIN_SEPARATOR) {
+        return Ok(ModelFolder::open(Path::new(name))?);
+    }
+    Ok(machine::catalogue(places)?.find(name)?)
 }
 
 /// Every model that can be found; one that cannot be read is shown with its error. The exit code tells of no model at all or, if that is

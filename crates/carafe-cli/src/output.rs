@@ -42,6 +42,11 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Shows a text on the terminal that the next one takes the place of.
+pub(crate) fn passing(text: &str) {
+    let _ = write!(io::stderr().lock(), "\r{text}\x1b[K");
+}
+
 /// Prints an error with its causes.
 pub(crate) fn error(error: &anyhow::Error) {
     note(&format!("carafe: {error:#}"));

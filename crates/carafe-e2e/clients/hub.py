@@ -1,7 +1,8 @@
 """A server on loopback that answers as the Hugging Face hub does: redirects, ranges, hashes in headers; and misbehaves on demand.
 
 Small files are answered in place with an ETag of git's kind. Large ones, of the kinds that the hub keeps in its own store, are
-redirected to another path and named by their SHA-256 in `X-Linked-ETag`.
+redirected to another path and named by their SHA-256 in `X-Linked-ETag`. A `play` answers requests in the hub's place, in
+whatever way a test needs; what it leaves alone is answered as usual.
 """
 
 import hashlib
@@ -12,6 +13,42 @@ from pathlib import Path
 
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 STORED = (".safetensors", ".tflite")
+STORE = "/store/"
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request, and the ways to answer it."""
+
+    timeout = 20
+
+    @property
+    def file(self) -> str:
+        """The name of the file that is asked for."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether only the file's first byte is asked for, to learn its length and name."""
+        return self.headers["Range"] == "bytes=0-0"
+
+    def finish_with(
+        self, status: int, headers: dict[str, str] | None = None, body: bytes = b"", length: int | None = None
+    ) -> None:
+        """Send an answer whose body may be shorter than the length that it announces; an empty header is left out."""
+        self.send_response(status)
+        lengths = {"Content-Length": str(len(body) if length is None else length), "Connection": "close"}
+        for name, value in {**lengths, **(headers or {})}.items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+# answers a request in the hub's place, or says that it leaves it alone
+Play = Callable[[Request], bool]
 
 
 class Hub:
@@ -22,17 +59,22 @@ class Hub:
 
     def __init__(self, folder: Path) -> None:
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
-        self.ranges: list[tuple[str, str]] = []  # of every request for a stored file's contents
+        self.requests: list[str] = []  # the file of each
+        self.ranges: list[tuple[str, str | None]] = []  # of every request for a stored file's contents
+        self.tokens: list[str | None] = []  # what each request brought for `Authorization`
         self.cuts: list[int] = []  # after how many bytes the next answers break off
         self.commit = COMMIT
         self.claimed_hash: Callable[[bytes], str] = lambda contents: hashlib.sha256(contents).hexdigest()
-        self.status: int | None = None  # answered instead of anything else
+        self.play: Play = lambda _: False
         self.token: str | None = None  # that requests must bring
         hub = self
 
-        class Handler(_Handler):
+        class Handler(Request):
             def do_GET(self) -> None:
-                hub.answer(self)
+                hub.requests.append(self.file)
+                hub.tokens.append(self.headers["Authorization"])
+                if not hub.play(self):
+                    hub.answer(self)
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -45,49 +87,37 @@ class Hub:
         self.server.server_close()
         self.thread.join()
 
-    def answer(self, request: "_Handler") -> None:
-        if self.status is not None:
-            return request.finish_with(self.status)
+    def names(self, file: str) -> dict[str, str]:
+        """Return the headers by which the hub names a small file."""
+        return {"ETag": f'"{hashlib.sha1(self.files[file]).hexdigest()}"', "X-Repo-Commit": self.commit}
+
+    def answer(self, request: Request) -> None:
+        """Answer as the hub does."""
         if self.token is not None and request.headers["Authorization"] != f"Bearer {self.token}":
             return request.finish_with(401)
-        store, prefix = "/store/", f"/{self.repository}/resolve/{self.revision}/"
-        if request.path.startswith(store):
-            return self._send(request, request.path.removeprefix(store))
+        prefix = f"/{self.repository}/resolve/{self.revision}/"
+        if request.path.startswith(STORE):
+            return self.send(request)
         name = request.path.removeprefix(prefix)
         if not request.path.startswith(prefix) or name not in self.files:
             return request.finish_with(404)
-        if not name.endswith(STORED):
-            return self._send(request, name)
-        headers = {"Location": f"{self.url}{store}{name}", "X-Repo-Commit": self.commit}
-        return request.finish_with(302, {**headers, "X-Linked-ETag": f'"{self.claimed_hash(self.files[name])}"'})
+        return self.redirect(request, f"{self.url}{STORE}{name}") if name.endswith(STORED) else self.send(request)
 
-    def _send(self, request: "_Handler", name: str) -> None:
-        contents, asked = self.files[name], request.headers["Range"]
-        first, _, last = asked.removeprefix("bytes=").partition("-")
+    def redirect(self, request: Request, location: str) -> None:
+        """Say where a stored file lies."""
+        etag = f'"{self.claimed_hash(self.files[request.file])}"'
+        request.finish_with(302, {"Location": location, "X-Repo-Commit": self.commit, "X-Linked-ETag": etag})
+
+    def send(self, request: Request) -> None:
+        """Send the contents of a file, or the range of them that is asked for."""
+        contents, asked = self.files[request.file], request.headers["Range"]
+        first, _, last = (asked or "bytes=0-").removeprefix("bytes=").partition("-")
         start, end = int(first), min(int(last) + 1 if last else len(contents), len(contents))
         if start >= len(contents):
-            return request.finish_with(416)
-        is_whole = not last
-        if is_whole and name.endswith(STORED):
-            self.ranges.append((name, asked))
-        etag = hashlib.sha1(contents).hexdigest()
-        headers = {"Content-Range": f"bytes {start}-{end - 1}/{len(contents)}", "ETag": f'"{etag}"', "X-Repo-Commit": self.commit}
-        body = contents[start:end]
-        sent = body[: self.cuts.pop(0)] if is_whole and name.endswith(STORED) and self.cuts else body
-        return request.finish_with(206, headers, sent, len(body))
-
-
-class _Handler(BaseHTTPRequestHandler):
-    timeout = 20
-
-    def finish_with(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"", length: int = 0) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+            return request.finish_with(416, {"Content-Range": f"bytes */{len(contents)}"})
+        body = sent = contents[start:end]
+        if not request.is_probe and request.file.endswith(STORED):
+            self.ranges.append((request.file, asked))
+            sent = body[: self.cuts.pop(0)] if self.cuts else body
+        partial = {"Content-Range": f"bytes {start}-{end - 1}/{len(contents)}"} if asked else {}
+        return request.finish_with(206 if asked else 200, {**self.names(request.file), **partial}, sent, len(body))

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use carafe_e2e::{Ran, carafe, root, run};
+use serde_json::json;
 use tempfile::TempDir;
 
 #[test]
@@ -75,6 +76,54 @@ fn a_missing_file_and_a_cut_one_are_found() -> Result<()> {
     assert!(missing.contains("tokenizer.json") && missing.contains("missing"), "{missing}");
     let cut = verify_broken(|folder| Ok(fs::write(folder.join("model.bin"), [0; 100])?))?;
     assert!(cut.contains("model.bin") && cut.contains("100 bytes"), "{cut}");
+    Ok(())
+}
+
+#[test]
+fn a_folder_is_verified_by_its_path_too() -> Result<()> {
+    let place = copy()?;
+    let path = place.path().join("tiny");
+    let verified = run(&["models", "verify", path.to_str().context("a path in UTF-8")?, "--run"])?;
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    assert!(verified.out.contains("as in the certificate"), "{}", verified.out);
+    Ok(())
+}
+
+/// Changes the tokenizer of a folder, and its size and hash in the manifest, as a person who edits it by hand would.
+fn edit_tokenizer(folder: &Path, edit: impl FnOnce(&mut serde_json::Value)) -> Result<()> {
+    let path = folder.join("tokenizer.json");
+    let before = (fs::metadata(&path)?.len(), carafe_models::folder::sha256(&path)?);
+    let mut tokenizer = serde_json::from_slice(&fs::read(&path)?)?;
+    edit(&mut tokenizer);
+    fs::write(&path, serde_json::to_vec(&tokenizer)?)?;
+    let after = (fs::metadata(&path)?.len(), carafe_models::folder::sha256(&path)?);
+    edit_manifest(folder, |text| {
+        text.replace(&before.1, &after.1).replace(&format!("size = {}", before.0), &format!("size = {}", after.0))
+    })
+}
+
+/// What `models verify --run` says of a copy whose tokenizer was changed.
+fn run_with_tokenizer(edit: impl FnOnce(&mut serde_json::Value)) -> Result<String> {
+    let place = copy()?;
+    let path = place.path().join("tiny");
+    edit_tokenizer(&path, edit)?;
+    let ran = run(&["models", "verify", path.to_str().context("a path in UTF-8")?, "--run"])?;
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    Ok(ran.err)
+}
+
+#[test]
+fn a_run_opens_the_tokenizer_as_the_server_does() -> Result<()> {
+    let truncation = json!({ "direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0 });
+    let error = run_with_tokenizer(|tokenizer| tokenizer["truncation"] = truncation)?;
+    assert!(error.contains("`truncation` must be null") && error.contains("`convert` drops it"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_run_finds_a_tokenizer_that_cuts_otherwise() -> Result<()> {
+    let error = run_with_tokenizer(|tokenizer| tokenizer["model"]["merges"] = json!([]))?;
+    assert!(error.contains("has the tokens") && error.contains("the certificate says"), "{error}");
     Ok(())
 }
 

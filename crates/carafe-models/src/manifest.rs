@@ -11,6 +11,18 @@ mod rules;
 /// The manifest format that this version reads.
 pub const FORMAT: i64 = 1;
 
+/// Longest name of a model.
+pub const MAX_NAME: usize = 64;
+
+/// Whether a model can have this name: one that means nothing to a file system or a shell.
+#[must_use]
+pub fn is_model_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().next().is_some_and(plain)
+        && name.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'.')
+}
+
 /// Everything in `model.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,7 +1,7 @@
 //! `carafe models pull`: from a repository of the Hugging Face hub to a certified model in the user's data folder.
 //!
-//! `wanted` says which files of which repository, `hub` fetches and checks them, `tools` converts. What was fetched stays in the hub's
-//! cache, so a pull that broke off goes on where it was.
+//! `wanted` says which files of which repository, `hub` fetches and checks them (with `client`, `download` and `cache`), `tools`
+//! converts. What was fetched stays in the hub's cache, so a pull that broke off goes on where it was.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,13 @@ use crate::{machine, output};
 use hub::Hub;
 use wanted::{Form, Wanted};
 
+mod cache;
+mod client;
+mod download;
+mod failure;
 mod hub;
+mod location;
+mod progress;
 mod tools;
 mod wanted;
 

@@ -1,8 +1,12 @@
-//! `carafe models verify --run`: repeats in `exact` what the certificate records, through the sandbox where there is a guest for it.
+//! `carafe models verify --run`: opens the model in its guest, as the server does, and repeats in `exact` what the certificate records.
+
+use std::num::NonZeroU32;
 
 use anyhow::{Context, Result, bail, ensure};
+use carafe_host::image::ImageModel;
 use carafe_host::text::{EventKind, Prompt, Request};
-use carafe_host::{Limits, LoadedGraph};
+use carafe_host::tokenizer::Tokenizer;
+use carafe_host::{Limits, LoadedGraph, Sandbox};
 use carafe_models::certificate::{Greedy, Pattern};
 use carafe_models::manifest::Role;
 use carafe_models::{ModelFolder, Task};
@@ -22,13 +26,47 @@ pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
     match folder.manifest().task {
         Task::TextGeneration => {
             ensure!(!certificate.greedy.is_empty(), "the certificate records no greedy tokens to compare with");
-            certificate.greedy.iter().map(|greedy| repeat_greedy(&model, greedy)).collect()
+            let mut tokenizer =
+                Tokenizer::open(&Sandbox::new()?, model.name(), &model.tokenizer()?, Limits::default())?;
+            let repeat = |greedy: &Greedy| {
+                repeat_tokens(&mut tokenizer, greedy)?;
+                repeat_greedy(&model, greedy)
+            };
+            certificate.greedy.iter().map(repeat).collect()
         }
         Task::ImageClassification => {
             let pattern = certificate.pattern.as_ref().context("the certificate records no scores to compare with")?;
+            classify_a_picture(&model)?;
             Ok(vec![repeat_pattern(&model, pattern)?])
         }
     }
+}
+
+/// The guest must cut a prompt into the tokens that the certificate's figures are of.
+fn repeat_tokens(tokenizer: &mut Tokenizer, greedy: &Greedy) -> Result<()> {
+    let tokens: Vec<_> = tokenizer.encode(&greedy.prompt)?.iter().map(|token| token.id).collect();
+    ensure!(
+        tokens == greedy.prompt_tokens,
+        "the prompt {:?} has the tokens {tokens:?}; the certificate says {:?}",
+        greedy.prompt,
+        greedy.prompt_tokens
+    );
+    Ok(())
+}
+
+/// A picture goes the whole way through the guest; what it shows matters to nobody.
+fn classify_a_picture(model: &LoadedGraph) -> Result<()> {
+    let guest = ImageModel::start(&Sandbox::new()?, model, Limits::default(), NonZeroU32::MIN)?;
+    let labels = guest.classify_blocking(one_pixel(), 1)?.labels;
+    ensure!(labels.len() == 1, "the guest answered {} labels for a picture; 1 was expected", labels.len());
+    Ok(())
+}
+
+/// A BMP of one grey pixel: file header, BITMAPINFOHEADER, and a row of 3 bytes filled up to 4.
+fn one_pixel() -> Vec<u8> {
+    let header: [u32; 13] = [58, 0, 54, 40, 1, 1, (24 << 16) | 1, 0, 4, 0, 0, 0, 0];
+    let fields = header.iter().flat_map(|field| field.to_le_bytes());
+    b"BM".iter().copied().chain(fields).chain([128, 128, 128, 0]).collect()
 }
 
 fn repeat_greedy(model: &LoadedGraph, greedy: &Greedy) -> Result<String> {

@@ -154,6 +154,9 @@ fn token_as_bytes(token: &str, characters: &[Option<u8>]) -> Option<Vec<u8>> {
     token.chars().map(|character| characters.get(character as usize).copied().flatten()).collect()
 }
 
+const FOR_TRAINING: &str =
+    "null, for no text is cut or filled here; `convert` drops it, in a file of your own set it to null";
+
 /// Refuses every part that would make the tokens differ from plain byte-level BPE.
 fn check_parts(tokenizer: &tokenizers::Tokenizer) -> Result<(), TokenizerError> {
     let require = |holds: bool, part, expected| {
@@ -168,8 +171,8 @@ fn check_parts(tokenizer: &tokenizers::Tokenizer) -> Result<(), TokenizerError> 
     let post_processor = matches!(tokenizer.get_post_processor(), None | Some(PostProcessorWrapper::ByteLevel(_)));
     let decoder = matches!(tokenizer.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
     require(tokenizer.get_normalizer().is_none(), "normalizer", "null")?;
-    require(tokenizer.get_truncation().is_none(), "truncation", "null")?;
-    require(tokenizer.get_padding().is_none(), "padding", "null")?;
+    require(tokenizer.get_truncation().is_none(), "truncation", FOR_TRAINING)?;
+    require(tokenizer.get_padding().is_none(), "padding", FOR_TRAINING)?;
     require(pre_tokenizer, "pre_tokenizer", "`ByteLevel` with `use_regex` true and `add_prefix_space` false")?;
     require(post_processor, "post_processor", "`ByteLevel` or null")?;
     require(decoder, "decoder", "`ByteLevel`")?;

@@ -1,11 +1,9 @@
 //! The rules of a manifest that its types cannot say: what goes with what, and within which limits.
 
-use super::{Dimension, Element, File, Image, Manifest, Pixels, Resize, Role, Symbol, Task, Tensor, Text};
+use super::{Dimension, Element, File, Image, MAX_NAME, Manifest, Pixels, Resize, Role, Symbol, Task, Tensor, Text};
 
 /// Most positions that a row may have in one step, so that nothing native runs long.
 const MAX_STEP: u32 = 128;
-/// Longest name of a model.
-const MAX_NAME: usize = 64;
 
 type Check = Result<(), String>;
 
@@ -25,13 +23,8 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Check {
     if holds { Ok(()) } else { Err(message()) }
 }
 
-/// Refuses names that could mean something to a file system or a shell.
 fn name(name: &str) -> Check {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let valid = (1..=MAX_NAME).contains(&name.len())
-        && name.bytes().next().is_some_and(plain)
-        && name.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'.');
-    ensure(valid, || {
+    ensure(super::is_model_name(name), || {
         format!("`name` is `{name}`; expected 1 to {MAX_NAME} of a-z, 0-9, `-` and `.`, the first a letter or digit")
     })
 }

@@ -1,42 +1,66 @@
-//! Fetches files of one repository into Hugging Face's cache, resuming what broke off, and checks what came.
+//! Fetches files of one repository into Hugging Face's cache, and checks what came.
 //!
-//! The hub names a large file by its SHA-256, and the cache keeps the file under that name: what lies there must have it.
+//! The hub names a large file by its SHA-256, and the cache keeps the file under that name: what lies there must have it. `client` asks,
+//! `download` brings the contents, `cache` knows where things lie; here is what a file must be, and what a person reads if it is not.
 
 use std::fmt;
 use std::fs;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use carafe_models::folder::sha256;
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
-use hf_hub::{Cache, Repo, RepoType};
 
+use super::cache::Cache;
+use super::client::Client;
+use super::download::Download;
+use super::failure::{Attempts, Failure};
+use super::progress::Progress;
 use super::wanted::{Identity, is_plain_name};
 use crate::{environment, output};
 
-/// How often a connection that breaks is made again, going on where it broke.
-const RETRIES: usize = 5;
+/// Asks how long a file is and how it is named, with as little of its contents as can be.
+const FIRST_BYTE: &str = "bytes=0-0";
+
+/// The longest file of text that is fetched: a vocabulary of a million tokens is shorter.
+const LONGEST_TEXT: u64 = 64 << 20;
 
 /// One revision of a repository.
 pub(super) struct Hub {
-    api: Api,
-    files: ApiRepo,
+    client: Client,
+    endpoint: String,
+    repository: String,
+    revision: String,
     cache: Cache,
-    repo: Repo,
+    patience: Duration,
+}
+
+/// How the hub names one file.
+struct Metadata {
+    commit: String,
+    etag: String,
+    size: Option<u64>,
 }
 
 impl Hub {
     /// A repository of the hub that the environment names.
     pub(super) fn new(repository: &str, revision: &str) -> Result<Self> {
-        ensure!(environment::has_hub_cache(), "no place to keep what is fetched: neither HF_HOME nor HOME is set");
-        let repo = Repo::with_revision(repository.to_owned(), RepoType::Model, revision.to_owned());
-        let mut builder = ApiBuilder::from_env().with_retries(RETRIES).with_progress(io::stderr().is_terminal());
-        if let Some(token) = environment::hub_token() {
-            builder = builder.with_token(Some(token));
-        }
-        let api = builder.build().context("failed to prepare for the hub")?;
-        Ok(Self { files: api.repo(repo.clone()), api, cache: Cache::from_env(), repo })
+        let home = environment::hub_home();
+        let home = home.context("no place to keep what is fetched: neither HF_HOME nor HOME is set")?;
+        let endpoint = environment::hub_endpoint();
+        let address = endpoint.parse().ok().filter(is_web_address);
+        let address = address.with_context(|| {
+            format!("HF_ENDPOINT is `{endpoint}`; an address that begins with `https://` or `http://` was expected")
+        })?;
+        let patience = environment::hub_patience()?;
+        Ok(Self {
+            client: Client::new(address, environment::hub_token(&home), patience),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            repository: repository.to_owned(),
+            revision: revision.to_owned(),
+            cache: Cache::new(&home, repository, revision),
+            patience,
+        })
     }
 
     /// The path of a file in the cache, fetched if it is not there.
@@ -47,19 +71,25 @@ impl Hub {
 
     /// The same, or nothing where the hub says that there is no such file.
     pub(super) fn fetch_if_there(&self, file: &str) -> Result<Option<PathBuf>> {
-        let metadata = match self.api.metadata(&self.files.url(file)) {
+        let kept = self.cache.kept(file);
+        let metadata = match self.metadata(file, kept.is_some()) {
             Ok(metadata) => metadata,
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            Err(error) => return self.kept(file, error).map(Some),
+            Err(failure) if failure.status() == Some(404) => return Ok(None),
+            Err(failure) => match kept {
+                Some(path) if failure.is_unreachable() => {
+                    output::note(&format!("the hub cannot be reached; using the `{file}` that was fetched before"));
+                    return Ok(Some(path));
+                }
+                _ => return Err(self.explain(file, failure)),
+            },
         };
-        // The library makes paths of both.
-        let safe = is_plain_name(metadata.commit_hash()) && is_plain_name(metadata.etag());
-        ensure!(safe, "{self} names `{file}` in a way that no hub does; is HF_ENDPOINT right?");
-        let path = self.snapshot(&metadata).join(file);
-        if !path.exists() {
+        let path = self.cache.snapshot(&metadata.commit, file);
+        if !self.cache.blob(&metadata.etag).exists() {
             self.download(file, &metadata)?;
         }
-        self.check_blob(&path, &metadata)?;
+        let linked = self.cache.link(&metadata.etag, &metadata.commit, file);
+        linked.with_context(|| format!("failed to write `{}`", path.display()))?;
+        self.check_contents(&path, &metadata)?;
         Ok(Some(path))
     }
 
@@ -70,7 +100,7 @@ impl Hub {
             format!(
                 "`{name}` of {self} {found}; {expected} expected: it is not the file that Carafe knows. \
                  `carafe models pull {} --tflite {name}` takes it all the same",
-                self.repo.url()
+                self.repository
             )
         };
         let size = fs::metadata(path)?.len();
@@ -80,47 +110,65 @@ impl Hub {
         Ok(())
     }
 
-    fn download(&self, file: &str, metadata: &Metadata) -> Result<()> {
-        output::note(&format!("fetching {file}, {}, from {self}", output::mebibytes(metadata.size() as u64)));
-        match self.files.download(file) {
-            Ok(_) => Ok(()),
-            Err(ApiError::InvalidResume) => {
-                self.forget_part(metadata);
-                bail!("what was kept of `{file}` did not fit and was thrown away; run the same command again")
+    /// How the hub names a file. Where the file was fetched before, a hub that cannot be reached is not asked twice.
+    fn metadata(&self, file: &str, is_kept: bool) -> Result<Metadata, Failure> {
+        let mut attempts = Attempts::new(self.patience);
+        loop {
+            match self.ask(file) {
+                Err(failure) if is_kept && failure.is_unreachable() => return Err(failure),
+                Err(failure) => attempts.wait_after(failure)?,
+                found => return found,
             }
-            Err(error) => Err(self.explain(file, error)),
         }
     }
 
-    /// A file from the cache where the hub cannot be reached.
-    fn kept(&self, file: &str, error: ApiError) -> Result<PathBuf> {
-        match self.cache.repo(self.repo.clone()).get(file) {
-            Some(path) if status(&error).is_none() => {
-                output::note(&format!("the hub cannot be reached; using the `{file}` that was fetched before"));
-                Ok(path)
-            }
-            _ => Err(self.explain(file, error)),
+    fn ask(&self, file: &str) -> Result<Metadata, Failure> {
+        let answer = self.client.get(&self.url(file), Some(FIRST_BYTE))?;
+        if let Some(size) = answer.total().filter(|size| is_text(file) && *size > LONGEST_TEXT) {
+            return Err(Failure::Unusable(format!(
+                "is {size} bytes long; of a text file, at most {LONGEST_TEXT} are fetched"
+            )));
         }
+        // Both become parts of paths.
+        let plain = |name: &Option<String>| name.clone().filter(|name| is_plain_name(name));
+        match (plain(&answer.named.commit), plain(&answer.named.etag)) {
+            (Some(commit), Some(etag)) => Ok(Metadata { commit, etag, size: answer.total() }),
+            _ => Err(Failure::Unusable(
+                "is named in a way that no hub does: `X-Repo-Commit` and `ETag` must be plain names; is HF_ENDPOINT right?"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    fn download(&self, file: &str, metadata: &Metadata) -> Result<()> {
+        let size = metadata.size.map(|size| format!(", {}", output::mebibytes(size))).unwrap_or_default();
+        output::note(&format!("fetching {file}{size}, from {self}"));
+        let blob = self.cache.blob(&metadata.etag);
+        let url = self.url(file);
+        let download = Download { client: &self.client, url: &url, size: metadata.size, patience: self.patience };
+        let done = self.cache.prepare().map_err(Failure::Disk);
+        done.and_then(|()| download.run(&self.cache.part(&metadata.etag), &blob, &mut Progress::new(file)))
+            .map_err(|failure| self.explain(file, failure))
     }
 
     /// Refuses, and throws away, a file that is cut short or has another SHA-256 than its name in the cache.
-    fn check_blob(&self, path: &Path, metadata: &Metadata) -> Result<()> {
+    fn check_contents(&self, path: &Path, metadata: &Metadata) -> Result<()> {
         let size = fs::metadata(path)?.len();
-        if size != metadata.size() as u64 {
+        if metadata.size.is_some_and(|announced| size != announced) {
             self.forget(path);
             bail!(
-                "`{}` of {self} came with {size} bytes; {} were announced. It was thrown away; run the same command again",
+                "`{}` of {self} was kept with {size} bytes; {} are announced. It was thrown away; run the same command again",
                 name_of(path),
-                metadata.size()
+                metadata.size.unwrap_or_default()
             );
         }
-        let is_sha256 = metadata.etag().len() == 64 && metadata.etag().bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_sha256 { self.check_hash(path, metadata.etag()) } else { Ok(()) }
+        let is_sha256 = metadata.etag.len() == 64 && metadata.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_sha256 { self.check_hash(path, &metadata.etag) } else { Ok(()) }
     }
 
     fn check_hash(&self, path: &Path, expected: &str) -> Result<()> {
         let got = hash_of(path)?;
-        if got == expected {
+        if got.eq_ignore_ascii_case(expected) {
             return Ok(());
         }
         self.forget(path);
@@ -138,33 +186,52 @@ impl Hub {
         let _ = fs::remove_file(path);
     }
 
-    fn forget_part(&self, metadata: &Metadata) {
-        let _ = fs::remove_file(self.cache.repo(self.repo.clone()).blob_path(metadata.etag()).with_extension("part"));
+    fn url(&self, file: &str) -> String {
+        format!("{}/{}/resolve/{}/{file}", self.endpoint, self.repository, self.revision.replace('/', "%2F"))
     }
 
-    fn snapshot(&self, metadata: &Metadata) -> PathBuf {
-        self.cache.repo(self.repo.clone()).pointer_path(metadata.commit_hash())
+    fn explain(&self, file: &str, failure: Failure) -> anyhow::Error {
+        match failure {
+            Failure::Status { status, retry_after } => self.explain_status(file, status.as_u16(), retry_after),
+            Failure::Unusable(why) => anyhow!("`{file}` of {self} cannot be fetched: it {why}"),
+            Failure::Interrupted(why) => anyhow!("failed to fetch `{file}` of {self}: it {why}; {KEPT}"),
+            Failure::Connection(error) => {
+                anyhow::Error::new(error).context(format!("failed to fetch `{file}` of {self}; {KEPT}"))
+            }
+            Failure::Disk(error) => anyhow::Error::new(error).context(format!("failed to write `{file}` of {self}")),
+        }
     }
 
-    fn explain(&self, file: &str, error: ApiError) -> anyhow::Error {
-        match status(&error) {
-            Some(401 | 403) => anyhow!(
+    fn explain_status(&self, file: &str, status: u16, retry_after: Option<Duration>) -> anyhow::Error {
+        match status {
+            401 | 403 => anyhow!(
                 "{self} may not be read: it is not public, or does not exist. Set HF_TOKEN to a token that may, if there is one"
             ),
-            Some(404) => anyhow!("{self} has no file `{file}`, or there is no such repository"),
-            Some(429) => anyhow!("the hub asks to wait before fetching more of {self}; try again later"),
-            Some(status) => anyhow!("the hub answered {status} when asked for `{file}` of {self}; try again later"),
-            None => anyhow::Error::new(error).context(format!(
-                "failed to fetch `{file}` of {self}; what came is kept, the same command goes on from there"
-            )),
+            404 => anyhow!("{self} has no file `{file}`, or there is no such repository"),
+            429 => {
+                let wait = retry_after.map(|wait| format!(" for {} s", wait.as_secs())).unwrap_or_default();
+                anyhow!("the hub asks to wait{wait} before fetching more of {self}; try again later")
+            }
+            100..=399 => anyhow!("the hub answered {status} when asked for `{file}` of {self}, which brings no file"),
+            status => anyhow!("the hub answered {status} when asked for `{file}` of {self}; try again later"),
         }
     }
 }
 
+const KEPT: &str = "what came is kept, the same command goes on from there";
+
 impl fmt::Display for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` (revision `{}`)", self.repo.url(), self.repo.revision())
+        write!(f, "`{}` (revision `{}`)", self.repository, self.revision)
     }
+}
+
+fn is_text(file: &str) -> bool {
+    file.ends_with(".json") || file.ends_with(".txt")
+}
+
+fn is_web_address(address: &ureq::http::Uri) -> bool {
+    matches!(address.scheme_str(), Some("http" | "https")) && address.host().is_some_and(|host| !host.is_empty())
 }
 
 fn hash_of(path: &Path) -> Result<String> {
@@ -173,16 +240,4 @@ fn hash_of(path: &Path) -> Result<String> {
 
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The status that the hub answered with, where it answered.
-fn status(error: &ApiError) -> Option<u16> {
-    match error {
-        ApiError::RequestError(error) => match **error {
-            ureq::Error::StatusCode(status) => Some(status),
-            _ => None,
-        },
-        ApiError::TooManyRetries(error) => status(error),
-        _ => None,
-    }
 }

@@ -1,5 +1,6 @@
 //! Runs the conversion, which is Python's work.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -33,12 +34,13 @@ pub(super) fn find_python() -> Result<PathBuf> {
     }
 }
 
-/// Converts and certifies, into the folder `out`; the tools tell of their progress themselves.
+/// Converts and certifies, into the folder `out`, which this very program opens at the end; the tools tell of their progress themselves.
 pub(super) fn convert(python: &Path, wanted: &Wanted, source: &Source, out: &Path) -> Result<()> {
     let mut command = Command::new(python);
     command.args(["-m", "carafe_tools", "convert"]).arg(&source.path).arg("--out").arg(out);
     command.args(["--name", &wanted.name, "--licence", wanted.licence]);
     command.arg("--notice").arg(format!("{} of the Hugging Face hub at commit {}.", wanted.repository, source.commit));
+    command.arg("--carafe").arg(env::current_exe().context("failed to find the program that runs here")?);
     if let Some(tokenizer) = &source.tokenizer {
         command.arg("--tokenizer").arg(tokenizer);
     }

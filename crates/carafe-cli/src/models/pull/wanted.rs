@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use carafe_models::manifest::{MAX_NAME, is_model_name};
 use serde_json::Value;
 
 use crate::arguments::Pull;
@@ -41,6 +42,8 @@ const GPT2_TFLITE: &str = "64-8bits.tflite";
 /// The file that OpenAI's GPT-2 has had at Hugging Face since 2019.
 const GPT2_IDENTITY: Identity =
     Identity { size: 125_162_496, sha256: "c966da3b74697803352ca7c6f2f220e7090a557b619de9da0c6b34d89f7825c1" };
+/// Files that the weights may be cut into: models a thousand times as large have some hundred.
+const MAX_SHARDS: usize = 1000;
 const DISTILGPT2: &str = "distilbert/distilgpt2";
 
 impl Wanted {
@@ -62,6 +65,11 @@ impl Wanted {
             ensure!(is_plain_name(file), "`{file}` cannot be a file of the repository; a plain name was expected");
         }
         let name = options.name.clone().unwrap_or_else(|| model_name(repository));
+        ensure!(
+            is_model_name(&name),
+            "`{name}` cannot be a model's name; 1 to {MAX_NAME} of a-z, 0-9, `-` and `.` were expected, the first a letter or \
+             digit: give one by --name"
+        );
         Ok(Self {
             repository: repository.to_owned(),
             revision: options.revision.clone(),
@@ -80,6 +88,12 @@ pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
         json["weight_map"].as_object().with_context(|| format!("`{}` has no `weight_map`", index.display()))?;
     let names: Option<BTreeSet<_>> = places.values().map(|name| name.as_str().map(str::to_owned)).collect();
     let names = names.with_context(|| format!("`{}` names a file by something else than text", index.display()))?;
+    ensure!(
+        names.len() <= MAX_SHARDS,
+        "`{}` names {} files; at most {MAX_SHARDS} were expected",
+        index.display(),
+        names.len()
+    );
     match names.iter().find(|name| !is_plain_name(name)) {
         Some(name) => bail!("`{}` names a file `{name}`; a plain name was expected", index.display()),
         None => Ok(names),

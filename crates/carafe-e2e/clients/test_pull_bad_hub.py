@@ -1,0 +1,408 @@
+"""`carafe models pull` against hubs, mirrors and networks that misbehave: it ends, says what was wrong, and keeps nothing wrong.
+
+Every play either lets the file come whole in spite of it or is refused in words. What lasts (a hub that is silent, one that sends
+a byte now and then) lasts for good, and `HF_HUB_DOWNLOAD_TIMEOUT` bounds how long it is waited for; no play depends on how fast
+this machine is.
+"""
+
+import gzip
+import itertools
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hub import Hub, Play, Request
+from pulling import CONVERTS_NOTHING, Puller
+
+pytest_plugins = ["pulling"]
+
+QUICK = {**CONVERTS_NOTHING, "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
+WEIGHTS = "model.safetensors"
+FILES = {"config.json", WEIGHTS, "tokenizer.json"}
+
+
+def always(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Play:
+    """Answer every request in this way."""
+
+    def play(request: Request) -> bool:
+        request.finish_with(status, headers, body)
+        return True
+
+    return play
+
+
+def first(count: int, play: Play) -> Play:
+    """Play for so many requests, then leave them alone."""
+    left = iter(range(count))
+    return lambda request: next(left, None) is not None and play(request)
+
+
+def for_weights(answer: Callable[[Request], object]) -> Play:
+    """Answer requests for the weights' contents in this way, and leave the question for their first byte alone."""
+
+    def play(request: Request) -> bool:
+        concerned = request.path.startswith("/store/") and not request.is_probe
+        if concerned:
+            answer(request)
+        return concerned
+
+    return play
+
+
+def for_weights_after_the_first(play: Play) -> Play:
+    """Play once, at the second request for the weights' contents."""
+    numbers = itertools.count()
+    return lambda request: for_weights(lambda _: None)(request) and next(numbers) == 1 and play(request)
+
+
+over = threading.Event()  # at the end of each test
+
+
+@pytest.fixture(autouse=True)
+def ends() -> Iterator[None]:
+    """End with the test what would go on for good."""
+    over.clear()
+    yield
+    over.set()
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """Listen, and take connections, and answer nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def assert_whole(hub: Hub, files: dict[str, bytes]) -> None:
+    assert set(files) == FILES
+    assert all(contents == hub.files[name] for name, contents in files.items())
+
+
+# ---- redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_without_a_location_is_refused(status: int, hub: Hub, puller: Puller) -> None:
+    hub.play = always(status)
+    expected = f"answered {status}, a redirect, without the `Location` that says where to"
+    assert expected in puller.refuse(hub.repository, **QUICK)
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("status", [204, 300, 304, 305, 402, 410, 418])
+def test_an_answer_that_brings_no_file_is_refused_by_its_number(status: int, hub: Hub, puller: Puller) -> None:
+    hub.play = always(status, {"Location": "/elsewhere", **hub.names("config.json")})
+    assert f"the hub answered {status} when asked for `config.json`" in puller.refuse(hub.repository, **QUICK)
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("location", ["{path}", "config.json", "./config.json", "{url}{path}", "?again"])
+def test_a_redirect_to_itself_ends(location: str, hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> bool:
+        place = location.format(url=hub.url, path=request.path)
+        request.finish_with(307, {"Location": place, **hub.names("config.json")})
+        return True
+
+    hub.play = play
+    assert "redirects more than 10 times" in puller.refuse(hub.repository, **QUICK)
+    assert len(hub.requests) == 11
+
+
+@pytest.mark.parametrize("location", ["/store/{file}", "../../../../store/{file}", "{url}/store/{file}", "//{host}/store/{file}"])
+def test_a_redirect_is_followed_in_every_form(location: str, hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> bool:
+        if request.path.startswith("/store/") or request.file not in hub.files:
+            return False
+        place = location.format(url=hub.url, host=hub.url.removeprefix("http://"), file=request.file)
+        headers = {"Location": place, "X-Repo-Commit": hub.commit}
+        request.finish_with(307, headers)
+        return True
+
+    hub.play = play
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+@pytest.mark.parametrize(
+    ("location", "sentence"),
+    [
+        ("", "without the `Location`"),
+        ("ftp://127.0.0.1/config.json", "which is neither `http` nor `https`"),
+        ("http://user:secret@127.0.0.1/", "which holds a user's name"),
+        ("/a path with spaces", "which is no address"),
+        ("http://", "which is no address"),
+    ],
+)
+def test_a_redirect_to_where_no_file_is_fetched_from_is_refused(location: str, sentence: str, hub: Hub, puller: Puller) -> None:
+    hub.play = always(302, {"Location": location})
+    assert sentence in puller.refuse(hub.repository, **QUICK)
+
+
+def test_the_token_is_for_the_hub_and_for_no_other_host(hub: Hub, puller: Puller, repository: Path) -> None:
+    def play(request: Request) -> bool:
+        is_weights = request.file == WEIGHTS
+        if is_weights:
+            hub.redirect(request, f"{store.url}/store/{WEIGHTS}")
+        return is_weights
+
+    store, hub.token, hub.play = Hub(repository), "hf_secret", play
+    try:
+        assert_whole(hub, puller.fetch(hub.repository, HF_TOKEN="hf_secret", **QUICK))
+        assert set(hub.tokens) == {"Bearer hf_secret"}
+        assert set(store.tokens) == {None}
+    finally:
+        store.close()
+
+
+# ---- ranges
+
+
+def without_range(request: Request) -> bool:
+    """Make the hub a mirror that answers every request with the whole file."""
+    del request.headers["Range"]
+    return False
+
+
+def test_a_mirror_that_ignores_ranges_works(hub: Hub, puller: Puller) -> None:
+    hub.play = without_range
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+def test_a_mirror_that_ignores_ranges_is_not_appended_to_what_came_before(hub: Hub, puller: Puller) -> None:
+    hub.cuts = [100_000, 50_000]
+    hub.play = for_weights(lambda request: without_range(request) or hub.send(request))
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+    assert len(hub.ranges) == 3
+
+
+def test_a_range_that_is_not_the_one_asked_for_makes_the_file_start_anew(hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> bool:
+        if request.headers["Range"] not in (None, "bytes=0-0"):
+            request.headers.replace_header("Range", "bytes=7-")
+        return False
+
+    hub.cuts, hub.play = [100_000], play
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+@pytest.mark.parametrize("kept", [b"more than there is" * 100_000, b"x" * 1000])
+def test_a_part_that_does_not_fit_the_file_is_no_part_of_it(kept: bytes, hub: Hub, puller: Puller) -> None:
+    blobs = puller.cache / "models--test--tiny/blobs"
+    blobs.mkdir(parents=True)
+    part = blobs / f"{hub.claimed_hash(hub.files[WEIGHTS])}.part"
+    part.write_bytes(kept)
+    if len(kept) < len(hub.files[WEIGHTS]):
+        assert "It was thrown away" in puller.refuse(hub.repository, **QUICK)
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+    assert not part.exists()
+
+
+def test_a_part_that_lacks_nothing_is_not_asked_for_again(hub: Hub, puller: Puller) -> None:
+    blobs = puller.cache / "models--test--tiny/blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hub.claimed_hash(hub.files[WEIGHTS])}.part").write_bytes(hub.files[WEIGHTS])
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+    assert hub.ranges == []
+
+
+# ---- lengths and contents
+
+
+def test_a_file_that_always_breaks_off_is_given_up_and_kept(hub: Hub, puller: Puller) -> None:
+    hub.cuts = [1000] + [0] * 100
+    sentence = puller.refuse(hub.repository, **QUICK)
+    assert f"failed to fetch `{WEIGHTS}`" in sentence
+    assert "what came is kept" in sentence
+    assert len(hub.ranges) == 5
+
+
+def test_a_file_that_is_longer_than_announced_is_refused(hub: Hub, puller: Puller) -> None:
+    body = hub.files[WEIGHTS] + b"and more"
+    hub.play = for_weights(lambda request: request.finish_with(200, {"Content-Length": ""}, body))
+    assert f"goes on after {len(hub.files[WEIGHTS])} bytes" in puller.refuse(hub.repository, **QUICK)
+
+
+def test_a_length_that_changes_between_two_answers_is_refused(hub: Hub, puller: Puller) -> None:
+    hub.play = for_weights(lambda request: request.finish_with(200, {}, b"short"))
+    assert "came with another length than the hub had announced" in puller.refuse(hub.repository, **QUICK)
+
+
+def test_a_file_of_a_length_that_is_not_announced_is_taken(hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> bool:
+        is_small = request.file == "config.json"
+        if is_small:
+            request.finish_with(200, {**hub.names(request.file), "Content-Length": ""}, hub.files[request.file])
+        return is_small
+
+    hub.play = play
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+def test_contents_with_another_hash_are_thrown_away(hub: Hub, puller: Puller) -> None:
+    hub.play = for_weights(lambda request: request.finish_with(200, {}, bytes(len(hub.files[WEIGHTS]))))
+    assert "It was thrown away; run the same command again" in puller.refuse(hub.repository, **QUICK)
+    hub.play = lambda _: False
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_a_web_page_is_no_file(names: bool, hub: Hub, puller: Puller) -> None:
+    headers = {"Content-Type": "text/html; charset=utf-8", **(hub.names("config.json") if names else {})}
+    hub.play = always(200, headers, b"<html>Please log in</html>")
+    assert "answered with a web page instead of the file" in puller.refuse(hub.repository, **QUICK)
+    assert not list(puller.cache.rglob("*.json"))
+
+
+def test_contents_that_were_compressed_on_the_way_are_refused(hub: Hub, puller: Puller) -> None:
+    hub.play = always(200, {"Content-Encoding": "gzip", **hub.names("config.json")}, gzip.compress(hub.files["config.json"]))
+    assert 'in the encoding "gzip"' in puller.refuse(hub.repository, **QUICK)
+
+
+def test_a_hub_that_names_no_commit_is_refused(hub: Hub, puller: Puller) -> None:
+    hub.play = always(200, {"ETag": '"abc"'}, b"{}")
+    assert "in a way that no hub does" in puller.refuse(hub.repository, **QUICK)
+
+
+def test_a_list_of_very_many_shards_is_refused(hub: Hub, puller: Puller) -> None:
+    del hub.files[WEIGHTS]
+    places = {f"h.{number}": f"shard-{number}.safetensors" for number in range(20_000)}
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": places}).encode()
+    assert "names 20000 files; at most 1000 were expected" in puller.refuse(hub.repository, **QUICK)
+
+
+def test_a_text_file_of_very_many_bytes_is_refused_before_it_is_fetched(hub: Hub, puller: Puller) -> None:
+    headers = {**hub.names("config.json"), "Content-Range": f"bytes 0-0/{1 << 40}"}
+    hub.play = always(206, headers, b"{")
+    assert "at most 67108864 are fetched" in puller.refuse(hub.repository, **QUICK)
+    assert len(hub.requests) == 1
+
+
+# ---- time
+
+
+def test_a_hub_that_says_nothing_is_waited_for_within_bounds(hub: Hub, puller: Puller) -> None:
+    with silent() as url:
+        assert "failed to fetch `config.json`" in puller.refuse(hub.repository, **QUICK, HF_ENDPOINT=url)
+
+
+def dripping(request: Request, start: bytes) -> None:
+    """Send some bytes at once, and then one now and then, for as long as they are read."""
+    request.wfile.write(start)
+    try:
+        while not over.wait(0.05):
+            request.wfile.write(b"x")
+    except OSError:
+        return
+
+
+def test_contents_that_drip_are_given_up(hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> None:
+        asked = re.match(r"bytes=(\d+)-", request.headers["Range"] or "bytes=0-")
+        start, size = int(asked[1]), len(hub.files[WEIGHTS])
+        lines = ["HTTP/1.1 206 Partial", f"Content-Length: {size - start}", f"Content-Range: bytes {start}-{size - 1}/{size}"]
+        dripping(request, "\r\n".join([*lines, "", ""]).encode())
+
+    hub.play = for_weights(play)
+    assert "which is too slow; what came is kept" in puller.refuse(hub.repository, **QUICK)
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX-Drip: ", b"HT", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Ea"])
+def test_headers_that_drip_are_given_up(start: bytes, hub: Hub, puller: Puller) -> None:
+    hub.play = lambda request: dripping(request, start) or True
+    assert "failed to fetch `config.json`" in puller.refuse(hub.repository, **QUICK)
+
+
+def test_answers_that_only_announce_others_are_given_up(hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> bool:
+        try:
+            while not over.wait(0.01):
+                request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        except OSError:
+            pass
+        return True
+
+    hub.play = play
+    assert "failed to fetch `config.json`" in puller.refuse(hub.repository, **QUICK)
+
+
+def test_an_answer_may_be_announced_by_another(hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> bool:
+        request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        return False
+
+    hub.play = play
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"\x00" * 100_000])
+def test_an_answer_that_is_no_http_is_refused(answer: bytes, hub: Hub, puller: Puller) -> None:
+    hub.play = lambda request: (request.wfile.write(answer), True)[1]
+    assert "failed to fetch `config.json`" in puller.refuse(hub.repository, **QUICK)
+
+
+# ---- trouble
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_hub_in_trouble_is_asked_again(status: int, hub: Hub, puller: Puller) -> None:
+    hub.play = first(2, always(status, {"Retry-After": "0"}))
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+@pytest.mark.parametrize(("status", "sentence"), [(429, "asks to wait"), (500, "answered 500"), (503, "answered 503")])
+def test_a_hub_that_stays_in_trouble_is_given_up(status: int, sentence: str, hub: Hub, puller: Puller) -> None:
+    hub.play = always(status)
+    assert sentence in puller.refuse(hub.repository, **QUICK)
+    assert len(hub.requests) == 5
+
+
+def test_trouble_in_the_middle_of_a_file_is_waited_for_too(hub: Hub, puller: Puller) -> None:
+    hub.cuts, hub.play = [100_000], for_weights_after_the_first(always(503, {"Retry-After": "0"}))
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+    assert [asked for _, asked in hub.ranges] == [None, "bytes=100000-"]
+
+
+def test_a_hub_that_asks_for_an_hour_is_not_asked_again(hub: Hub, puller: Puller) -> None:
+    hub.play = always(429, {"Retry-After": "3600"})
+    assert "asks to wait for 3600 s before fetching more" in puller.refuse(hub.repository, **QUICK)
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_may_not_be_read_is_asked_for_once(status: int, hub: Hub, puller: Puller) -> None:
+    hub.play = always(status)
+    assert "may not be read" in puller.refuse(hub.repository, **QUICK)
+    assert len(hub.requests) == 1
+
+
+def test_two_pulls_of_one_file_do_not_write_into_each_other(hub: Hub, puller: Puller) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def play(request: Request) -> None:
+        begun.set()
+        go_on.wait(60)
+        hub.send(request)
+
+    hub.play = for_weights(play)
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(puller.fetch, hub.repository, HF_HUB_DOWNLOAD_TIMEOUT="60")
+        assert begun.wait(60)
+        assert "is being fetched by another process" in puller.refuse(hub.repository, **QUICK)
+        go_on.set()
+        assert_whole(hub, fetched.result())
+
+
+@pytest.mark.parametrize("endpoint", ["huggingface.co", "ftp://127.0.0.1", "http://", "not an address"])
+def test_an_endpoint_that_is_no_web_address_is_refused(endpoint: str, puller: Puller) -> None:
+    assert f"HF_ENDPOINT is `{endpoint}`" in puller.refuse("test/tiny", **QUICK, HF_ENDPOINT=endpoint)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "1e9"])
+def test_a_timeout_that_is_none_is_refused(seconds: str, puller: Puller) -> None:
+    sentence = puller.refuse("test/tiny", **CONVERTS_NOTHING, HF_HUB_DOWNLOAD_TIMEOUT=seconds)
+    assert f"HF_HUB_DOWNLOAD_TIMEOUT is `{seconds}`; 1 to 3600 seconds were expected" in sentence

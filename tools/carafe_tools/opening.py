@@ -1,0 +1,93 @@
+"""Opens what was converted with the program that will serve it, so that nothing is certified which that program refuses.
+
+The rules of a model folder stand once, in `carafe` and in its guests: they are not written down here again. `check_tokenizer`
+asks early, before anything is built, whether the guest reads a `tokenizer.json` and cuts the same tokens; `check_folder` ends
+every conversion by running the finished folder in the sandbox. `find_carafe` says which program that is.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from carafe_tools.errors import ConversionError, require
+
+PROGRAM = "carafe"
+
+
+@dataclass(frozen=True)
+class Carafe:
+    """The program that opens models."""
+
+    path: Path
+
+    def version(self) -> str:
+        """Return what the program calls itself, `carafe 0.1.0` say."""
+        return self._run("--version").strip()
+
+    def check_tokenizer(self, contents: str, origin: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+        """Refuse the contents of a `tokenizer.json` that the guest refuses, or cuts into other tokens than the tools do."""
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "tokenizer.json"
+            path.write_text(contents, encoding="utf-8")
+            for text in texts:
+                words = ("tokenize", text, "--tokenizer", path, "--json")
+                answer = self._run(*words, refuses=f"`{origin}`", stands_for=(path, origin))
+                found, expected = [token["id"] for token in json.loads(answer)["tokens"]], tokenizer.encode(text).ids
+                require(
+                    found == expected,
+                    f"`{origin}` cuts {text[:40]!r} into {found[:8]}… in the sandbox; {expected[:8]}… was expected",
+                )
+
+    def check_folder(self, folder: Path, stands_for: Path) -> dict[str, Any]:
+        """Run a model folder, which is to become another, in the sandbox; return what to write into its certificate."""
+        words = ("models", "verify", folder, "--run", "--json")
+        answer = self._run(*words, refuses=f"the model folder `{stands_for}`", stands_for=(folder, stands_for))
+        return {"by": self.version(), "repeated": json.loads(answer)["repeated"]}
+
+    def _run(self, *words: object, refuses: str = "its options", stands_for: tuple[Path, Path] | None = None) -> str:
+        command = [str(self.path), *map(str, words)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if result.returncode == 0:
+            return result.stdout
+        said = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1].removeprefix(f"{PROGRAM}: ")
+        if stands_for is not None:
+            said = said.replace(*map(str, stands_for))
+        raise ConversionError(f"`{self.path}`, which is to serve it, refuses {refuses}: {said}")
+
+
+def find_carafe(named: Path | None) -> Carafe:
+    """Return the program that a person named, or else the one that belongs to these tools, or the one on the search path."""
+    if named is not None:
+        require(_is_program(named), f"`{named}` is no program; `--carafe` names the `{PROGRAM}` that is to serve the model")
+        return Carafe(named.resolve())
+    tried = [*_own_places(), *filter(None, [_on_search_path()])]
+    found = next(filter(_is_program, tried), None)
+    require(
+        found is not None,
+        f"no `{PROGRAM}` was found to open the finished model with; tried {', '.join(f'`{place}`' for place in tried)} and the "
+        "search path; name one by `--carafe FILE`, or pass `--unopened` to go without and have the certificate say so",
+    )
+    return Carafe(found)
+
+
+def _own_places() -> list[Path]:
+    """Return where the program lies whose tools these are: installed beside it, or in the source tree."""
+    installed = [Path(sys.prefix).parents[2] / "bin" / PROGRAM] if len(Path(sys.prefix).parents) > 2 else []
+    return [*installed, Path(__file__).resolve().parents[2] / "target/release" / PROGRAM]
+
+
+def _on_search_path() -> Path | None:
+    found = shutil.which(PROGRAM)
+    return Path(found) if found is not None else None
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and shutil.which(str(path.resolve())) is not None
