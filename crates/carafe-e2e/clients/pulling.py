@@ -16,7 +16,7 @@ from hub import COMMIT, Hub
 PYTHON = ROOT / ".venv/bin/python"
 TOKENIZER = ROOT / "fixtures/models/tiny/tokenizer.json"
 TINY = {"layers": 2, "width": 64, "heads": 2, "positions": 64, "vocabulary": 512}
-ENDS_WITHIN = 120
+ENDS_WITHIN = 600
 CONVERTS_NOTHING = {"CARAFE_PYTHON": "/bin/true"}  # a test of fetching need not wait for Python
 
 
