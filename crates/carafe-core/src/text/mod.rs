@@ -3,7 +3,7 @@
 //! Data flows through the modules in this order: [`Tokenizer`] (text to tokens), [`Request`] (checked once), [`Generator`] (the
 //! loop: sequences in, steps of the model, events out), where `admission` gives each sequence a row in a `batch` by its `cost`, `plan` says what each row
 //! reads in a step, with the guesses of `draft`, and [`Forward`] is the model itself; [`Sampler`] with [`Penalties`] (logits to
-//! a token), then whole characters and stop strings on the way to the [`Event`].
+//! a token), then whole characters and stop strings (`output_text`) on the way to the [`Event`].
 //!
 //! Limits: [`MAX_TEXT_BYTES`] of text to encode, [`MAX_STEP`] positions a row and step, [`STEP_POSITIONS`] a step while anybody writes and
 //! [`PREFILL_POSITIONS`] else, [`MAX_BATCHES`] contexts, [`MAX_WAITING`] requests in the queue, [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`]
