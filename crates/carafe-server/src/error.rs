@@ -1,7 +1,8 @@
 //! Every error that a client may meet: its status, and OpenAI's words for it.
 //!
 //! An [`ApiError`] becomes a response without a body; `record`, which knows the request's id, writes the body. In a stream the same
-//! body is an event. What only concerns whoever runs the server stays in the log: see [`ApiError::detail`].
+//! body is an event. What only concerns the operator stays in the log, and what the client sent stays out of it: see
+//! [`ApiError::logged`].
 
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use axum::response::{IntoResponse, Response};
 use carafe_host::image::ImageError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::extract::known_field;
+use crate::quote::{self, quoted};
 
 /// A request that is not answered as its client wished.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -24,13 +28,18 @@ pub(crate) enum ApiError {
     },
     #[error("an API key is needed, as `Authorization: Bearer KEY`, and the one given, if any, is not known here")]
     InvalidKey,
-    #[error("pages of `{origin}` may not use this server; allow it with `--cors-origin {origin}`")]
+    #[error("pages of {} may not use this server; its option `--cors-origin` allows them", quoted(.origin))]
     ForbiddenOrigin { origin: String },
+    #[error(
+        "this server is not called {}; it answers to `localhost`, loopback addresses, and names that its option \
+         `--allowed-host` gives it", quoted(.host)
+    )]
+    UnknownHost { host: String },
     #[error("{message}; there are: {known}")]
     UnknownModel { message: String, known: String },
-    #[error("there is nothing at `{path}`; `/openapi.json` lists what there is")]
+    #[error("there is nothing at {}; `/openapi.json` lists what there is", quoted(.path))]
     UnknownRoute { path: String },
-    #[error("`{method}` is not possible at `{path}`; the header `Allow` says what is")]
+    #[error("{} is not possible at {}; the header `Allow` says what is", quoted(.method), quoted(.path))]
     MethodNotAllowed { method: String, path: String },
     #[error("the body is larger than {limit} bytes, the most that is taken here")]
     BodyTooLarge { limit: usize },
@@ -69,6 +78,7 @@ impl ApiError {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::InvalidKey => StatusCode::UNAUTHORIZED,
             Self::ForbiddenOrigin { .. } => StatusCode::FORBIDDEN,
+            Self::UnknownHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownModel { .. } | Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } | Self::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -80,12 +90,18 @@ impl ApiError {
         }
     }
 
-    /// What the log says beside the client's message.
-    pub(crate) fn detail(&self) -> Option<&str> {
+    /// The error as the log names it: by its code, or its family. The message is not in it, since it repeats what the client sent.
+    pub(crate) fn logged(&self) -> String {
+        let name = self.code().unwrap_or(self.kind());
         match self {
-            Self::ModelFailed { detail } | Self::Internal { detail } => Some(detail),
-            _ => None,
+            Self::ModelFailed { detail } | Self::Internal { detail } => format!("{name}: {detail}"),
+            _ => name.to_owned(),
         }
+    }
+
+    /// The field at fault, if it is one that there is, and no name that the client made up.
+    pub(crate) fn known_param(&self) -> Option<&'static str> {
+        self.param().and_then(known_field)
     }
 
     /// The error as it is sent, in the answer to the request of this id.
@@ -125,6 +141,7 @@ impl ApiError {
             Self::Invalid { code, .. } => return *code,
             Self::InvalidKey => "invalid_api_key",
             Self::ForbiddenOrigin { .. } => "forbidden_origin",
+            Self::UnknownHost { .. } => "unknown_host",
             Self::UnknownModel { .. } => "model_not_found",
             Self::UnknownRoute { .. } => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -173,7 +190,7 @@ impl From<carafe_host::Error> for ApiError {
                 // `max_tokens` is checked against zero before; what the guest has against it is the model's context.
                 let too_long = refusal.parameter.as_deref() == Some("max_tokens");
                 let code = too_long.then_some("context_length_exceeded");
-                Self::Invalid { param: refusal.parameter, code, message: refusal.message }
+                Self::Invalid { param: refusal.parameter, code, message: quote::message(&refusal.message) }
             }
             Error::Image(refusal) => refusal.into(),
             Error::Trap(detail) => Self::ModelFailed { detail },
@@ -185,10 +202,10 @@ impl From<carafe_host::Error> for ApiError {
 impl From<ImageError> for ApiError {
     fn from(error: ImageError) -> Self {
         match error {
-            ImageError::InvalidImage(message) => Self::invalid("image", message),
-            ImageError::TooLarge(message) => Self::ImageTooLarge { message },
-            ImageError::Unsupported(message) => Self::UnsupportedMediaType { message },
-            ImageError::InvalidArgument(message) => Self::invalid("top", message),
+            ImageError::InvalidImage(message) => Self::invalid("image", quote::message(&message)),
+            ImageError::TooLarge(message) => Self::ImageTooLarge { message: quote::message(&message) },
+            ImageError::Unsupported(message) => Self::UnsupportedMediaType { message: quote::message(&message) },
+            ImageError::InvalidArgument(message) => Self::invalid("top", quote::message(&message)),
             ImageError::Model(detail) => Self::ModelFailed { detail },
         }
     }

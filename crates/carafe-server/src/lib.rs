@@ -1,9 +1,10 @@
 //! Carafe over HTTP: OpenAI's completions API, image classification, metrics and the web page.
 //!
 //! - [`Server`]: made from a [`Configuration`], given its [`Models`] when they are loaded, run on a listener
-//! - `app`: the routes and what stands before them (keys, origins, the record of each request)
+//! - `app`: the routes and what stands before them (host names, origins, keys, the record of each request)
 //! - `completions`, `classify`, `infer`, `catalogue`, `health`: the routes' handlers
 //! - `admission`, `deadline`: how many requests are taken, and how long each may take
+//! - `extract`, `quote`, `error`: how a request is read, and how a refusal says what is wrong with it
 //! - `record`, `metrics`: what is told of a request afterwards
 //!
 //! Limits that are not options: a JSON body of 4 MiB, an image of 20 MiB, 1024 connections, 30 s for the head of a request.
@@ -21,6 +22,7 @@ mod deadline;
 mod error;
 mod extract;
 mod health;
+mod host;
 mod infer;
 mod keys;
 mod metrics;
@@ -28,12 +30,15 @@ mod models;
 mod openapi;
 mod origin;
 mod page;
+mod quote;
 mod random;
 mod record;
 mod run;
 mod server;
 
-pub use configuration::{Configuration, Origin, OriginError};
+pub use configuration::Configuration;
+pub use host::{HostName, HostNameError};
 pub use keys::{ApiKeys, KeyError};
 pub use models::Models;
+pub use origin::{Origin, OriginError};
 pub use server::Server;

@@ -69,6 +69,9 @@ pub(crate) enum RequestErrors {
     /// The body is of a type that is not taken here.
     #[response(status = 415)]
     UnsupportedMediaType(ErrorBody),
+    /// The request names a host that this server does not answer to.
+    #[response(status = 421)]
+    UnknownHost(ErrorBody),
     /// Every place is taken; the header `Retry-After` says when to try again.
     #[response(status = 429)]
     QueueFull(ErrorBody),
@@ -102,6 +105,9 @@ pub(crate) enum CatalogueErrors {
     /// There is no such model.
     #[response(status = 404)]
     UnknownModel(ErrorBody),
+    /// The request names a host that this server does not answer to.
+    #[response(status = 421)]
+    UnknownHost(ErrorBody),
     /// The models are not loaded yet, or the server is stopping.
     #[response(status = 503)]
     Unavailable(ErrorBody),

@@ -76,7 +76,7 @@ pub(crate) struct CompletionRequest {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(
     untagged,
-    expecting = "expected a string, an array of strings, an array of token ids, or an array of arrays of token ids"
+    expecting = "expected a text, an array of texts, an array of token ids, or an array of arrays of token ids"
 )]
 pub(crate) enum PromptField {
     Text(String),
@@ -87,7 +87,7 @@ pub(crate) enum PromptField {
 
 /// One stop text or several.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "expected a string or an array of up to 4 strings")]
+#[serde(untagged, expecting = "expected a text or an array of up to 4 texts")]
 pub(crate) enum StopField {
     One(String),
     Several(Vec<String>),
