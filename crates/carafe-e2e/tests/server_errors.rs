@@ -149,7 +149,7 @@ fn nothing_that_a_client_sends_is_in_the_log() -> Result<()> {
     for body in marked_bodies() {
         server.curl("/v1/completions", &["-H", "Content-Type: application/json", "--data-raw", &body])?;
     }
-    let (text, form) = ("Content-Type: text/plain", format!("{CANARY}=@images/parrot.jpg"));
+    let (text, form) = ("Content-Type: text/plain", format!("{CANARY}={CANARY};filename={CANARY}"));
     let requests: [(String, Vec<String>); 13] = [
         (marked("/"), vec![]),
         (marked("/v1/models/"), vec![]),

@@ -1,7 +1,8 @@
 //! The routes, and what stands before them.
 //!
-//! From the outside in: headers for browsers, the record of the request, the check of the host that it names, of its origin, of its key
-//! (for the routes that compute), the handler. The headers are outermost, so that a page can read how its request ended in any case.
+//! From the outside in: headers for browsers, the record of the request, the check of the host that
+//! it names, of its origin, of its key (for the routes that compute), the handler. The headers are
+//! outermost, so that a page can read how its request ended in any case.
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request};

@@ -1,12 +1,15 @@
 //! Which hosts the server answers to.
 //!
-//! A page of `evil.example` may have that name point to 127.0.0.1 once it is loaded (DNS rebinding). For its browser, this server is then the
-//! page's own, whose answers it may read; only the name in the request gives it away. So a server that asks for no key and listens on
-//! a loopback address answers to `localhost`, to loopback addresses, and to the names that it is given (`--allowed-host`). With names
-//! given, every server answers to those alone. One that listens on other addresses answers to any address besides: an address cannot
-//! be rebound, and probes use it.
+//! A page of `evil.example` may have that name point to 127.0.0.1 once it is loaded (DNS
+//! rebinding). For its browser, this server is then the page's own, whose answers it may read; only
+//! the name in the request gives it away. So a server that asks for no key and listens on a
+//! loopback address answers to `localhost`, to loopback addresses, and to the names that it is
+//! given (`--allowed-host`). With names given, every server answers to those alone. One that
+//! listens on other addresses answers to any address besides: an address cannot be rebound, and
+//! probes use it.
 //!
-//! Whether the process lives and is ready is said under every name: balancers ask under names of their own.
+//! Whether the process lives and is ready is said under every name: balancers ask under names of
+//! their own.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,7 +29,8 @@ use crate::server::Server;
 /// What is answered under every name.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/health"];
 
-/// A host: a name in lower case, or an address. Names are compared as they are, since browsers send them in ASCII.
+/// A host: a name in lower case, or an address. Names are compared as they are, since browsers send
+/// them in ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Name(String),
@@ -44,7 +48,8 @@ impl Host {
         is_name.then(|| text.parse().map_or_else(|_| Self::Name(text.to_ascii_lowercase()), Self::Address))
     }
 
-    /// Whether it is this machine, whatever the DNS says: browsers look up no name that ends in `.localhost`.
+    /// Whether it is this machine, whatever the DNS says: browsers look up no name that ends in
+    /// `.localhost`.
     fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
@@ -105,7 +110,8 @@ pub(crate) struct Target {
     pub(crate) port: Option<u16>,
 }
 
-/// Lets a request pass if the server answers to the host that it names, and notes that for the check of its origin.
+/// Lets a request pass if the server answers to the host that it names, and notes that for the
+/// check of its origin.
 pub(crate) async fn check(
     State(server): State<Server>,
     mut request: Request,
@@ -128,7 +134,8 @@ fn serves(configuration: &Configuration, host: &Host) -> bool {
 }
 
 impl Target {
-    /// By RFC 9112, section 3.2: exactly one valid `Host`, which may lack in HTTP/1.0 only, and over which an absolute target goes.
+    /// By RFC 9112, section 3.2: exactly one valid `Host`, which may lack in HTTP/1.0 only, and
+    /// over which an absolute target goes.
     fn of(request: &Request) -> Result<Option<Self>, ApiError> {
         let named = Self::of_header(request.headers(), request.version())?;
         match request.uri().authority() {

@@ -1,11 +1,14 @@
 //! Other people's web pages.
 //!
-//! A browser sends a page's request to any server, this one included, and only keeps the answer from the page. That would let any page
-//! on the web make a local server work. So a request that is made from another origin is refused, unless that origin is allowed; an
-//! allowed one also gets the headers of CORS, so that its page may read the answer. Programs send no `Origin` and are not concerned.
+//! A browser sends a page's request to any server, this one included, and only keeps the answer
+//! from the page. That would let any page on the web make a local server work. So a request that is
+//! made from another origin is refused, unless that origin is allowed; an allowed one also gets the
+//! headers of CORS, so that its page may read the answer. Programs send no `Origin` and are not
+//! concerned.
 //!
-//! Origins are compared as the standard says (RFC 6454): scheme and host in any case, and port, with the scheme's own port where
-//! none is named. `null`, lists, and schemes but `http` and `https` are equal to nothing.
+//! Origins are compared as the standard says (RFC 6454): scheme and host in any case, and port,
+//! with the scheme's own port where none is named. `null`, lists, and schemes but `http` and
+//! `https` are equal to nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -76,8 +79,9 @@ impl Origin {
         SCHEMES.iter().find(|(scheme, _)| *scheme == self.scheme).map_or(0, |(_, port)| *port)
     }
 
-    /// Whether a page of this origin comes from the host that its request goes to. A proxy may have taken off TLS, so that the scheme
-    /// of the request is not known: where it names no port, it is the one of the page's scheme.
+    /// Whether a page of this origin comes from the host that its request goes to. A proxy may have
+    /// taken off TLS, so that the scheme of the request is not known: where it names no port, it is
+    /// the one of the page's scheme.
     fn is_at(&self, target: &Target) -> bool {
         self.host == target.host && self.port == target.port.unwrap_or(self.usual_port())
     }
@@ -109,7 +113,8 @@ impl Sender {
     }
 }
 
-/// Refuses what changes or computes something for a page that is neither the server's own nor allowed, and the question whether it may.
+/// Refuses what changes or computes something for a page that is neither the server's own nor
+/// allowed, and the question whether it may.
 pub(crate) async fn check(State(server): State<Server>, request: Request, next: Next) -> Result<Response, ApiError> {
     let harmless = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     match Sender::of(&request, &server.configuration().cors_origins) {
@@ -141,8 +146,8 @@ impl Preflight {
         })
     }
 
-    /// Allows what was asked for: any header, and any method, since a route refuses those that it does not have by itself.
-    /// Credentials are not allowed: keys are no cookies.
+    /// Allows what was asked for: any header, and any method, since a route refuses those that it
+    /// does not have by itself. Credentials are not allowed: keys are no cookies.
     fn answer(self, headers: &mut HeaderMap) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.method);
         for name in self.headers {
@@ -220,7 +225,8 @@ mod tests {
         }
     }
 
-    /// What becomes of a request with these origins to `models.example.org`, perhaps with a port: `own`, `allowed` or `stranger`.
+    /// What becomes of a request with these origins to `models.example.org`, perhaps with a port:
+    /// `own`, `allowed` or `stranger`.
     fn sender(origins: &[&str], port: Option<u16>) -> &'static str {
         let add = |builder: axum::http::request::Builder, origin: &&str| builder.header(header::ORIGIN, *origin);
         let mut request = origins.iter().fold(Request::builder(), add).body(Body::empty()).expect("a request");

@@ -1,11 +1,14 @@
-//! How an error repeats what a client sent: its beginning, with nothing in it that a terminal or a log would obey.
+//! How an error repeats what a client sent: its beginning, with nothing in it that a terminal or a
+//! log would obey.
 //!
-//! Every message that holds a client's text gets it from here. What the log may hold is not decided here, but in `record`.
+//! Every message that holds a client's text gets it from here. What the log may hold is not decided
+//! here, but in `record`.
 
 /// The most characters of one text that are repeated.
 const MAX_SHOWN: usize = 64;
 
-/// The most characters of a message that is made elsewhere, by a guest say, and may repeat its input.
+/// The most characters of a message that is made elsewhere, by a guest say, and may repeat its
+/// input.
 const MAX_MESSAGE: usize = 1000;
 
 /// A client's text between backticks; of a long one the beginning and its length.
@@ -14,7 +17,8 @@ pub(crate) fn quoted(text: &str) -> String {
     if is_longer(text, MAX_SHOWN) { format!("`{shown}` ({} bytes)", text.len()) } else { format!("`{shown}`") }
 }
 
-/// The beginning of a client's text, without backticks, for places that hold a name and nothing else.
+/// The beginning of a client's text, without backticks, for places that hold a name and nothing
+/// else.
 pub(crate) fn name(text: &str) -> String {
     beginning(text, MAX_SHOWN)
 }
@@ -28,8 +32,9 @@ fn is_longer(text: &str, limit: usize) -> bool {
     text.chars().nth(limit).is_some()
 }
 
-/// At most `limit` characters, then `…` if there were more. Characters that cannot be seen are escaped: control characters, and
-/// those that turn the direction of writing, would make another text of the message.
+/// At most `limit` characters, then `…` if there were more. Characters that cannot be seen are
+/// escaped: control characters, and those that turn the direction of writing, would make another
+/// text of the message.
 fn beginning(text: &str, limit: usize) -> String {
     let mut shown = String::new();
     for letter in text.chars().take(limit) {

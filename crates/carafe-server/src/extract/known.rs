@@ -1,4 +1,5 @@
-//! The fields that requests can have. The log names the one at fault only if it is one of these: any other name is the client's text.
+//! The fields that requests can have. The log names the one at fault only if it is one of these:
+//! any other name is the client's text.
 
 use std::sync::LazyLock;
 
@@ -15,7 +16,8 @@ static KNOWN: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     requests.concat().into_iter().chain(["image", "messages"]).collect()
 });
 
-/// The field that a parameter's path (`stop[2]`, `stream_options.include_usage`) begins with, if there is one of that name.
+/// The field that a parameter's path (`stop[2]`, `stream_options.include_usage`) begins with, if
+/// there is one of that name.
 pub(crate) fn known_field(path: &str) -> Option<&'static str> {
     let first = path.split(['.', '[']).next()?;
     KNOWN.iter().copied().find(|known| *known == first)

@@ -50,7 +50,8 @@ impl<'de> MapAccess<'de> for Parameters {
     }
 }
 
-/// One parameter's value. A text that is not what its field must be is handed over as the text that it is, to be refused as such.
+/// One parameter's value. A text that is not what its field must be is handed over as the text that
+/// it is, to be refused as such.
 struct Value(String);
 
 /// Reads a value as a number if it is one.

@@ -1,6 +1,8 @@
-//! Why a value cannot be read, in the words of the API: the types of JSON, the field's path, what was expected and what came instead.
+//! Why a value cannot be read, in the words of the API: the types of JSON, the field's path, what
+//! was expected and what came instead.
 //!
-//! Serde gives its readers' errors as the facts of [`serde::de::Error`], and names types as Rust does. Both become words here.
+//! Serde gives its readers' errors as the facts of [`serde::de::Error`], and names types as Rust
+//! does. Both become words here.
 
 use std::fmt::{self, Display};
 
@@ -177,7 +179,8 @@ fn description(got: Unexpected<'_>) -> String {
     }
 }
 
-/// What a reader wants: serde's own readers name Rust's types, those of this crate speak already as the API does.
+/// What a reader wants: serde's own readers name Rust's types, those of this crate speak already as
+/// the API does.
 fn expectation(rust: &str) -> String {
     match rust.strip_prefix("a nonzero ").unwrap_or(rust) {
         "u8" => whole_number(u8::MAX.into()),

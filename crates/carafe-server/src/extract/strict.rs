@@ -1,9 +1,12 @@
-//! A strict reader around any other: it gives errors as [`Refusal`]s, with their path, and refuses a key that an object has twice.
+//! A strict reader around any other: it gives errors as [`Refusal`]s, with their path, and refuses
+//! a key that an object has twice.
 //!
-//! Three things that `serde_json` does by itself are too lax, or too much Rust's, for what strangers send. It hands a map the last of
-//! two values without a word. It takes an array for an object whose fields are in order. And its errors are texts in which the facts
-//! cannot be told from what was sent. So every value is read as what it is (`deserialize_any`), and it is the visitor, through
-//! [`Watch`], that finds it wrong; its refusal waits in [`Strict::refused`] while the inner reader passes on an error of its own type.
+//! Three things that `serde_json` does by itself are too lax, or too much Rust's, for what
+//! strangers send. It hands a map the last of two values without a word. It takes an array for an
+//! object whose fields are in order. And its errors are texts in which the facts cannot be told
+//! from what was sent. So every value is read as what it is (`deserialize_any`), and it is the
+//! visitor, through [`Watch`], that finds it wrong; its refusal waits in [`Strict::refused`] while
+//! the inner reader passes on an error of its own type.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -36,7 +39,8 @@ impl Keys {
 
 type Refused = Cell<Option<Refusal>>;
 
-/// From the inner reader's error to the refusal that caused it; what no visitor refused is a fault of syntax.
+/// From the inner reader's error to the refusal that caused it; what no visitor refused is a fault
+/// of syntax.
 fn raise<T, E: fmt::Display>(refused: &Refused, result: Result<T, E>) -> Result<T, Refusal> {
     result.map_err(|error| refused.take().unwrap_or_else(|| Refusal::syntax(error)))
 }

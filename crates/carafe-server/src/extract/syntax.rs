@@ -1,4 +1,5 @@
-//! What is wrong with a text that is no JSON. The parser says it in its own words, as `EOF while parsing a list at line 1 column 7`.
+//! What is wrong with a text that is no JSON. The parser says it in its own words, as `EOF while
+//! parsing a list at line 1 column 7`.
 
 /// The beginnings of what the parser says, and what it means.
 const WORDS: [(&str, &str); 19] = [
