@@ -99,6 +99,9 @@ pub(crate) enum ServerErrors {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only described, never made")]
 pub(crate) enum CatalogueErrors {
+    /// The path, or the host that the request names, is not as it must be.
+    #[response(status = 400)]
+    Invalid(ErrorBody),
     /// Keys are asked for, and none of them was given.
     #[response(status = 401)]
     InvalidKey(ErrorBody),
