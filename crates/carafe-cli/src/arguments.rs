@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use carafe_host::Limits;
 use carafe_models::ModelDirectory;
 use carafe_openvino::Profile;
-use carafe_server::Origin;
+use carafe_server::{HostName, Origin};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -149,10 +149,14 @@ pub(crate) struct Serve {
     /// Web page's origin that may use the API, as `https://example.org`; may be given several times.
     #[arg(long, env = environment::CORS_ORIGIN, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<Origin>,
+    /// Name of a host that the server answers to besides `localhost` and loopback addresses, as a proxy passes it on; may be given
+    /// several times [default: on a loopback address and without keys none, else every name].
+    #[arg(long, env = environment::ALLOWED_HOST, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) allowed_host: Vec<HostName>,
     /// Form of the log.
     #[arg(long, env = environment::LOG, value_name = "FORM", value_enum, default_value_t = LogForm::Auto)]
     pub(crate) log: LogForm,
-    /// Write prompts to the log.
+    /// Write prompts to the log, and the messages of errors, which repeat what a client sent.
     #[arg(long, env = environment::LOG_PROMPTS)]
     pub(crate) log_prompts: bool,
     /// Tokens to guess ahead of each that is chosen, 0 to 7; right guesses save steps, and the text is the same with any number.

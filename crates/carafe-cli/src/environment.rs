@@ -49,6 +49,8 @@ pub(crate) const REQUEST_TIMEOUT: &str = "CARAFE_REQUEST_TIMEOUT";
 pub(crate) const API_KEY_FILE: &str = "CARAFE_API_KEY_FILE";
 /// Stands for `serve --cors-origin`; several are separated by commas.
 pub(crate) const CORS_ORIGIN: &str = "CARAFE_CORS_ORIGIN";
+/// Stands for `serve --allowed-host`; several are separated by commas.
+pub(crate) const ALLOWED_HOST: &str = "CARAFE_ALLOWED_HOST";
 /// Stands for `serve --log`.
 pub(crate) const LOG: &str = "CARAFE_LOG";
 /// Stands for `serve --log-prompts`.
@@ -58,7 +60,7 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 21] = [
+const OWN: [&str; 22] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -77,6 +79,7 @@ const OWN: [&str; 21] = [
     REQUEST_TIMEOUT,
     API_KEY_FILE,
     CORS_ORIGIN,
+    ALLOWED_HOST,
     LOG,
     LOG_PROMPTS,
     PYTHON,

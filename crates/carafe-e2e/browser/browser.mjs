@@ -13,13 +13,13 @@ const SCREENSHOTS = `${ROOT}/target/screenshots`;
 export const DESKTOP = { viewport: { width: 1100, height: 850 } };
 export const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true };
 
-/** Starts the browser. */
-export function launch() {
+/** Starts the browser, with these arguments besides. */
+export function launch(...args) {
   const executablePath = PROGRAMS.find((program) => existsSync(program));
   assert.ok(executablePath, "Chromium is missing; on Debian: apt install chromium");
   mkdirSync(SCREENSHOTS, { recursive: true });
   // Chromium's own sandbox wants rights that a container and root do not have; the page is ours.
-  return chromium.launch({ executablePath, args: ["--no-sandbox"], timeout: PATIENCE });
+  return chromium.launch({ executablePath, args: ["--no-sandbox", ...args], timeout: PATIENCE });
 }
 
 /** Opens the page, runs a test on it, and looks for what went wrong silently. */

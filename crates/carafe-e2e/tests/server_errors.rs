@@ -111,7 +111,132 @@ fn the_log_has_tokens_times_and_reason_but_no_prompt_unless_it_is_asked_to() -> 
         assert_eq!((&line["completion_tokens"], &line["finish_reason"]), (&json!(3), &json!("length")));
         assert!(line["first_token_ms"].as_f64() < line["total_ms"].as_f64(), "{line}");
         assert_eq!(server.log().concat().contains("my secret"), logged);
+        let refused = server.post("/v1/completions", &json!({ "model": "tiny", "stop": { "my": "other secret" } }))?;
+        let line = server.log_of(&refused.headers["x-request-id"])?;
+        assert_eq!((&line["error"], &line["param"]), (&json!("invalid_request_error"), &json!("stop")));
+        assert_eq!(line["error_message"].is_string(), logged, "{line}");
     }
+    Ok(())
+}
+
+/// Sent in every place that a client can write to; the log holds it nowhere.
+const CANARY: &str = "canary7f3a";
+
+/// Bodies of completions with the canary in each place.
+fn marked_bodies() -> Vec<String> {
+    let model = |fields: &str| format!("{{\"model\": \"tiny\", {fields}}}");
+    let mut bodies: Vec<String> =
+        ["prompt", "stop", "user", "n", "stream", "logit_bias", "stream_options", "suffix", "seed"]
+            .iter()
+            .map(|field| model(&format!("\"{field}\": \"{CANARY}\", \"max_tokens\": 2")))
+            .collect();
+    bodies.extend([
+        model(&format!("\"{CANARY}\": 1")),
+        model(&format!("\"stream_options\": {{\"{CANARY}\": 1}}, \"stream\": true")),
+        model(&format!("\"logit_bias\": {{\"{CANARY}\": 1}}")),
+        model(&format!("\"logit_bias\": {{\"{CANARY}\": 1, \"{CANARY}\": 1}}")),
+        model(&format!("\"prompt\": [1, \"{CANARY}\"]")),
+        model(&format!("\"stop\": [\"{CANARY}\", \"\"]")),
+        model(&format!("\"prompt\": \"{}\"", CANARY.repeat(500))),
+        format!("{{\"model\": \"{CANARY}\"}}"),
+        format!("{CANARY}{{"),
+        format!("\"{CANARY}\""),
+    ]);
+    bodies
+}
+
+#[test]
+fn nothing_that_a_client_sends_is_in_the_log() -> Result<()> {
+    let server = Server::start(&["--model", "tiny", "--model", "mobilenet-v2"])?;
+    let marked = |start: &str| format!("{start}{CANARY}");
+    for body in marked_bodies() {
+        server.curl("/v1/completions", &["-H", "Content-Type: application/json", "--data-raw", &body])?;
+    }
+    let (text, form) = ("Content-Type: text/plain", format!("{CANARY}={CANARY};filename={CANARY}"));
+    let requests: [(String, Vec<String>); 13] = [
+        (marked("/"), vec![]),
+        (marked("/v1/models/"), vec![]),
+        (marked("/v1/models/%ff"), vec![]),
+        (marked("/infer?max_tokens="), vec!["-H".into(), text.into(), "-d".into(), "a".into()]),
+        (format!("/infer?{CANARY}=1"), vec!["-H".into(), text.into(), "-d".into(), "a".into()]),
+        (marked("/infer?model="), vec!["-H".into(), text.into(), "-d".into(), "a".into()]),
+        ("/infer".into(), vec!["-H".into(), marked("Content-Type: text/"), "-d".into(), "a".into()]),
+        ("/v1/models".into(), vec!["-X".into(), CANARY.to_uppercase()]),
+        ("/v1/models".into(), vec!["-H".into(), marked("Host: ")]),
+        (
+            "/infer".into(),
+            vec!["-H".into(), marked("Origin: https://"), "-H".into(), text.into(), "-d".into(), "a".into()],
+        ),
+        (
+            "/v1/models".into(),
+            vec!["-H".into(), format!("X-Request-Id: {CANARY} {CANARY}"), "-A".into(), CANARY.into()],
+        ),
+        ("/v1/classify".into(), vec!["-F".into(), form]),
+        ("/v1/classify".into(), vec!["-H".into(), "Content-Type: image/png".into(), "-d".into(), CANARY.into()]),
+    ];
+    for (path, options) in &requests {
+        server.curl(path, options)?;
+    }
+    let last = server.get("/healthz")?;
+    server.log_of(&last.headers["x-request-id"])?;
+    let log = server.log().join("\n");
+    assert!(!log.to_lowercase().contains(CANARY), "{log}");
+    assert!(
+        log.contains("\"_OTHER\"") && log.contains("unknown_field") && log.contains("\"param\":\"logit_bias\""),
+        "{log}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_refusal_repeats_only_the_beginning_of_what_it_refuses() -> Result<()> {
+    let server = Server::start(&["--model", "tiny"])?;
+    let folder = TempDir::new()?;
+    let (long, body) = ("\u{1}ä".repeat(1000), folder.path().join("body.json"));
+    let name = "x".repeat(4_000_000);
+    fs::write(&body, format!("{{\"{name}\": 1}}"))?;
+    let body = format!("@{}", body.display());
+    let path = format!("/{}", "x".repeat(4000));
+    let (json_type, kind) = ("Content-Type: application/json", format!("Content-Type: {}", "x".repeat(4000)));
+    let answers = [
+        server.curl("/v1/completions", &["-H", json_type, "--data-binary", &body])?,
+        server.curl(&path, &["-X", "POST"])?,
+        server.curl(&format!("/v1/models{path}"), &[] as &[&str])?,
+        server.curl("/infer", &["-H", &kind, "-d", "a"])?,
+        server.curl(&format!("/infer?top={}", "x".repeat(4000)), &["-H", "Content-Type: text/plain", "-d", "a"])?,
+        server.post("/v1/completions", &json!({ "model": long }))?,
+        server.post("/v1/completions", &json!({ "model": "tiny", "logit_bias": { long: 1 } }))?,
+    ];
+    for answer in answers {
+        let message = answer.json()?["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(answer.body.len() < 2000 && message.contains(" bytes)") && message.contains('…'), "{message}");
+        assert!(!message.contains('\u{1}'), "{message}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_rebound_name_is_refused_and_a_name_that_is_given_is_served() -> Result<()> {
+    let server = Server::start(&["--model", "tiny", "--allowed-host", "models.example.org"])?;
+    let infer = |host: &str| {
+        let (host, origin) = (format!("Host: {host}"), format!("Origin: http://{host}"));
+        let text = "Content-Type: text/plain";
+        server.curl("/infer?max_tokens=2", &["-H", host.as_str(), "-H", &origin, "-H", text, "-d", "a"])
+    };
+    let rebound = infer("evil.example:3100")?;
+    assert_eq!(refusal(&rebound)?, (421, Value::Null, json!("unknown_host")));
+    assert!(rebound.body.contains("--allowed-host"), "{}", rebound.body);
+    for host in ["models.example.org", "MODELS.example.org.:3000", "localhost:1", "[::1]"] {
+        assert_eq!(infer(host)?.status, 200, "{host}");
+    }
+    let listed = server.curl("/v1/models", &["-H", "Host: evil.example", "-H", "Origin: http://evil.example"])?;
+    assert_eq!(listed.status, 421);
+    let absolute = server.curl("/v1/models", &["--request-target", "http://evil.example/v1/models"])?;
+    assert_eq!(absolute.status, 421, "the target's host goes before the header");
+    for (options, status) in [(&["-H", "Host:"][..], 400), (&["--http1.0", "-H", "Host:"], 200)] {
+        assert_eq!(server.curl("/v1/models", options)?.status, status, "{options:?}");
+    }
+    assert_eq!(server.curl("/readyz", &["-H", "Host: any.example"])?.status, 200);
     Ok(())
 }
 
@@ -150,6 +275,7 @@ fn the_configuration_is_printed_and_what_is_not_known_is_refused() -> Result<()>
     assert!(refused("CARAFE_BODY_MEMORY", "8")?.contains("32..=4096"));
     assert!(refused("CARAFE_IMAGE_WORKERS", "65")?.contains("1 to 64"));
     assert!(refused("CARAFE_CORS_ORIGIN", "*")?.contains("no origin"));
+    assert!(refused("CARAFE_ALLOWED_HOST", "*.example.org")?.contains("no host"));
     let keys = root().join("fixtures/README.md");
     assert!(refused("CARAFE_API_KEY_FILE", &keys.to_string_lossy())?.contains("line 2"));
     Ok(())

@@ -1,14 +1,16 @@
 //! The routes, and what stands before them.
 //!
-//! From the outside in: the record of the request, its head, CORS, the check of its origin, its key (for the routes that compute), the handler.
+//! From the outside in: headers for browsers, the record of the request, its head, the check of the
+//! host that it names, of its origin, of its key (for the routes that compute), the handler. The
+//! headers are outermost, so that a page can read how its request ended in any case.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tower_http::normalize_path::NormalizePath;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,7 +19,7 @@ use utoipa_axum::routes;
 use crate::error::ApiError;
 use crate::openapi::{self, Document};
 use crate::server::Server;
-use crate::{catalogue, classify, completions, head, health, infer, keys, origin, page, record, suggestion};
+use crate::{catalogue, classify, completions, head, health, host, infer, keys, origin, page, record, suggestion};
 
 /// Everything that the server answers.
 pub(crate) fn app(server: Server) -> Router {
@@ -33,10 +35,11 @@ pub(crate) fn app(server: Server) -> Router {
         .fallback(move |uri| unknown_route(uri, paths.clone()))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(server.clone(), origin::check))
-        .layer(origin::cors(&server.configuration().cors_origins))
+        .layer(from_fn_with_state(server.clone(), host::check))
         .layer(from_fn(head::check))
-        .layer(map_response(guarded))
         .layer(from_fn_with_state(server.clone(), record::keep))
+        .layer(from_fn_with_state(server.clone(), origin::share))
+        .layer(map_response(guarded))
         .with_state(server);
     // A slash at a path's end, or two at its beginning, come from joining a base URL and a route;
     // the router would miss.
@@ -68,8 +71,13 @@ async fn unknown_route(OriginalUri(uri): OriginalUri, routes: Arc<[String]>) -> 
     ApiError::UnknownRoute { path: uri.path().to_owned(), advice: suggestion::advice(uri.path(), &routes) }
 }
 
-async fn method_not_allowed(request: Request) -> ApiError {
-    ApiError::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().to_owned() }
+/// Says which methods there are, in the header `Allow`, which the router adds; that is all that `OPTIONS` asks for.
+async fn method_not_allowed(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let path = request.uri().path().to_owned();
+    ApiError::MethodNotAllowed { method: request.method().to_string(), path }.into_response()
 }
 
 /// No browser is to take an answer for something else than it says, nor to keep it unless it may.
@@ -86,21 +94,15 @@ mod tests {
     use crate::run::ProbesOnly;
     use crate::{ApiKeys, Configuration};
     use axum::body::{Body, to_bytes};
+    use axum::http::HeaderMap;
     use serde_json::Value;
-    use std::num::NonZeroU32;
-    use std::time::Duration;
     use tower::ServiceExt;
 
     fn server() -> Server {
         Server::new(Configuration {
-            queue: NonZeroU32::MIN,
-            body_memory_mib: NonZeroU32::MIN,
-            shutdown_delay: Duration::ZERO,
-            drain: Duration::ZERO,
-            request_timeout: Duration::from_secs(60),
             api_keys: ApiKeys::parse("a-key-for-the-tests-0123").expect("one key"),
-            cors_origins: Vec::new(),
-            log_prompts: false,
+            cors_origins: vec!["https://friend.example".parse().expect("an origin")],
+            ..Configuration::for_tests()
         })
     }
 
@@ -116,7 +118,79 @@ mod tests {
     }
 
     fn get(path: &str) -> Request {
-        Request::builder().uri(path).body(Body::empty()).expect("a request")
+        Request::builder().uri(path).header(header::HOST, "localhost").body(Body::empty()).expect("a request")
+    }
+
+    /// Status and headers of the answer to a request with these headers.
+    fn head(server: Server, method: Method, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap) {
+        let builder = Request::builder().method(method).uri(path);
+        let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        let request = builder.body(Body::empty()).expect("a request");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let response = runtime.block_on(app(server).oneshot(request)).expect("an answer");
+        (response.status().as_u16(), response.headers().clone())
+    }
+
+    #[test]
+    fn options_are_told_for_every_route_without_a_key_and_for_nothing_else() {
+        for (path, expected) in
+            [("/v1/completions", "POST"), ("/v1/models/tales", "GET,HEAD"), ("/healthz", "GET,HEAD"), ("/", "GET,HEAD")]
+        {
+            let (status, headers) = head(server(), Method::OPTIONS, path, &[("host", "localhost")]);
+            assert_eq!((status, headers["allow"].to_str().ok()), (204, Some(expected)), "{path}");
+        }
+        let (status, body) = ask(Request::builder()
+            .method(Method::OPTIONS)
+            .uri("/v1/nothing")
+            .header(header::HOST, "localhost")
+            .body(Body::empty())
+            .expect("a request"));
+        assert_eq!((status, &body["error"]["code"]), (404, &"not_found".into()));
+    }
+
+    #[test]
+    fn an_allowed_page_may_send_any_header_and_read_how_it_ended() {
+        let asked = "authorization, content-type, x-stainless-retry-count";
+        let preflight = |origin: &'static str, path| {
+            let headers = [
+                ("host", "localhost"),
+                ("origin", origin),
+                ("access-control-request-method", "POST"),
+                ("access-control-request-headers", asked),
+                ("access-control-request-private-network", "true"),
+            ];
+            head(server(), Method::OPTIONS, path, &headers)
+        };
+        let (status, headers) = preflight("https://friend.example", "/v1/completions");
+        assert_eq!((status, &headers["access-control-allow-headers"]), (204, &HeaderValue::from_static(asked)));
+        assert_eq!(headers["access-control-allow-origin"], "https://friend.example");
+        assert_eq!(headers["access-control-allow-methods"], "POST");
+        assert_eq!(headers["access-control-allow-private-network"], "true");
+        assert_eq!(headers.get("access-control-allow-credentials"), None);
+        assert_eq!(preflight("https://friend.example", "/v1/nothing").0, 404);
+        let (status, headers) = preflight("https://stranger.example", "/v1/completions");
+        assert_eq!((status, headers.get("access-control-allow-origin")), (403, None));
+        let wrong_key = [("host", "localhost"), ("origin", "https://friend.example"), ("authorization", "Bearer none")];
+        let (status, headers) = head(server(), Method::POST, "/v1/completions", &wrong_key);
+        assert_eq!(
+            (status, &headers["access-control-allow-origin"]),
+            (401, &"https://friend.example".parse().expect("a value"))
+        );
+        assert!(headers["access-control-expose-headers"].to_str().is_ok_and(|names| names.contains("x-request-id")));
+    }
+
+    #[test]
+    fn a_rebound_name_is_served_nothing_but_probes() {
+        let open = || Server::new(Configuration { api_keys: ApiKeys::default(), ..server().configuration().clone() });
+        let status = |path: &str, host: &str, origin: &str| {
+            head(open(), Method::GET, path, &[("host", host), ("origin", origin)]).0
+        };
+        for path in ["/v1/models", "/metrics", "/openapi.json", "/", "/v1/nothing"] {
+            assert_eq!(status(path, "evil.example:3100", "http://evil.example:3100"), 421, "{path}");
+        }
+        assert_eq!(status("/v1/models", "localhost:3000", "http://localhost:3000"), 503, "there are no models yet");
+        assert_eq!(status("/healthz", "evil.example", "http://evil.example"), 200);
+        assert_eq!(head(open(), Method::GET, "/healthz", &[]).0, 400, "HTTP/1.1 wants a host");
     }
 
     #[test]
@@ -178,7 +252,7 @@ mod tests {
     fn head_is_answered_wherever_get_is() {
         for path in ["/healthz", "/health", "/v1/models", "/", "/openapi.json", "/nothing"] {
             let mut head = get(path);
-            *head.method_mut() = axum::http::Method::HEAD;
+            *head.method_mut() = Method::HEAD;
             assert_eq!(ask(head).0, ask(get(path)).0, "{path}");
         }
     }

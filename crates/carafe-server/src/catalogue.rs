@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use carafe_host::LoadedGraph;
 use carafe_models::Certificate;
 use carafe_models::certificate::Comparison;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
+use crate::extract::PathName;
 use crate::openapi::CatalogueErrors;
 use crate::server::Server;
 
@@ -102,7 +103,7 @@ pub(crate) async fn list(State(server): State<Server>) -> Result<Json<ModelList>
     params(("id" = String, Path, description = "The model's name")),
     responses((status = 200, body = ModelCard), CatalogueErrors)
 )]
-pub(crate) async fn show(State(server): State<Server>, Path(id): Path<String>) -> Result<Json<ModelCard>, ApiError> {
+pub(crate) async fn show(State(server): State<Server>, PathName(id): PathName) -> Result<Json<ModelCard>, ApiError> {
     let models = server.models()?;
     let card = models.cards().find(|card| card.id == id);
     card.cloned().map(Json).ok_or_else(|| models.unknown(&id))

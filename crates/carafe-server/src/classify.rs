@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::multipart::MultipartError;
 use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Multipart, Request, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -179,23 +180,27 @@ async fn form_image(server: &Server, request: Request) -> Result<Bytes, ApiError
     *whole.headers_mut() = head;
     // It is bounded already, and by more than the 2 MB that axum would allow.
     DefaultBodyLimit::disable().apply(&mut whole);
-    let invalid = |message: String| ApiError::invalid("image", format!("the form cannot be read: {message}"));
-    let mut form = Multipart::from_request(whole, &()).await.map_err(|error| invalid(error.body_text()))?;
+    let invalid = |message: &str| ApiError::invalid("image", format!("the form cannot be read: {message}"));
+    let broken = |_: MultipartError| invalid(BROKEN_FORM);
+    let mut form = Multipart::from_request(whole, &()).await.map_err(|_| invalid(BROKEN_FORM))?;
     let mut image = None;
-    while let Some(part) = form.next_field().await.map_err(|error| invalid(error.body_text()))? {
+    while let Some(part) = form.next_field().await.map_err(broken)? {
         match part.name() {
-            Some("image") if image.is_none() => {
-                image = Some(part.bytes().await.map_err(|error| invalid(error.body_text()))?);
-            }
-            Some("image") => return Err(invalid("it has more than one part `image`".to_owned())),
+            Some("image") if image.is_none() => image = Some(part.bytes().await.map_err(broken)?),
+            Some("image") => return Err(invalid("the part `image` is given twice; give it once")),
             other => {
-                return Err(invalid(format!("it has a part {}; expected `image`", said(other.unwrap_or_default()))));
+                let name = said(other.unwrap_or_default());
+                return Err(invalid(&format!("it has a part named {name}; expected `image` and no other")));
             }
         }
     }
-    let image = image.ok_or_else(|| invalid("it has no part `image`".to_owned()))?;
+    let image = image.ok_or_else(|| invalid("it has no part `image`"))?;
     keep_part(server, image)
 }
+
+/// What a form lacks that its parser cannot read; the parser's own words may repeat names that the client made up.
+const BROKEN_FORM: &str = "each part must begin at the `boundary` that `Content-Type` names, with its headers, and the last must \
+    be followed by that boundary and `--`";
 
 impl ClassifyResponse {
     fn of(model: String, profile: String, classification: &Classification, record: &Record) -> Self {

@@ -1,7 +1,8 @@
 //! Every error that a client may meet: its status, and OpenAI's words for it.
 //!
 //! An [`ApiError`] becomes a response without a body; `record`, which knows the request's id, writes the body. In a stream the same
-//! body is an event. What only concerns whoever runs the server stays in the log: see [`ApiError::detail`].
+//! body is an event. What only concerns the operator stays in the log, and what the client sent stays out of it: see
+//! [`ApiError::logged`].
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::body;
+use crate::extract::known_field;
+use crate::quote::{self, quoted};
 
 /// A request that is not answered as its client wished.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -27,13 +30,18 @@ pub(crate) enum ApiError {
     },
     #[error("an API key is needed, as `Authorization: Bearer KEY`, and the one given, if any, is not known here")]
     InvalidKey,
-    #[error("pages of `{origin}` may not use this server; allow it with `--cors-origin {origin}`")]
+    #[error("pages of {} may not use this server; its option `--cors-origin` allows them", quoted(.origin))]
     ForbiddenOrigin { origin: String },
+    #[error(
+        "this server is not called {}; it answers to `localhost`, loopback addresses, and names that its option \
+         `--allowed-host` gives it", quoted(.host)
+    )]
+    UnknownHost { host: String },
     #[error("{message}; there are: {known}")]
     UnknownModel { message: String, known: String },
-    #[error("there is nothing at `{path}`; {advice}")]
+    #[error("there is nothing at {}; {advice}", quoted(.path))]
     UnknownRoute { path: String, advice: String },
-    #[error("`{method}` is not possible at `{path}`; the header `Allow` says what is")]
+    #[error("{} is not possible at {}; the header `Allow` says what is", quoted(.method), quoted(.path))]
     MethodNotAllowed { method: String, path: String },
     #[error("the body is larger than {limit} bytes, the most that is taken here")]
     BodyTooLarge { limit: usize },
@@ -89,6 +97,7 @@ impl ApiError {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::InvalidKey => StatusCode::UNAUTHORIZED,
             Self::ForbiddenOrigin { .. } => StatusCode::FORBIDDEN,
+            Self::UnknownHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownModel { .. } | Self::UnknownRoute { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } | Self::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -105,12 +114,18 @@ impl ApiError {
         }
     }
 
-    /// What the log says beside the client's message.
-    pub(crate) fn detail(&self) -> Option<&str> {
+    /// The error as the log names it: by its code, or its family. The message is not in it, since it repeats what the client sent.
+    pub(crate) fn logged(&self) -> String {
+        let name = self.code().unwrap_or(self.kind());
         match self {
-            Self::ModelFailed { detail } | Self::Internal { detail } => Some(detail),
-            _ => None,
+            Self::ModelFailed { detail } | Self::Internal { detail } => format!("{name}: {detail}"),
+            _ => name.to_owned(),
         }
+    }
+
+    /// The field at fault, if it is one that there is, and no name that the client made up.
+    pub(crate) fn known_param(&self) -> Option<&'static str> {
+        self.param().and_then(known_field)
     }
 
     /// The error as it is sent, in the answer to the request of this id.
@@ -150,6 +165,7 @@ impl ApiError {
             Self::Invalid { code, .. } => return *code,
             Self::InvalidKey => "invalid_api_key",
             Self::ForbiddenOrigin { .. } => "forbidden_origin",
+            Self::UnknownHost { .. } => "unknown_host",
             Self::UnknownModel { .. } => "model_not_found",
             Self::UnknownRoute { .. } => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -216,6 +232,7 @@ impl From<carafe_host::Error> for ApiError {
 
 impl From<RequestError> for ApiError {
     fn from(RequestError { code, parameter: param, message }: RequestError) -> Self {
+        let message = quote::message(&message);
         match code {
             RequestErrorCode::Invalid => Self::Invalid { param, code: None, message },
             RequestErrorCode::ContextLengthExceeded => {
@@ -230,10 +247,10 @@ impl From<RequestError> for ApiError {
 impl From<ImageError> for ApiError {
     fn from(error: ImageError) -> Self {
         match error {
-            ImageError::InvalidImage(message) => Self::invalid("image", message),
-            ImageError::TooLarge(message) => Self::ImageTooLarge { message },
-            ImageError::Unsupported(message) => Self::UnsupportedMediaType { message },
-            ImageError::InvalidArgument(message) => Self::invalid("top", message),
+            ImageError::InvalidImage(message) => Self::invalid("image", quote::message(&message)),
+            ImageError::TooLarge(message) => Self::ImageTooLarge { message: quote::message(&message) },
+            ImageError::Unsupported(message) => Self::UnsupportedMediaType { message: quote::message(&message) },
+            ImageError::InvalidArgument(message) => Self::invalid("top", quote::message(&message)),
             ImageError::Model(detail) => Self::ModelFailed { detail },
         }
     }

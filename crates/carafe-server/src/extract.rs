@@ -1,15 +1,29 @@
 //! From a request's parts to values, with errors that name the field at fault.
+//!
+//! - `strict`, `parameters`: readers of JSON and of queries, which refuse what is given twice
+//! - `refusal`, `syntax`: their errors, in the words of the API
+//! - `known`: the fields that there are, which the log may name
 
-use std::fmt::Display;
-
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, request};
 use serde::de::DeserializeOwned;
 
 use crate::body::read_text;
 use crate::error::ApiError;
+use crate::quote::quoted;
 use crate::server::Server;
+use refusal::Refusal;
+
+mod known;
+mod parameters;
+mod refusal;
+mod strict;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use known::known_field;
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -24,11 +38,15 @@ impl<T: DeserializeOwned> FromRequest<Server> for Json<T> {
             return Err(ApiError::UnsupportedMediaType { message });
         }
         let body = read_text(server, request).await?;
-        let mut json = serde_json::Deserializer::from_slice(body.as_ref());
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| invalid(&error))?;
-        json.end().map_err(|error| body_error(&format!("the body goes on after its JSON: {error}")))?;
-        Ok(Self(value))
+        json(&body).map(Self)
     }
+}
+
+/// Reads the JSON of a body.
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = strict::read(&mut json).and_then(|value| json.end().map(|()| value).map_err(Refusal::syntax));
+    value.map_err(|refusal| refusal.into_error("the body", "field"))
 }
 
 /// The parameters behind the `?`.
@@ -39,8 +57,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, ApiError> {
         let query = parts.uri.query().unwrap_or_default();
-        let parser = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        Ok(Self(serde_path_to_error::deserialize(parser).map_err(|error| invalid(&error))?))
+        parameters::read(query).map(Self).map_err(|refusal| refusal.into_error("the query", "parameter"))
+    }
+}
+
+/// The one name that is part of a path.
+pub(crate) struct PathName(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, ApiError> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        // The router has matched the path; only a `%` that stands for no UTF-8 is left to go wrong.
+        name.map(|Path(name)| Self(name))
+            .map_err(|_| body_error(&format!("the path {} is not UTF-8", quoted(parts.uri.path()))))
     }
 }
 
@@ -53,23 +84,7 @@ pub(crate) fn content_type(headers: &HeaderMap) -> (String, String) {
 
 /// A media type in an error.
 pub(crate) fn said(kind: &str) -> String {
-    if kind.is_empty() { "nothing".to_owned() } else { format!("`{kind}`") }
-}
-
-/// Names the field where reading failed.
-fn invalid(error: &serde_path_to_error::Error<impl Display>) -> ApiError {
-    let (path, message) = (error.path().to_string(), error.inner().to_string());
-    if path == "." {
-        // Syntax errors, and fields that are missing; of the latter serde names the field.
-        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
-        let param = missing.map(|(field, _)| field.to_owned());
-        return ApiError::Invalid { param, code: None, message: format!("the request cannot be read: {message}") };
-    }
-    if message.starts_with("unknown field") {
-        return ApiError::Invalid { param: Some(path), code: Some("unknown_field"), message };
-    }
-    let message = format!("`{path}` is not as it must be: {message}");
-    ApiError::Invalid { param: Some(path), code: None, message }
+    if kind.is_empty() { "nothing".to_owned() } else { quoted(kind) }
 }
 
 /// What is wrong with a body as a whole.

@@ -1,10 +1,11 @@
 //! Carafe over HTTP: OpenAI's completions API, image classification, metrics and the web page.
 //!
 //! - [`Server`]: made from a [`Configuration`], given its [`Models`] when they are loaded, run on a listener
-//! - `app`: the routes and what stands before them (keys, origins, the record of each request)
+//! - `app`: the routes and what stands before them (host names, origins, keys, the record of each request)
 //! - `completions`, `classify`, `infer`, `catalogue`, `health`: the routes' handlers
 //! - `head`, `body`: what of a request's head is honoured or refused; the reading of bodies
 //! - `admission`, `deadline`: how many requests are taken, and how long each may take
+//! - `extract`, `quote`, `error`: how a request is read, and how a refusal says what is wrong with it
 //! - `record`, `metrics`: what is told of a request afterwards
 //!
 //! Limits that are not options: a JSON body of 4 MiB, an image of 20 MiB, 4 KiB/s of a body at least, 1 MiB of a stream that its client
@@ -26,6 +27,7 @@ mod extract;
 mod head;
 mod health;
 mod holding;
+mod host;
 mod infer;
 mod keys;
 mod metrics;
@@ -33,13 +35,16 @@ mod models;
 mod openapi;
 mod origin;
 mod page;
+mod quote;
 mod random;
 mod record;
 mod run;
 mod server;
 mod suggestion;
 
-pub use configuration::{Configuration, Origin, OriginError};
+pub use configuration::Configuration;
+pub use host::{HostName, HostNameError};
 pub use keys::{ApiKeys, KeyError};
 pub use models::Models;
+pub use origin::{Origin, OriginError};
 pub use server::Server;

@@ -11,6 +11,7 @@ use carafe_models::Task;
 use crate::admission::Places;
 use crate::catalogue::ModelCard;
 use crate::error::ApiError;
+use crate::quote::quoted;
 
 /// Every model that is served, running.
 pub struct Models {
@@ -89,7 +90,7 @@ impl Models {
 
     /// The error of a name that no model has.
     pub(crate) fn unknown(&self, name: &str) -> ApiError {
-        self.missing(format!("there is no model `{name}`"))
+        self.missing(format!("there is no model {}", quoted(name)))
     }
 
     fn missing(&self, message: String) -> ApiError {

@@ -78,6 +78,9 @@ pub(crate) enum RequestErrors {
     /// `Expect` asks for something else than `100-continue`.
     #[response(status = 417)]
     ExpectationFailed(ErrorBody),
+    /// The request names a host that this server does not answer to.
+    #[response(status = 421)]
+    UnknownHost(ErrorBody),
     /// Every place is taken; the header `Retry-After` says when to try again.
     #[response(status = 429)]
     QueueFull(ErrorBody),
@@ -108,12 +111,18 @@ pub(crate) enum ServerErrors {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only described, never made")]
 pub(crate) enum CatalogueErrors {
+    /// The path, or the host that the request names, is not as it must be.
+    #[response(status = 400)]
+    Invalid(ErrorBody),
     /// Keys are asked for, and none of them was given.
     #[response(status = 401)]
     InvalidKey(ErrorBody),
     /// There is no such model.
     #[response(status = 404)]
     UnknownModel(ErrorBody),
+    /// The request names a host that this server does not answer to.
+    #[response(status = 421)]
+    UnknownHost(ErrorBody),
     /// The models are not loaded yet, or the server is stopping.
     #[response(status = 503)]
     Unavailable(ErrorBody),

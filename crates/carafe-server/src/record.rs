@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use crate::deadline::Deadline;
 use crate::error::ApiError;
 use crate::holding::holding;
+use crate::metrics::known_method;
 use crate::random;
 use crate::server::Server;
 
@@ -33,7 +34,7 @@ pub(crate) struct Record(Arc<Shared>);
 struct Shared {
     server: Server,
     request_id: String,
-    method: String,
+    method: &'static str,
     route: String,
     started: Instant,
     facts: Mutex<Facts>,
@@ -43,8 +44,12 @@ struct Shared {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     status: Option<u16>,
-    /// The error that was answered, or that ended a stream.
+    /// The error that was answered, or that ended a stream; without its message, which repeats what the client sent.
     error: Option<String>,
+    /// The field at fault, if there is one of that name.
+    param: Option<&'static str>,
+    /// The error's message; only where prompts may be logged.
+    error_message: Option<String>,
     pub(crate) model: Option<String>,
     /// Only where prompts may be logged.
     pub(crate) prompt: Option<String>,
@@ -61,7 +66,7 @@ impl Record {
         Self(Arc::new(Shared {
             server,
             request_id: request_id(request),
-            method: request.method().to_string(),
+            method: known_method(request.method()),
             route: path.map_or("unmatched", MatchedPath::as_str).to_owned(),
             started: Instant::now(),
             facts: Mutex::default(),
@@ -83,10 +88,14 @@ impl Record {
         note(&mut self.0.facts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Notes an error: the client's words, and what only the log is told.
+    /// Notes an error, in words that hold nothing of what the client sent.
     pub(crate) fn note_error(&self, error: &ApiError) {
-        let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-        self.note(|facts| facts.error = Some(format!("{error}{detail}")));
+        let message = self.0.server.configuration().log_prompts.then(|| error.to_string());
+        self.note(|facts| {
+            facts.error = Some(error.logged());
+            facts.param = error.known_param();
+            facts.error_message = message;
+        });
     }
 }
 
@@ -132,7 +141,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let facts = std::mem::take(&mut self.facts).into_inner().unwrap_or_else(PoisonError::into_inner);
         let (status, total) = (facts.status.unwrap_or(CLIENT_LEFT), self.started.elapsed());
-        self.server.metrics().observe_request(&self.method, &self.route, status, total);
+        self.server.metrics().observe_request(self.method, &self.route, status, total);
         tell(self, &facts, status, total);
     }
 }
@@ -153,6 +162,8 @@ fn tell(shared: &Shared, facts: &Facts, status: u16, total: Duration) {
         first_token_ms = facts.first_token.map(milliseconds),
         total_ms = milliseconds(total),
         error = facts.error,
+        param = facts.param,
+        error_message = facts.error_message,
         "request"
     );
 }

@@ -111,6 +111,8 @@ fn server(options: &Serve) -> Result<Configuration> {
         request_timeout: Duration::from_secs(options.request_timeout.get().into()),
         api_keys: options.api_key_file.as_deref().map(api_keys).transpose()?.unwrap_or_default(),
         cors_origins: options.cors_origin.clone(),
+        allowed_hosts: options.allowed_host.clone(),
+        listens_on_loopback: options.host.to_canonical().is_loopback(),
         log_prompts: options.log_prompts,
     })
 }
@@ -132,6 +134,7 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         request_timeout_seconds: u64,
         api_keys: usize,
         cors_origins: Vec<String>,
+        allowed_hosts: Vec<String>,
         log_prompts: bool,
     }
     let fields = Fields {
@@ -142,6 +145,7 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         request_timeout_seconds: server.request_timeout.as_secs(),
         api_keys: server.api_keys.count(),
         cors_origins: server.cors_origins.iter().map(ToString::to_string).collect(),
+        allowed_hosts: server.allowed_hosts.iter().map(ToString::to_string).collect(),
         log_prompts: server.log_prompts,
     };
     fields.serialize(serializer)

@@ -42,6 +42,11 @@ const CONSTRAINED: &str = "output cannot be constrained here";
 const MAX_TOKENS: &str = "the field is called `max_tokens`";
 const NO_CHAT: &str = "there is no chat here, send a `prompt`";
 
+/// The names of all fields that are known.
+pub(crate) fn field_names() -> impl Iterator<Item = &'static str> {
+    EFFECTIVE.into_iter().chain(FIELDS.iter().map(|field| field.name))
+}
+
 /// Every field without effect.
 #[rustfmt::skip]
 pub(super) static FIELDS: [Field; 61] = [

@@ -31,6 +31,7 @@ mod response;
 mod sequences;
 mod stream;
 
+pub(crate) use fields::field_names;
 pub(crate) use request::{CompletionRequest, PromptField};
 pub(crate) use response::{CompletionResponse, RunReport, Usage};
 

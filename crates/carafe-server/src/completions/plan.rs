@@ -11,6 +11,7 @@ use carafe_host::text::{Prompt, Request, Sampling, TextModel};
 use super::request::{CompletionRequest, PromptField, Seed, StopField, StreamOptions};
 use crate::error::ApiError;
 use crate::models::Served;
+use crate::quote::quoted;
 use crate::random;
 
 /// Most choices of a prompt; OpenAI's number.
@@ -216,7 +217,8 @@ fn biases(biases: impl IntoIterator<Item = (String, f32)>) -> Result<Vec<(u32, f
     let parse = |(key, bias): (String, f32)| match key.parse() {
         Ok(token) => Ok((token, bias)),
         Err(_) => {
-            Err(ApiError::invalid("logit_bias", format!("`logit_bias` has the key `{key}`; expected a token id")))
+            let message = format!("`logit_bias` has the key {}; expected a token id", quoted(&key));
+            Err(ApiError::invalid("logit_bias", message))
         }
     };
     biases.into_iter().map(parse).collect()

@@ -1,4 +1,5 @@
 //! Reads a request: judges its fields without effect by the table in `fields`, and leaves the others to the derived code.
+//! That no field is given twice is the affair of `extract/strict`, through which all of it is read.
 
 use std::fmt;
 
@@ -28,7 +29,7 @@ impl<'de> Visitor<'de> for RequestVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CompletionRequest, A::Error> {
         let mut unsupported = None;
-        let effective = Effective { map, seen: Vec::new(), unsupported: &mut unsupported };
+        let effective = Effective { map, unsupported: &mut unsupported };
         let request = CompletionRequest::deserialize(MapAccessDeserializer::new(effective))?;
         Ok(CompletionRequest { unsupported, ..request })
     }
@@ -37,8 +38,6 @@ impl<'de> Visitor<'de> for RequestVisitor {
 /// A request's fields with an effect; those without are judged and left out.
 struct Effective<'a, A> {
     map: A,
-    /// Fields without effect so far.
-    seen: Vec<&'static str>,
     /// The first whose value is refused.
     unsupported: &'a mut Option<&'static Field>,
 }
@@ -66,10 +65,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Effective<'_, A> {
 
 impl<'de, A: MapAccess<'de>> Effective<'_, A> {
     fn judge(&mut self, field: &'static Field) -> Result<(), A::Error> {
-        if self.seen.contains(&field.name) {
-            return Err(A::Error::duplicate_field(field.name));
-        }
-        self.seen.push(field.name);
         if !self.map.next_value_seed(Judge(field.accepted))? {
             self.unsupported.get_or_insert(field);
         }

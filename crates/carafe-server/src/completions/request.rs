@@ -102,7 +102,7 @@ pub(crate) enum PromptField {
 
 /// One stop text or several.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "expected a string or an array of up to 4 strings")]
+#[serde(untagged, expecting = "expected a text or an array of up to 4 texts")]
 pub(crate) enum StopField {
     One(String),
     Several(Vec<String>),
@@ -127,7 +127,7 @@ impl<'de> Deserialize<'de> for Seed {
             type Value = Seed;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an integer from -2^63 to 2^64 - 1")
+                formatter.write_str("a whole number from -2^63 to 2^64 - 1")
             }
 
             fn visit_u64<E: Error>(self, seed: u64) -> Result<Seed, E> {
@@ -151,9 +151,8 @@ impl<'de> Deserialize<'de> for PromptField {
             type Value = PromptField;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(
-                    "a string, an array of strings, an array of token ids, or an array of arrays of token ids",
-                )
+                formatter
+                    .write_str("a text, an array of texts, an array of token ids, or an array of arrays of token ids")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<PromptField, E> {
@@ -196,7 +195,7 @@ impl<'de> Deserialize<'de> for Entry {
             type Value = Entry;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string, a token id or an array of token ids")
+                formatter.write_str("a text, a token id or an array of token ids")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Entry, E> {
