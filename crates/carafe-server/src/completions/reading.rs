@@ -24,7 +24,7 @@ impl<'de> Visitor<'de> for RequestVisitor {
     type Value = CompletionRequest;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object with the fields of a completion request")
+        formatter.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CompletionRequest, A::Error> {

@@ -92,7 +92,11 @@ fn every_field_with_a_value_of_every_type_is_taken_or_refused_by_its_name_in_wor
             let model = if field == "model" { "" } else { "\"model\": \"tiny\", " };
             let Some((message, param, _)) = refusal_of(&format!("{{{model}\"{field}\": {value}}}")) else { continue };
             let param = param.unwrap_or_default();
-            assert!(param == field || param.starts_with(&format!("{field}.")), "{field}: {value}: {param}");
+            let inside = [format!("{field}."), format!("{field}[")];
+            assert!(
+                param == field || inside.iter().any(|inside| param.starts_with(inside)),
+                "{field}: {value}: {param}"
+            );
             assert!(message.starts_with(&format!("`{param}` ")), "{field}: {value}: {message}");
             refused += 1;
         }
@@ -132,7 +136,8 @@ fn what_is_given_twice_is_refused_wherever_it_stands() {
             r#"{"model": "a", "stream_options": {"include_usage": true, "include_usage": true}}"#,
             "stream_options.include_usage",
         ),
-        (r#"{"model": "a", "prompt": {"x": 1, "x": 1}}"#, "prompt.x"),
+        (r#"{"model": "a", "metadata": {"x": 1, "x": 1}}"#, "metadata.x"),
+        (r#"{"store": false, "store": false}"#, "store"),
     ];
     for (body, param) in cases {
         let expected = (format!("`{param}` is given twice; give it once"), Some(param.to_owned()), None);
@@ -160,7 +165,7 @@ fn an_unknown_field_is_shown_by_its_beginning() {
 
 #[test]
 fn what_is_no_json_is_refused_with_its_place() {
-    let deep = format!("{{\"prompt\": {}", "[".repeat(5000));
+    let deep = format!("{{\"metadata\": {}", "[".repeat(5000));
     let cases = [
         ("", "there is nothing where a value was expected (line 1, column 0)"),
         ("{", "it ends too early (line 1, column 1)"),
@@ -183,7 +188,7 @@ fn what_is_no_json_is_refused_with_its_place() {
             "{\"user\": \"a\nb\"}",
             "a text holds a control character, which must be escaped as in `\\n` or `\\u0007` (line 2, column 0)",
         ),
-        (&deep, "it is nested too deeply: at most 127 arrays and objects may lie in one another (line 1, column 138)"),
+        (&deep, "it is nested too deeply: at most 127 arrays and objects may lie in one another (line 1, column 140)"),
         ("{\"model\": \"a\"} {}", "something follows after its end (line 1, column 16)"),
     ];
     for (body, expected) in cases {
