@@ -105,7 +105,8 @@ function drawAlternatives(token) {
   if (!token) return;
   const said = `The model gave ${visible(token.text)} ${percent(token.probability)}. Its five best at this place:`;
   byId("alternatives-text").textContent = said;
-  // The token itself comes as well where it is none of the best; and an object puts keys that are numbers first.
+  // The token itself comes as well where it is none of the best; and an object puts keys that are
+  // numbers first.
   const best = Object.entries(token.alternatives).sort(([, left], [, right]) => right - left).slice(0, ALTERNATIVES);
   byId("alternatives-list").replaceChildren(...best.map(([text, logprob]) => bar(visible(text), Math.exp(logprob))));
 }

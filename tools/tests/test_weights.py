@@ -108,7 +108,8 @@ def test_half_precision_is_widened_without_loss(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.final_norm.beta, narrow["ln_f.bias"].astype(np.float32))
 
 
-# bits of bfloat16 and the numbers that they are: zeros, one, the ends of the range, the smallest normal and subnormal
+# bits of bfloat16 and the numbers that they are: zeros, one, the ends of the range, the smallest
+# normal and subnormal
 BFLOAT16 = {
     0x0000: 0.0,
     0x8000: -0.0,

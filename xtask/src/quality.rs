@@ -27,7 +27,8 @@ pub(crate) enum Suite {
     Rust,
     /// The Python tools, and the benchmark's arithmetic.
     Tools,
-    /// The server with OpenAI's own clients and with frameworks that use its API, and with whatever its description permits.
+    /// The server with OpenAI's own clients and with frameworks that use its API, and with whatever
+    /// its description permits.
     Clients,
     /// The page in Chromium; its looks are saved in target/screenshots.
     Browser,

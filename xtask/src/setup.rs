@@ -1,7 +1,8 @@
 //! What a fresh machine lacks: OpenVINO, the tools' Python packages, a compiler for the guests, and the clients of the tests.
 //!
-//! Everything lands in `.venv`, in `target/frameworks/venv`, in `node_modules` or in the Rust toolchain. Each step leaves a marker with the
-//! requirements that it installed, and is skipped while they are the same.
+//! Everything lands in `.venv`, in `target/frameworks/venv`, in `node_modules` or in the Rust
+//! toolchain. Each step leaves a marker with the requirements that it installed, and is skipped
+//! while they are the same.
 
 use std::env;
 use std::fs;

@@ -44,8 +44,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a command that shows its progress on standard output, as pip does; it goes to this program's standard error. What the command
-/// says on its own is in the error if it fails.
+/// Runs a command that shows its progress on standard output, as pip does; it goes to this
+/// program's standard error. What the command says on its own is in the error if it fails.
 pub(crate) fn watch(command: &mut Command) -> Result<()> {
     let child = command.stdout(io::stderr()).stderr(Stdio::piped()).spawn();
     let output = child.and_then(std::process::Child::wait_with_output);

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use crate::shell::{cargo, long_step, report, run};
 use crate::{guests, setup};
 
-/// What building the program takes; most of it is wasmtime's compiler, and cargo shows how far it is.
+/// What building the program takes; most of it is wasmtime's compiler, and cargo shows how far it
+/// is.
 pub(crate) const BUILD_TIME: &str = "about seven minutes the first time on two cores, seconds when nothing has changed";
 
 /// Sets up what is missing, builds, and becomes the server: a Ctrl-C or a SIGTERM reaches it directly.

@@ -74,7 +74,8 @@ pub(crate) enum Command {
 /// Where models are.
 #[derive(Args)]
 pub(crate) struct Places {
-    /// Folder of model folders, or a model folder, searched first [then: CARAFE_MODELS, the user's data folder, the bundled models].
+    /// Folder of model folders, or a model folder, searched first [then: CARAFE_MODELS, the user's
+    /// data folder, the bundled models].
     #[arg(long = "models", value_name = "DIR")]
     pub(crate) models: Option<PathBuf>,
 }
@@ -91,8 +92,9 @@ pub(crate) struct Running {
     /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].
     #[arg(long, env = environment::THREADS, value_name = "N")]
     pub(crate) threads: Option<NonZeroU32>,
-    /// Whether OpenVINO's threads stay on processors of their own: a little faster where nothing else runs there, far slower where
-    /// something does. `auto` pins them only to processors that the kernel isolates.
+    /// Whether OpenVINO's threads stay on processors of their own: a little faster where nothing
+    /// else runs there, far slower where something does. `auto` pins them only to processors that
+    /// the kernel isolates.
     #[arg(long, env = environment::CPU_PINNING, value_name = "WHEN", value_enum, default_value_t = CpuPinning::Auto)]
     pub(crate) cpu_pinning: CpuPinning,
     /// Most memory that the guest may have, in MiB; below 4096.
@@ -130,11 +132,13 @@ pub(crate) struct Serve {
     /// [default: one for each processor, 8 at most].
     #[arg(long, env = environment::IMAGE_WORKERS, value_name = "N")]
     pub(crate) image_workers: Option<NonZeroU32>,
-    /// Most memory that the bodies of requests may take together, in MiB, 32 to 4096; what finds no room is refused with 503.
+    /// Most memory that the bodies of requests may take together, in MiB, 32 to 4096; what finds no
+    /// room is refused with 503.
     #[arg(long, env = environment::BODY_MEMORY, value_name = "MIB", default_value = "256",
         value_parser = clap::value_parser!(u32).range(32..=4096))]
     pub(crate) body_memory: u32,
-    /// After SIGTERM, how many seconds `/readyz` is 503 while requests are still taken, so that balancers turn to other servers.
+    /// After SIGTERM, how many seconds `/readyz` is 503 while requests are still taken, so that
+    /// balancers turn to other servers.
     #[arg(long, env = environment::SHUTDOWN_DELAY, value_name = "SECONDS", default_value_t = 0)]
     pub(crate) shutdown_delay: u32,
     /// Once the server takes nothing new, how many seconds running requests may still take.
@@ -149,8 +153,9 @@ pub(crate) struct Serve {
     /// Web page's origin that may use the API, as `https://example.org`; may be given several times.
     #[arg(long, env = environment::CORS_ORIGIN, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<Origin>,
-    /// Name of a host that the server answers to besides `localhost` and loopback addresses, as a proxy passes it on; may be given
-    /// several times [default: on a loopback address and without keys none, else every name].
+    /// Name of a host that the server answers to besides `localhost` and loopback addresses, as a
+    /// proxy passes it on; may be given several times [default: on a loopback address and without
+    /// keys none, else every name].
     #[arg(long, env = environment::ALLOWED_HOST, value_name = "NAME", value_delimiter = ',')]
     pub(crate) allowed_host: Vec<HostName>,
     /// Form of the log.
@@ -348,7 +353,8 @@ pub(crate) enum ModelsCommand {
     Verify {
         /// The model, or the path of its folder, which has a `/`.
         name: String,
-        /// Also open the model as the server does, run it in `exact` and compare with its certificate.
+        /// Also open the model as the server does, run it in `exact` and compare with its
+        /// certificate.
         #[arg(long)]
         run: bool,
         /// Print one JSON object.
@@ -445,7 +451,8 @@ pub(crate) struct Bench {
 }
 
 impl Arguments {
-    /// Reads the command line, and the environment but for the variables of these names. Ends the program if they cannot be understood.
+    /// Reads the command line, and the environment but for the variables of these names. Ends the
+    /// program if they cannot be understood.
     pub(crate) fn read(passed_over: &[String]) -> Self {
         let command = without_variables(Self::command(), passed_over);
         Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.format(&mut Self::command()).exit())

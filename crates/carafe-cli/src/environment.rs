@@ -1,7 +1,7 @@
 //! Every environment variable that `carafe` reads, and nothing else reads any.
 //!
-//! Most stand for a flag of the same name, which goes before them; `arguments` says which. `service_links` knows those that Kubernetes and
-//! docker set for a service named like the program.
+//! Most stand for a flag of the same name, which goes before them; `arguments` says which.
+//! `service_links` knows those that Kubernetes and docker set for a service named like the program.
 
 use std::env;
 use std::ffi::OsString;
@@ -85,13 +85,15 @@ const OWN: [&str; 22] = [
     PYTHON,
 ];
 
-/// Variables that begin with `CARAFE_` but were set for a service of that name, sorted. They mean nothing here.
+/// Variables that begin with `CARAFE_` but were set for a service of that name, sorted. They mean
+/// nothing here.
 pub(crate) fn service_links() -> Vec<String> {
     service_links::service_links(&own_variables())
 }
 
-/// Refuses variables that look as if they meant something here and do not: a mistyped one would silently do nothing. What Kubernetes and
-/// docker set for a service cannot be mistyped; those that `service_links` names are passed over with a warning.
+/// Refuses variables that look as if they meant something here and do not: a mistyped one would
+/// silently do nothing. What Kubernetes and docker set for a service cannot be mistyped; those that
+/// `service_links` names are passed over with a warning.
 pub(crate) fn refuse_unknown(service_links: &[String]) -> Result<()> {
     let is_unknown = |name: &String| !OWN.contains(&name.as_str()) && !service_links.contains(name);
     if let Some(name) = own_variables().into_iter().map(|(name, _)| name).find(is_unknown) {
@@ -117,7 +119,8 @@ fn own_variables() -> Vec<(String, String)> {
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 /// The user's home folder.
 const HOME: &str = "HOME";
-/// Where Hugging Face's programs keep what they fetched; `~/.cache/huggingface` where it is not set.
+/// Where Hugging Face's programs keep what they fetched; `~/.cache/huggingface` where it is not
+/// set.
 const HF_HOME: &str = "HF_HOME";
 /// Another hub than Hugging Face's own.
 const HF_ENDPOINT: &str = "HF_ENDPOINT";

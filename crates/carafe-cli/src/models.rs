@@ -43,8 +43,8 @@ fn folder(places: &Places, name: &str) -> Result<ModelFolder> {
     Ok(machine::catalogue(places)?.find(name)?)
 }
 
-/// Every model that can be found; one that cannot be read is shown with its error. The exit code tells of no model at all or, if that is
-/// asked for, of any that cannot be read.
+/// Every model that can be found; one that cannot be read is shown with its error. The exit code
+/// tells of no model at all or, if that is asked for, of any that cannot be read.
 fn list(places: &Places, json: bool, strict: bool) -> Result<ExitCode> {
     let catalogue = machine::catalogue(places)?;
     let (models, broken): (Vec<_>, Vec<_>) = catalogue.list().into_iter().partition(|(_, folder)| folder.is_ok());

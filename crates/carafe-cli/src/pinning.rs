@@ -1,8 +1,9 @@
 //! Whether OpenVINO's threads stay on processors of their own.
 //!
-//! Pinned threads suffer from whatever else runs on their processors: another server, a build, a second container. That a process may use
-//! only some processors does not mean that nothing else may use them. Only of processors that the kernel isolates (`isolcpus`) is that
-//! known, and there the scheduler does not spread threads by itself, so that pinning is needed as well.
+//! Pinned threads suffer from whatever else runs on their processors: another server, a build, a
+//! second container. That a process may use only some processors does not mean that nothing else
+//! may use them. Only of processors that the kernel isolates (`isolcpus`) is that known, and there
+//! the scheduler does not spread threads by itself, so that pinning is needed as well.
 
 use std::collections::BTreeSet;
 use std::fs;

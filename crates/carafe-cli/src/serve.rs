@@ -63,7 +63,8 @@ async fn serve(configuration: ServeConfiguration) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-/// File descriptors for every connection and for the models; shells and systemd allow 1024 unless they are asked.
+/// File descriptors for every connection and for the models; shells and systemd allow 1024 unless
+/// they are asked.
 fn raise_descriptor_limit() {
     const ENOUGH: u64 = 4096;
     match rlimit::increase_nofile_limit(ENOUGH) {

@@ -1,6 +1,8 @@
-// A proxy on loopback before a server, which holds the events of streams back and lets them through one by one, when the test says so.
+// A proxy on loopback before a server, which holds the events of streams back and lets them through
+// one by one, when the test says so.
 //
-// What is written to the page is then no matter of speed: a generation lasts for as long as the test wants it to.
+// What is written to the page is then no matter of speed: a generation lasts for as long as the
+// test wants it to.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -1,5 +1,5 @@
-// Pages of other origins in a real browser: OpenAI's client in one that is allowed, the same in one that is not, and a page whose name
-// was rebound to this machine.
+// Pages of other origins in a real browser: OpenAI's client in one that is allowed, the same in one
+// that is not, and a page whose name was rebound to this machine.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

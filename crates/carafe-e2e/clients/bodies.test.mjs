@@ -1,4 +1,5 @@
-// Node's own fetch, which sends a whole body before it reads: refusals that come early must reach it.
+// Node's own fetch, which sends a whole body before it reads: refusals that come early must reach
+// it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

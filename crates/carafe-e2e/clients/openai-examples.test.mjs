@@ -1,4 +1,5 @@
-// What the documentation of OpenAI's JavaScript client shows, with no change but the model and the address.
+// What the documentation of OpenAI's JavaScript client shows, with no change but the model and the
+// address.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

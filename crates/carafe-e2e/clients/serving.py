@@ -22,8 +22,8 @@ READY_WITHIN = 600.0
 ENDS_WITHIN = 600.0
 ANSWERS_WITHIN = 600.0
 PAUSE = 0.05
-#: Minutes of work in one request, which outlasts whatever a test does meanwhile: 63 x 16 sequences of 250 tokens. A server with
-#: `--queue 1008` has no permit left while it runs.
+#: Minutes of work in one request, which outlasts whatever a test does meanwhile: 63 x 16 sequences
+#: of 250 tokens. A server with `--queue 1008` has no permit left while it runs.
 ENDLESS_SEQUENCES = 63 * 16
 ENDLESS = {"model": "tales", "prompt": ["Once upon a time"] * 63, "n": 16, "max_tokens": 250}
 

@@ -172,7 +172,8 @@ def test_bodies_in_flight_share_one_budget_and_idle_senders_are_cut_off(start):
             response.begin()
             answers[response.status, json.loads(response.read())["error"]["code"]] += 1
             assert response.status != 503 or response.headers["retry-after"] == "1"
-    # The budget has room for eight at a time; on a machine slow enough, senders are cut off before it is full.
+    # The budget has room for eight at a time; on a machine slow enough, senders are cut off before
+    # it is full.
     assert set(answers) <= {(503, "body_memory_full"), (408, "body_too_slow")}, answers
     assert sum(answers.values()) == 20
     assert 0 < most <= 32 * MIB

@@ -8,7 +8,8 @@ import pytest
 from serving import ENDLESS, ENDLESS_SEQUENCES, ENDS_WITHIN
 
 PROMPT = "Once upon a time"
-#: How often a patient client asks again, a second between: enough for a machine of any speed to let its permits go.
+#: How often a patient client asks again, a second between: enough for a machine of any speed to let
+#: its permits go.
 RETRIES = 600
 #: Work of several sequences that ends by itself.
 LONG = {"model": "tales", "prompt": PROMPT, "max_tokens": 250, "n": 8, "extra_body": {"ignore_eos": True}}
@@ -43,7 +44,8 @@ def test_a_stream_tells_its_usage_when_it_is_asked(client):
 
 
 def test_choice_j_is_what_its_own_seed_gives(start):
-    # In `exact`: where bfloat16 runs on AMX, a request in a batch may differ from the same one alone.
+    # In `exact`: where bfloat16 runs on AMX, a request in a batch may differ from the same one
+    # alone.
     client = start("--model", "tales", "--profile", "exact").client()
     request = {"model": "tales", "prompt": [PROMPT, "The king"], "max_tokens": 8}
     completion = client.completions.create(**request, n=2, seed=40)

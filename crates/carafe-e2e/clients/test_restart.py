@@ -167,7 +167,8 @@ def test_no_request_is_lost_while_each_of_two_servers_is_restarted(name, start, 
             assert servers[index].process.wait(PATIENCE) == 0
             while_it_stopped = load.outcomes["answered"] - before
             servers[index] = start(*FLAGS, port=port)
-            # The balancer must have seen it come back before the other one leaves: then it asks it again.
+            # The balancer must have seen it come back before the other one leaves: then it asks it
+            # again.
             back = servers[index]
             back.wait("be asked again", lambda back=back: back.figure("carafe_generation_tokens_total") > 0)
             print(f"{name}: server {index + 1} restarted, {while_it_stopped} requests answered while it stopped")

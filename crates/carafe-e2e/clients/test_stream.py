@@ -12,9 +12,9 @@ END, THE, BYTE_80, BYTE_8B = 0, 263, 223, 234
 #: 👋 without its last byte, which is `BYTE_8B`.
 HAND_BEGUN = [173, 254, 240]
 
-#: `CreateCompletionResponse` of OpenAI's OpenAPI description, as its own server fills it in a stream:
-#: nothing has finished in a chunk before the last, nothing precedes the first token of an echoed prompt,
-#: and `usage` is null until it comes. `carafe` is ours.
+#: `CreateCompletionResponse` of OpenAI's OpenAPI description, as its own server fills it in a
+#: stream: nothing has finished in a chunk before the last, nothing precedes the first token of an
+#: echoed prompt, and `usage` is null until it comes. `carafe` is ours.
 LOGPROBS = {
     "type": "object",
     "additionalProperties": False,

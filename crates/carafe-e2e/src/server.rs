@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::carafe;
 
-/// How long anything that is waited for may take: a bound that only what hangs exceeds, on a machine of any speed.
+/// How long anything that is waited for may take: a bound that only what hangs exceeds, on a
+/// machine of any speed.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long to rest between two looks.

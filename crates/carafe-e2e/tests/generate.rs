@@ -210,7 +210,8 @@ fn control_c_stops_cleanly() -> Result<()> {
     Ok(())
 }
 
-/// A standard output that takes nothing until its other end is read, so that no text is finished before.
+/// A standard output that takes nothing until its other end is read, so that no text is finished
+/// before.
 fn full_stdout() -> Result<(UnixStream, Stdio)> {
     let (reader, mut writer) = UnixStream::pair()?;
     writer.set_nonblocking(true)?;

@@ -89,7 +89,8 @@ fn a_folder_is_verified_by_its_path_too() -> Result<()> {
     Ok(())
 }
 
-/// Changes the tokenizer of a folder, and its size and hash in the manifest, as a person who edits it by hand would.
+/// Changes the tokenizer of a folder, and its size and hash in the manifest, as a person who edits
+/// it by hand would.
 fn edit_tokenizer(folder: &Path, edit: impl FnOnce(&mut serde_json::Value)) -> Result<()> {
     let path = folder.join("tokenizer.json");
     let before = (fs::metadata(&path)?.len(), carafe_models::folder::sha256(&path)?);

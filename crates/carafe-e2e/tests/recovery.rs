@@ -40,7 +40,8 @@ fn the_request_that_traps_alone_fails_alone() -> Result<()> {
 #[test]
 fn a_dropped_generation_frees_its_place() -> Result<()> {
     let model = TextModel::start(&Sandbox::new()?, &load("models/tales", Profile::Fast)?, Limits::default())?;
-    // So many that all their tokens would take far longer than dropping them, on a machine of any speed.
+    // So many that all their tokens would take far longer than dropping them, on a machine of any
+    // speed.
     let abandoned = thread::scope(|scope| {
         let submit = || model.submit_blocking(endless());
         let threads: Vec<_> = (0..ABANDONED).map(|_| scope.spawn(submit)).collect();

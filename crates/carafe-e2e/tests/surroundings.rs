@@ -5,7 +5,8 @@ use carafe_e2e::server::{Server, wait};
 use carafe_e2e::{Ran, carafe};
 use serde_json::{Value, json};
 
-/// What Kubernetes sets in every pod of a namespace with a service `carafe` and another `carafe-models`.
+/// What Kubernetes sets in every pod of a namespace with a service `carafe` and another
+/// `carafe-models`.
 const SERVICE_LINKS: [(&str, &str); 11] = [
     ("CARAFE_PORT", "tcp://10.96.0.11:3000"),
     ("CARAFE_PORT_3000_TCP", "tcp://10.96.0.11:3000"),

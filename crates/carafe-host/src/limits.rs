@@ -3,9 +3,10 @@
 //! Every store has its own [`Limits`]. Guest memory is counted by wasmtime's limiter, host memory kept for a guest by [`Ledger`], guest
 //! time by [`GuestClock`].
 //!
-//! Guest time is processor time of the thread that runs the guest. A machine that is busy with something else makes a guest late, not
-//! guilty, and a guest cannot wait: it has no import that blocks. So there is no bound on the time on the wall here. A request has a
-//! deadline of its own, which the server keeps.
+//! Guest time is processor time of the thread that runs the guest. A machine that is busy with
+//! something else makes a guest late, not guilty, and a guest cannot wait: it has no import that
+//! blocks. So there is no bound on the time on the wall here. A request has a deadline of its own,
+//! which the server keeps.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub struct Limits {
     pub handles: u32,
     /// Execution contexts that the guest holds at one time.
     pub contexts: u32,
-    /// Processor time of one call into the guest, less what OpenVINO takes of it on the guest's thread.
+    /// Processor time of one call into the guest, less what OpenVINO takes of it on the guest's
+    /// thread.
     pub call_time: Duration,
     /// Tokens that a text guest may guess ahead of each that it chooses; 0 turns speculation off. Changes speed, not tokens.
     pub draft_tokens: u32,
@@ -187,11 +189,13 @@ pub(crate) fn thread_time() -> Duration {
     ThreadTime::now().as_duration()
 }
 
-/// Measures a call into the guest: its processor time, and the parts of its time that OpenVINO and the host took.
+/// Measures a call into the guest: its processor time, and the parts of its time that OpenVINO and
+/// the host took.
 #[derive(Debug)]
 pub(crate) struct GuestClock {
     limit: Duration,
-    /// Processor time of the calling thread when the call began. A call stays on its thread; the next one may be on another.
+    /// Processor time of the calling thread when the call began. A call stays on its thread; the
+    /// next one may be on another.
     started: Duration,
     /// Processor time of this call that is not the guest's.
     native: Duration,
@@ -264,8 +268,9 @@ impl GuestClock {
         epochs(self.limit)
     }
 
-    /// What is left to the guest of this call, in epochs; nothing if its time is up. A thread uses no more than a second of the
-    /// processor in a second, so its time cannot be up before these epochs have passed.
+    /// What is left to the guest of this call, in epochs; nothing if its time is up. A thread uses
+    /// no more than a second of the processor in a second, so its time cannot be up before these
+    /// epochs have passed.
     pub(crate) fn epochs_left(&self) -> Option<u64> {
         let spent = thread_time().saturating_sub(self.started).saturating_sub(self.native);
         self.limit.checked_sub(spent).filter(|left| !left.is_zero()).map(epochs)

@@ -87,7 +87,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(100);
 
-    /// `waits` calls the host's `wait` and then comes to a loop's head, where guests look at the epoch; `works` never ends.
+    /// `waits` calls the host's `wait` and then comes to a loop's head, where guests look at the
+    /// epoch; `works` never ends.
     fn module() -> Vec<u8> {
         let (mut types, mut imports, mut functions) =
             (TypeSection::new(), ImportSection::new(), FunctionSection::new());
@@ -106,7 +107,8 @@ mod tests {
         module.finish()
     }
 
-    /// Keeps the guest from the processor for longer than its limit, with as many epochs as would pass then, and more.
+    /// Keeps the guest from the processor for longer than its limit, with as many epochs as would
+    /// pass then, and more.
     fn wait(caller: Caller<'_, State>) {
         thread::sleep(2 * LIMIT);
         let epochs = 2 * caller.data().clock.limit_in_epochs();

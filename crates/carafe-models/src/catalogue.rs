@@ -1,9 +1,10 @@
 //! Models by name, along a search path.
 //!
-//! A model directory is a folder whose subfolders are model folders, or a model folder itself. The first directory that has a name wins, so
-//! that a user's own model can stand in for a bundled one. One that was named must be there; one that is only usual may be missing, since
-//! most users have only some of them. What is found and cannot be used is not passed over in silence: a broken model is listed with its
-//! error, and [`Catalogue::warnings`] says the rest.
+//! A model directory is a folder whose subfolders are model folders, or a model folder itself. The
+//! first directory that has a name wins, so that a user's own model can stand in for a bundled one.
+//! One that was named must be there; one that is only usual may be missing, since most users have
+//! only some of them. What is found and cannot be used is not passed over in silence: a broken
+//! model is listed with its error, and [`Catalogue::warnings`] says the rest.
 
 use std::fs;
 use std::io;
@@ -56,7 +57,8 @@ impl Catalogue {
     /// Looks into these directories, first to last.
     ///
     /// # Errors
-    /// [`Error::Directory`] if a named one is missing or cannot be read, and those of [`ModelFolder::open`] if it is a model folder itself.
+    /// [`Error::Directory`] if a named one is missing or cannot be read, and those of
+    /// [`ModelFolder::open`] if it is a model folder itself.
     pub fn open(directories: &[ModelDirectory]) -> Result<Self, Error> {
         let places = directories.iter().map(|directory| directory.path.clone()).collect();
         let mut catalogue = Self { places, folders: Vec::new(), hidden: Vec::new(), warnings: Vec::new() };
@@ -180,7 +182,8 @@ fn with_a_name(path: &Path) -> io::Result<PathBuf> {
     if path.file_name().is_some() { Ok(path.to_owned()) } else { path.canonicalize() }
 }
 
-/// Whether a path holds a manifest, or it cannot be said: opening it then tells why. Names with a dot before them are no models' names.
+/// Whether a path holds a manifest, or it cannot be said: opening it then tells why. Names with a
+/// dot before them are no models' names.
 fn is_meant_as_model(path: &Path) -> bool {
     let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let has_manifest = || match fs::metadata(path.join(MANIFEST)) {

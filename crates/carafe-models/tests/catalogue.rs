@@ -1,4 +1,5 @@
-//! Models by name: which directory wins, and what is said of names and directories that are not there.
+//! Models by name: which directory wins, and what is said of names and directories that are not
+//! there.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -56,8 +56,9 @@ pub struct Options {
     pub threads: Option<NonZeroU32>,
     /// Computes that run side by side, each on one thread of its own, whatever `threads` says; absent, computes take turns.
     pub side_by_side: Option<NonZeroU32>,
-    /// Whether each thread stays on a processor of its own. The plugin does so by default; it gains a little where nothing else
-    /// runs there, and costs up to half of the speed where something does, since the system may not move the threads out of its way.
+    /// Whether each thread stays on a processor of its own. The plugin does so by default; it gains
+    /// a little where nothing else runs there, and costs up to half of the speed where something
+    /// does, since the system may not move the threads out of its way.
     pub pins_threads: bool,
 }
 

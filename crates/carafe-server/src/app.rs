@@ -71,7 +71,8 @@ async fn unknown_route(OriginalUri(uri): OriginalUri, routes: Arc<[String]>) -> 
     ApiError::UnknownRoute { path: uri.path().to_owned(), advice: suggestion::advice(uri.path(), &routes) }
 }
 
-/// Says which methods there are, in the header `Allow`, which the router adds; that is all that `OPTIONS` asks for.
+/// Says which methods there are, in the header `Allow`, which the router adds; that is all that
+/// `OPTIONS` asks for.
 async fn method_not_allowed(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();

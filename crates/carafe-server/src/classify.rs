@@ -19,7 +19,8 @@ use crate::openapi::RequestErrors;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;
 
-/// Media types that say nothing of a body: none at all, any bytes, and what curl says of data if it is given no type.
+/// Media types that say nothing of a body: none at all, any bytes, and what curl says of data if it
+/// is given no type.
 const SILENT_TYPES: [&str; 4] =
     ["", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
 
@@ -150,7 +151,8 @@ pub(crate) async fn run(
     Ok(ClassifyResponse { input, ..response })
 }
 
-/// Whether a body of this type may be an image. The guest decides by its bytes: names of types are many, and often wrong.
+/// Whether a body of this type may be an image. The guest decides by its bytes: names of types are
+/// many, and often wrong.
 pub(crate) fn is_image(kind: &str) -> bool {
     kind.starts_with("image/") || is_silent(kind)
 }
@@ -198,7 +200,8 @@ async fn form_image(server: &Server, request: Request) -> Result<Bytes, ApiError
     keep_part(server, image)
 }
 
-/// What a form lacks that its parser cannot read; the parser's own words may repeat names that the client made up.
+/// What a form lacks that its parser cannot read; the parser's own words may repeat names that the
+/// client made up.
 const BROKEN_FORM: &str = "each part must begin at the `boundary` that `Content-Type` names, with its headers, and the last must \
     be followed by that boundary and `--`";
 

@@ -24,11 +24,13 @@ pub struct Configuration {
     pub api_keys: ApiKeys,
     /// Web pages that may use the API besides the server's own.
     pub cors_origins: Vec<Origin>,
-    /// Names that the server answers to besides `localhost` and loopback addresses; see [`crate::HostName`].
+    /// Names that the server answers to besides `localhost` and loopback addresses; see
+    /// [`crate::HostName`].
     pub allowed_hosts: Vec<HostName>,
     /// Whether only this machine can reach the listener.
     pub listens_on_loopback: bool,
-    /// Whether prompts, and messages of errors, which repeat what a client sent, are written to the log.
+    /// Whether prompts, and messages of errors, which repeat what a client sent, are written to the
+    /// log.
     pub log_prompts: bool,
 }
 

@@ -1,8 +1,8 @@
 //! Every error that a client may meet: its status, and OpenAI's words for it.
 //!
-//! An [`ApiError`] becomes a response without a body; `record`, which knows the request's id, writes the body. In a stream the same
-//! body is an event. What only concerns the operator stays in the log, and what the client sent stays out of it: see
-//! [`ApiError::logged`].
+//! An [`ApiError`] becomes a response without a body; `record`, which knows the request's id,
+//! writes the body. In a stream the same body is an event. What only concerns the operator stays in
+//! the log, and what the client sent stays out of it: see [`ApiError::logged`].
 
 use std::time::Duration;
 
@@ -114,7 +114,8 @@ impl ApiError {
         }
     }
 
-    /// The error as the log names it: by its code, or its family. The message is not in it, since it repeats what the client sent.
+    /// The error as the log names it: by its code, or its family. The message is not in it, since
+    /// it repeats what the client sent.
     pub(crate) fn logged(&self) -> String {
         let name = self.code().unwrap_or(self.kind());
         match self {

@@ -208,8 +208,8 @@ impl Metrics {
         text
     }
 
-    /// Copies what the models count themselves. One that has done nothing yet is seen to have done nothing: every figure of its kind
-    /// is there from the start.
+    /// Copies what the models count themselves. One that has done nothing yet is seen to have done
+    /// nothing: every figure of its kind is there from the start.
     fn copy(&self, models: &Models) {
         let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         for served in models.texts() {

@@ -90,7 +90,8 @@ pub(crate) enum RequestErrors {
     /// `Transfer-Encoding` has other codings than `chunked`.
     #[response(status = 501)]
     NotImplemented(ErrorBody),
-    /// The models are not loaded yet, the server is stopping, or it has no room for the body or the connection.
+    /// The models are not loaded yet, the server is stopping, or it has no room for the body or the
+    /// connection.
     #[response(status = 503)]
     Unavailable(ErrorBody),
     /// The request took too long.

@@ -44,7 +44,8 @@ struct Shared {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     status: Option<u16>,
-    /// The error that was answered, or that ended a stream; without its message, which repeats what the client sent.
+    /// The error that was answered, or that ended a stream; without its message, which repeats what
+    /// the client sent.
     error: Option<String>,
     /// The field at fault, if there is one of that name.
     param: Option<&'static str>,

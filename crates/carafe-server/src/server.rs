@@ -65,7 +65,8 @@ impl Server {
         &self.0.body_memory
     }
 
-    /// Whether requests should be sent here: the models are loaded, and the server is not about to stop.
+    /// Whether requests should be sent here: the models are loaded, and the server is not about to
+    /// stop.
     pub(crate) fn check_ready(&self) -> Result<(), ApiError> {
         if *self.0.phase.borrow() != Phase::Serving {
             return Err(ApiError::Draining);
@@ -73,7 +74,8 @@ impl Server {
         self.models().map(drop)
     }
 
-    /// The models, or why there is nothing to be had of them now. A server that stops answers what still arrives, until it cuts off.
+    /// The models, or why there is nothing to be had of them now. A server that stops answers what
+    /// still arrives, until it cuts off.
     pub(crate) fn models(&self) -> Result<&Arc<Models>, ApiError> {
         if *self.0.phase.borrow() == Phase::Cutting {
             return Err(ApiError::Draining);

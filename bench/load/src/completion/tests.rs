@@ -56,7 +56,8 @@ fn each_token_has_the_time_at_which_it_came() {
     let url = serve(1, &[CHUNK, CHUNK, LAST, "data: [DONE]"]);
     let times = ask(&url, 3).expect("three tokens");
     assert_eq!(times.tokens.len(), 3);
-    // How long a chunk is on its way is the machine's business; none is there before it was sent, and each has a time of its own.
+    // How long a chunk is on its way is the machine's business; none is there before it was sent,
+    // and each has a time of its own.
     let sent = |number: usize| (PAUSE * u32::try_from(number).expect("a few")).as_secs_f64();
     assert!(times.tokens.iter().enumerate().all(|(number, came)| *came >= sent(number)), "{:?}", times.tokens);
     assert!(times.tokens.is_sorted_by(|earlier, later| earlier < later), "{:?}", times.tokens);

@@ -1,8 +1,10 @@
 //! Variables that Kubernetes and docker set for a service, not for Carafe.
 //!
-//! For every service of a namespace Kubernetes sets variables that begin with the service's name in capitals ("service links"), and
-//! docker sets much the same for a container that is linked. Next to a service named `carafe`, or `carafe-models`, they look like ours,
-//! and one collides: `CARAFE_PORT`, whose value is an address there. This module knows their names and reads no environment.
+//! For every service of a namespace Kubernetes sets variables that begin with the service's name in
+//! capitals ("service links"), and docker sets much the same for a container that is linked. Next
+//! to a service named `carafe`, or `carafe-models`, they look like ours, and one collides:
+//! `CARAFE_PORT`, whose value is an address there. This module knows their names and reads no
+//! environment.
 
 /// Ends of the names that docker gives to an endpoint, `PREFIX_PORT_3000_TCP` itself first.
 const ENDPOINT_ENDS: [&str; 8] = ["", "_PROTO", "_PORT", "_ADDR", "_START", "_END", "_PORT_START", "_PORT_END"];
@@ -10,7 +12,8 @@ const ENDPOINT_ENDS: [&str; 8] = ["", "_PROTO", "_PORT", "_ADDR", "_START", "_EN
 /// Transport protocols, as a value begins with them; in capitals they are part of names.
 const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 
-/// The names, sorted, of those variables that were set for a service; all of them begin with `CARAFE_`.
+/// The names, sorted, of those variables that were set for a service; all of them begin with
+/// `CARAFE_`.
 pub(super) fn service_links(variables: &[(String, String)]) -> Vec<String> {
     let links = variables.iter().filter(|(name, value)| {
         let is_port = name.ends_with("_PORT") && is_address(value);
@@ -21,7 +24,8 @@ pub(super) fn service_links(variables: &[(String, String)]) -> Vec<String> {
     names
 }
 
-/// Kubernetes' own: `CARAFE_SERVICE_HOST`, `CARAFE_SERVICE_PORT`, and `CARAFE_SERVICE_PORT_HTTP` for a port that has a name.
+/// Kubernetes' own: `CARAFE_SERVICE_HOST`, `CARAFE_SERVICE_PORT`, and `CARAFE_SERVICE_PORT_HTTP`
+/// for a port that has a name.
 fn is_service(name: &str) -> bool {
     let port = name.split_once("_SERVICE_PORT").is_some_and(|(_, end)| end.is_empty() || end.starts_with('_'));
     port || name.ends_with("_SERVICE_HOST")
@@ -53,7 +57,8 @@ fn is_link(name: &str, value: &str) -> bool {
     name == "CARAFE_NAME" || (name.ends_with("_NAME") && value.starts_with('/'))
 }
 
-/// A variable of a linked container itself, `CARAFE_ENV_PATH`. Behind a longer name there must be a link of that name.
+/// A variable of a linked container itself, `CARAFE_ENV_PATH`. Behind a longer name there must be a
+/// link of that name.
 fn is_of_linked(name: &str, variables: &[(String, String)]) -> bool {
     let Some((service, _)) = name.split_once("_ENV_") else { return false };
     let link = format!("{service}_NAME");

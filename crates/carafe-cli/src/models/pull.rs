@@ -1,7 +1,8 @@
 //! `carafe models pull`: from a repository of the Hugging Face hub to a certified model in the user's data folder.
 //!
-//! `wanted` says which files of which repository, `hub` fetches and checks them (with `client`, `download` and `cache`), `tools`
-//! converts. What was fetched stays in the hub's cache, so a pull that broke off goes on where it was.
+//! `wanted` says which files of which repository, `hub` fetches and checks them (with `client`,
+//! `download` and `cache`), `tools` converts. What was fetched stays in the hub's cache, so a pull
+//! that broke off goes on where it was.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! `carafe models verify --run`: opens the model in its guest, as the server does, and repeats in `exact` what the certificate records.
+//! `carafe models verify --run`: opens the model in its guest, as the server does, and repeats in
+//! `exact` what the certificate records.
 
 use std::num::NonZeroU32;
 

@@ -22,8 +22,8 @@ pub enum EventKind {
     },
     /// The model has read the prompt of a request that echoes it.
     Prompt {
-        /// The prompt's whole characters; bytes that are no UTF-8 become U+FFFD. A character that its last tokens only begin comes
-        /// with the output.
+        /// The prompt's whole characters; bytes that are no UTF-8 become U+FFFD. A character that
+        /// its last tokens only begin comes with the output.
         text: String,
         /// Its tokens.
         tokens: Vec<PromptToken>,
@@ -35,7 +35,8 @@ pub enum EventKind {
         /// The text that can be delivered now: whole characters, nothing that may still become a stop string; often that of earlier
         /// tokens, and often empty. An end-of-text token has no text.
         text: String,
-        /// Where the token begins, as in [`PromptToken::text_offset`]. A stop string that is found later may cut the text off before.
+        /// Where the token begins, as in [`PromptToken::text_offset`]. A stop string that is found
+        /// later may cut the text off before.
         text_offset: u32,
         /// Its log-probabilities, if the request asked for them.
         logprobs: Option<TokenLogprobs>,
@@ -63,7 +64,8 @@ pub enum EventKind {
 pub struct PromptToken {
     /// The token.
     pub id: u32,
-    /// How many characters come before the one that holds the token's first byte, in the text of all events joined.
+    /// How many characters come before the one that holds the token's first byte, in the text of
+    /// all events joined.
     pub text_offset: u32,
     /// What the model thought of it after those before; none for the first token, and where the request did not ask.
     pub logprobs: Option<TokenLogprobs>,

@@ -10,8 +10,8 @@ use super::{extremes::LogitError, math, ranking::token_of, sampler::Sampler};
 /// How many alternatives a request may ask for.
 pub const MAX_LOGPROBS: u32 = 20;
 
-/// What a log-probability is at least. OpenAI's API sends this for a token that is very unlikely; less than that may be minus infinity,
-/// which JSON does not know.
+/// What a log-probability is at least. OpenAI's API sends this for a token that is very unlikely;
+/// less than that may be minus infinity, which JSON does not know.
 pub const MIN_LOGPROB: f32 = -9999.0;
 
 /// A token and the natural logarithm of its probability.

@@ -40,7 +40,8 @@ pub(super) fn exp2(x: f32) -> f32 {
     if x > SMALLEST_EXPONENT { power } else { 0.0 }
 }
 
-/// Sets each value of `to` to what `of` makes of the value of `from` in the same place; `to` may be longer.
+/// Sets each value of `to` to what `of` makes of the value of `from` in the same place; `to` may be
+/// longer.
 ///
 /// As many at a time as there are lanes, and not one vector: at the end of every turn of a loop a guest looks whether its time is over,
 /// and what the registers hold is saved and loaded again around that.

@@ -1,8 +1,10 @@
-//! The text of a sequence: bytes of tokens in, text to deliver out, and where in it each token begins.
+//! The text of a sequence: bytes of tokens in, text to deliver out, and where in it each token
+//! begins.
 //!
-//! Characters are put together from the bytes of several tokens (`utf8`), then stop strings are cut off (`stop`). A prompt that is
-//! echoed is part of the text and goes through the same decoder, so that a character that begins in the prompt and ends in the output
-//! is one character. Stop strings are looked for in what comes after the prompt, such a character included.
+//! Characters are put together from the bytes of several tokens (`utf8`), then stop strings are cut
+//! off (`stop`). A prompt that is echoed is part of the text and goes through the same decoder, so
+//! that a character that begins in the prompt and ends in the output is one character. Stop strings
+//! are looked for in what comes after the prompt, such a character included.
 //!
 //! It does not know which tokens have no text: the caller passes no bytes for those.
 
@@ -62,7 +64,8 @@ impl OutputText {
         TokenText { text, offset, stopped }
     }
 
-    /// Lets go of what was held back. Even then a stop string may be completed, by the replacement of an unfinished character.
+    /// Lets go of what was held back. Even then a stop string may be completed, by the replacement
+    /// of an unfinished character.
     pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, String) {
         let unfinished = self.utf8.finish();
         let Matched { text, stopped } = self.stops.push(&unfinished);

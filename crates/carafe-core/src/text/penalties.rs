@@ -1,12 +1,14 @@
-//! What moves a token's logit before sampling: penalties for what was written already, the request's own bias, and exclusion.
+//! What moves a token's logit before sampling: penalties for what was written already, the
+//! request's own bias, and exclusion.
 //!
 //! The order is fixed: repetition penalty (on prompt and output, as in CTRL and Hugging Face's `transformers`), frequency and
 //! presence penalty (on the output alone, as OpenAI defines them), then bias. Only the logits of tokens that occur or are named are
 //! touched, so the cost does not grow with the vocabulary.
 //!
-//! A repetition penalty close to zero, or close to the largest f32, takes logits out of an f32's range. Sampling depends on the distances of
-//! logits alone, so then all of them are worked out in f64, which has room for any, and counted from the largest: of two that are out of
-//! range the better one stays the better one.
+//! A repetition penalty close to zero, or close to the largest f32, takes logits out of an f32's
+//! range. Sampling depends on the distances of logits alone, so then all of them are worked out in
+//! f64, which has room for any, and counted from the largest: of two that are out of range the
+//! better one stays the better one.
 
 use std::{
     collections::BTreeMap,
@@ -33,8 +35,9 @@ impl Penalties {
         *self.written.entry(token).or_default() += 1;
     }
 
-    /// Moves the logits, and makes the tokens `excluded` less likely than any other. Finite logits stay finite; others stay as they are, to
-    /// be reported. Tokens outside `logits` are passed over: a valid request has none.
+    /// Moves the logits, and makes the tokens `excluded` less likely than any other. Finite logits
+    /// stay finite; others stay as they are, to be reported. Tokens outside `logits` are passed
+    /// over: a valid request has none.
     pub fn apply(&self, sampling: &Sampling, excluded: &[u32], logits: &mut [f32]) {
         if self.overflows(sampling, logits) {
             let mut wide: Vec<f64> = logits.iter().copied().map(f64::from).collect();
@@ -46,7 +49,8 @@ impl Penalties {
         exclude(excluded, logits);
     }
 
-    /// Whether a penalty takes a logit out of an f32's range. A bias cannot: it is less than half the distance of the largest f32s.
+    /// Whether a penalty takes a logit out of an f32's range. A bias cannot: it is less than half
+    /// the distance of the largest f32s.
     fn overflows(&self, sampling: &Sampling, logits: &[f32]) -> bool {
         let overflows = |(&token, &written): (&u32, &u32)| {
             let logit = logits.get(token as usize).filter(|logit| logit.is_finite());
@@ -91,8 +95,9 @@ fn penalised<T: Real>(logit: T, written: u32, sampling: &Sampling) -> T {
     logit - T::from(written as f32) * T::from(sampling.frequency_penalty) - T::from(sampling.presence_penalty)
 }
 
-/// Sets every finite logit to its distance from the largest of those that are not excluded. A distance beyond the range of f32 is as good
-/// as its end: at no temperature does such a token have any weight.
+/// Sets every finite logit to its distance from the largest of those that are not excluded. A
+/// distance beyond the range of f32 is as good as its end: at no temperature does such a token have
+/// any weight.
 fn count_from_largest(wide: &[f64], excluded: &[u32], logits: &mut [f32]) {
     let allowed = wide.iter().zip(0u32..).filter(|(logit, token)| logit.is_finite() && !excluded.contains(token));
     let largest = allowed.map(|(&logit, _)| logit).fold(f64::MIN, f64::max);

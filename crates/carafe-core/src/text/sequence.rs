@@ -214,7 +214,8 @@ impl Sequence {
     /// The prompt's event, once, when the model has read the prompt and the request echoes it.
     pub(super) fn take_echo(&mut self) -> Option<EventKind> {
         let Echo { text, offsets } = self.echo.take_if(|_| self.read >= self.prompt_tokens)?;
-        // Nothing precedes the first token, and the others have none either where they were not asked for.
+        // Nothing precedes the first token, and the others have none either where they were not
+        // asked for.
         let scores = mem::take(&mut self.prompt_logprobs).into_iter().map(Some);
         let mut logprobs = iter::once(None).chain(scores).chain(iter::repeat(None));
         let token = |(&id, &text_offset): (&u32, &usize)| PromptToken {

@@ -1,5 +1,5 @@
-//! Every parameter at and near both ends of its range, all together, over logits as far apart as f32 allows: there is always a token,
-//! always the right one, and no number that is not finite.
+//! Every parameter at and near both ends of its range, all together, over logits as far apart as
+//! f32 allows: there is always a token, always the right one, and no number that is not finite.
 
 use carafe_core::text::{MIN_LOGPROB, Penalties, Sampler, Sampling, rng};
 use proptest::prelude::*;

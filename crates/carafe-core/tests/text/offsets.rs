@@ -1,4 +1,5 @@
-//! Where tokens begin in the text that is delivered: any bytes, any cut between prompt and output, echoed or not.
+//! Where tokens begin in the text that is delivered: any bytes, any cut between prompt and output,
+//! echoed or not.
 
 use carafe_core::text::{EventKind, FinishReason, Prompt, Request};
 use proptest::prelude::*;
@@ -24,7 +25,8 @@ fn written(token: u32) -> Vec<u8> {
     if token == END_OF_TEXT { Vec::new() } else { tokenizer().token_bytes(token).unwrap().to_vec() }
 }
 
-/// How many characters of the lossy text come before the one that holds the byte at `place`, or would hold it.
+/// How many characters of the lossy text come before the one that holds the byte at `place`, or
+/// would hold it.
 fn characters_before(bytes: &[u8], place: usize) -> usize {
     let (mut start, mut count) = (0, 0);
     for chunk in bytes.utf8_chunks() {

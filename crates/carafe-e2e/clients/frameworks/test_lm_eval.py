@@ -10,7 +10,8 @@ import pytest
 from serving import ROOT
 
 ENDS_WITHIN = 1200
-#: What a token's log-probability may differ by between a request alone and one in a batch (docs/performance.md).
+#: What a token's log-probability may differ by between a request alone and one in a batch
+#: (docs/performance.md).
 TOLERANCE = {"exact": 1e-4, "fast": 2e-1}
 LONGEST_ENDING = 16
 

@@ -7,8 +7,9 @@ use super::response::CompletionChoice;
 
 /// Turns a sequence's events into pieces of its choice.
 ///
-/// A token's log-probabilities say where in the text it begins. Text that may yet be cut off by a stop text is held back by the guest,
-/// and the log-probabilities of the tokens that begin in it wait here, so that none is ever beyond the end of the text.
+/// A token's log-probabilities say where in the text it begins. Text that may yet be cut off by a
+/// stop text is held back by the guest, and the log-probabilities of the tokens that begin in it
+/// wait here, so that none is ever beyond the end of the text.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     /// Log-probabilities of the tokens that wait; none where none are wanted.

@@ -6,7 +6,8 @@ use carafe_host::text::{GeneratedToken, PromptToken, TokenLogprobs};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// What a token's spelling begins with where its text does not tell which one it is, before its id; as vLLM spells it.
+/// What a token's spelling begins with where its text does not tell which one it is, before its id;
+/// as vLLM spells it.
 const BY_ID: &str = "token_id:";
 
 /// The log-probabilities of a text's tokens; all lists have one entry for each token.
@@ -14,10 +15,11 @@ const BY_ID: &str = "token_id:";
 pub(crate) struct Logprobs {
     /// Each token's text; one that is not whole UTF-8 is spelled `bytes:\xf0\x9f`.
     tokens: Vec<String>,
-    /// Natural logarithms of the model's own probabilities, at least -9999; null for the first token of an echoed prompt.
+    /// Natural logarithms of the model's own probabilities, at least -9999; null for the first
+    /// token of an echoed prompt.
     token_logprobs: Vec<Option<f32>>,
-    /// The most probable tokens, best first, and the token itself where it is not one of them; null as above. Of tokens with the same
-    /// text the others are spelled `token_id:42`.
+    /// The most probable tokens, best first, and the token itself where it is not one of them; null
+    /// as above. Of tokens with the same text the others are spelled `token_id:42`.
     #[schema(value_type = Vec<Option<std::collections::HashMap<String, f32>>>)]
     top_logprobs: Vec<Option<TopLogprobs>>,
     /// Which character of the text each token begins in, counted from 0.
@@ -29,7 +31,8 @@ pub(crate) struct Logprobs {
 struct TopLogprobs(Vec<(String, f32)>);
 
 impl TopLogprobs {
-    /// The best tokens and the chosen one. No two have the same spelling, and the chosen one has that of `tokens`.
+    /// The best tokens and the chosen one. No two have the same spelling, and the chosen one has
+    /// that of `tokens`.
     fn new(id: u32, name: &str, logprobs: &TokenLogprobs) -> Self {
         let mut taken = HashSet::from([name.to_owned()]);
         let mut name_of = |other: u32, bytes: &[u8]| {
@@ -82,7 +85,8 @@ impl Logprobs {
         self.text_offset.extend(other.text_offset);
     }
 
-    /// Takes out the tokens that begin in the first `characters` of the text, or right behind them; none if there are none.
+    /// Takes out the tokens that begin in the first `characters` of the text, or right behind them;
+    /// none if there are none.
     pub(crate) fn take_within(&mut self, characters: usize) -> Option<Self> {
         let count = self.text_offset.partition_point(|&offset| offset <= characters);
         (count > 0).then(|| Self {
@@ -93,7 +97,8 @@ impl Logprobs {
         })
     }
 
-    /// Takes out all tokens, where the text is at its end after so many characters: what it was to go on with was cut off.
+    /// Takes out all tokens, where the text is at its end after so many characters: what it was to
+    /// go on with was cut off.
     pub(crate) fn take_rest(&mut self, characters: usize) -> Option<Self> {
         self.text_offset.iter_mut().for_each(|offset| *offset = characters.min(*offset));
         self.take_within(characters)

@@ -4,7 +4,8 @@
 //!   the body checked, as sequences for the model
 //! - `sequences`: the sequences at work
 //! - `choice`, `logprobs`: from events to parts of an answer
-//! - `answer`, `stream`: the answer whole, and token by token (`backlog`: what waits for its client); `response`: its fields
+//! - `answer`, `stream`: the answer whole, and token by token (`backlog`: what waits for its
+//!   client); `response`: its fields
 
 use axum::Json;
 use axum::extract::{Extension, State};

@@ -1,5 +1,6 @@
-//! Reads a request: judges its fields without effect by the table in `fields`, and leaves the others to the derived code.
-//! That no field is given twice is the affair of `extract/strict`, through which all of it is read.
+//! Reads a request: judges its fields without effect by the table in `fields`, and leaves the
+//! others to the derived code. That no field is given twice is the affair of `extract/strict`,
+//! through which all of it is read.
 
 use std::fmt;
 

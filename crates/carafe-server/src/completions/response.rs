@@ -14,9 +14,11 @@ use crate::random;
 pub(crate) struct CompletionResponse {
     #[serde(flatten)]
     pub(crate) head: Head,
-    /// One for each prompt and choice; in a chunk, the one that it brings something of, or none in the chunk that brings `usage`.
+    /// One for each prompt and choice; in a chunk, the one that it brings something of, or none in
+    /// the chunk that brings `usage`.
     pub(crate) choices: Vec<CompletionChoice>,
-    /// Absent from a stream that was not asked for it; else null in its chunks but the last, which has no choice.
+    /// Absent from a stream that was not asked for it; else null in its chunks but the last, which
+    /// has no choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Usage>)]
     pub(crate) usage: Option<Option<Usage>>,

@@ -1,11 +1,13 @@
 //! An answer token by token: server-sent events as OpenAI's clients expect them.
 //!
-//! A task of its own runs the sequences and holds their places, and hands chunks to the connection through a backlog. A client that
-//! leaves closes the backlog, which ends the task at once; one that does not read fills it, and then the sequences are cancelled.
-//! Either way the places are free again, whatever becomes of the connection.
+//! A task of its own runs the sequences and holds their places, and hands chunks to the connection
+//! through a backlog. A client that leaves closes the backlog, which ends the task at once; one
+//! that does not read fills it, and then the sequences are cancelled. Either way the places are
+//! free again, whatever becomes of the connection.
 //!
-//! Every chunk has one choice, since the plainest loop of a client reads `chunk.choices[0]`. Only the chunk that brings `usage`, for those who
-//! ask for it, has none, as in OpenAI's API. What Carafe tells of a run comes with the last choice to finish.
+//! Every chunk has one choice, since the plainest loop of a client reads `chunk.choices[0]`. Only
+//! the chunk that brings `usage`, for those who ask for it, has none, as in OpenAI's API. What
+//! Carafe tells of a run comes with the last choice to finish.
 
 use std::time::Duration;
 
@@ -104,7 +106,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what an event adds to its choice, if anything; the last event of all brings the report.
+    /// Sends what an event adds to its choice, if anything; the last event of all brings the
+    /// report.
     async fn send_event(&mut self, index: usize, event: EventKind, carafe: Option<RunReport>) -> Result<(), Stopped> {
         let Some(piece) = self.pieces.get_mut(index).and_then(|pieces| pieces.take(event)) else {
             return Ok(());

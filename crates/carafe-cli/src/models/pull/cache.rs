@@ -1,5 +1,6 @@
-//! Hugging Face's cache, which its other programs read as well: contents under `blobs`, by the name that the hub gives them; under
-//! `snapshots/COMMIT` a link for each file; under `refs` the commit that a revision was when it was last asked for.
+//! Hugging Face's cache, which its other programs read as well: contents under `blobs`, by the name
+//! that the hub gives them; under `snapshots/COMMIT` a link for each file; under `refs` the commit
+//! that a revision was when it was last asked for.
 
 use std::fs;
 use std::io;

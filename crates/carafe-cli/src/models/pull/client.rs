@@ -1,7 +1,8 @@
 //! GET requests to the hub, each bounded in time and in redirects.
 //!
-//! Redirects are followed here and not by `ureq`, because the hub names a file in the headers of the first answer, and its contents
-//! come with the last. The token goes to the hub's own origin and to no other.
+//! Redirects are followed here and not by `ureq`, because the hub names a file in the headers of
+//! the first answer, and its contents come with the last. The token goes to the hub's own origin
+//! and to no other.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! Brings one file onto the disk, going on where an earlier attempt broke off.
 //!
-//! What came lies in `FILE.part`, which one process at a time may write. A server that ignores `Range`, or answers another range than
-//! the one asked for, makes the file start anew: bytes are only ever put where the answer says that they belong.
+//! What came lies in `FILE.part`, which one process at a time may write. A server that ignores
+//! `Range`, or answers another range than the one asked for, makes the file start anew: bytes are
+//! only ever put where the answer says that they belong.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};

@@ -65,7 +65,8 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// With repetitions, no two of which are further apart than `longest_wait` unless the hub asks for it.
+    /// With repetitions, no two of which are further apart than `longest_wait` unless the hub asks
+    /// for it.
     pub(super) fn new(longest_wait: Duration) -> Self {
         Self { left: RETRIES, wait: FIRST_WAIT, longest_wait }
     }

@@ -1,7 +1,8 @@
 //! Fetches files of one repository into Hugging Face's cache, and checks what came.
 //!
-//! The hub names a large file by its SHA-256, and the cache keeps the file under that name: what lies there must have it. `client` asks,
-//! `download` brings the contents, `cache` knows where things lie; here is what a file must be, and what a person reads if it is not.
+//! The hub names a large file by its SHA-256, and the cache keeps the file under that name: what
+//! lies there must have it. `client` asks, `download` brings the contents, `cache` knows where
+//! things lie; here is what a file must be, and what a person reads if it is not.
 
 use std::fmt;
 use std::fs;
@@ -110,7 +111,8 @@ impl Hub {
         Ok(())
     }
 
-    /// How the hub names a file. Where the file was fetched before, a hub that cannot be reached is not asked twice.
+    /// How the hub names a file. Where the file was fetched before, a hub that cannot be reached is
+    /// not asked twice.
     fn metadata(&self, file: &str, is_kept: bool) -> Result<Metadata, Failure> {
         let mut attempts = Attempts::new(self.patience);
         loop {

@@ -1,6 +1,8 @@
-//! Where a redirect leads: the `Location` of an answer, resolved against the address that was asked for (RFC 3986, section 5).
+//! Where a redirect leads: the `Location` of an answer, resolved against the address that was asked
+//! for (RFC 3986, section 5).
 //!
-//! Only `http` and `https` addresses without user names come out, and never `http` where `https` was asked for.
+//! Only `http` and `https` addresses without user names come out, and never `http` where `https`
+//! was asked for.
 
 use ureq::http::Uri;
 
@@ -25,7 +27,8 @@ pub(super) fn resolve(base: &Uri, location: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-/// Whether both are served by the same host under the same scheme and port, so that one may see what is meant for the other.
+/// Whether both are served by the same host under the same scheme and port, so that one may see
+/// what is meant for the other.
 pub(super) fn is_same_origin(left: &Uri, right: &Uri) -> bool {
     origin(left) == origin(right)
 }

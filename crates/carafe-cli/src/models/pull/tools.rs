@@ -34,7 +34,8 @@ pub(super) fn find_python() -> Result<PathBuf> {
     }
 }
 
-/// Converts and certifies, into the folder `out`, which this very program opens at the end; the tools tell of their progress themselves.
+/// Converts and certifies, into the folder `out`, which this very program opens at the end; the
+/// tools tell of their progress themselves.
 pub(super) fn convert(python: &Path, wanted: &Wanted, source: &Source, out: &Path) -> Result<()> {
     let mut command = Command::new(python);
     command.args(["-m", "carafe_tools", "convert"]).arg(&source.path).arg("--out").arg(out);
