@@ -64,7 +64,10 @@ pub(crate) enum ApiError {
     BodyTooSlow { received: usize, least: usize, window: Duration },
     #[error("the {mebibytes} MiB of `--body-memory` are taken by other requests' bodies; try again a little later")]
     BodyMemoryFull { mebibytes: u32 },
-    #[error("every connection is taken, and this one may only ask for `/healthz`, `/readyz` and `/metrics`; try again")]
+    #[error(
+        "every connection is taken, and this one may only ask for `/healthz`, `/readyz`, `/health` and `/metrics`; \
+         try again"
+    )]
     ConnectionsFull,
     #[error("{limit} bytes of the stream wait for a client that does not read them; its sequences were cancelled")]
     StreamNotRead { limit: usize },

@@ -1,8 +1,8 @@
 //! How an error repeats what a client sent: its beginning, with nothing in it that a terminal or a
 //! log would obey.
 //!
-//! Every message that holds a client's text gets it from here. What the log may hold is not decided
-//! here, but in `record`.
+//! Every message that holds a client's text gets it from here. What the log may hold is decided in
+//! `error` and `record`.
 
 /// The most characters of one text that are repeated.
 const MAX_SHOWN: usize = 64;
