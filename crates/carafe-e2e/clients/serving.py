@@ -66,7 +66,9 @@ class Server:
         """The sum of the figures of `/metrics` whose names begin so, over all models."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=ANSWERS_WITHIN) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+        figures = [float(line.split()[-1]) for line in lines if line.startswith(name)]
+        assert figures, f"no figure of `/metrics` begins with `{name}`"
+        return sum(figures)
 
     def sequences(self) -> float:
         """How many sequences run or wait."""

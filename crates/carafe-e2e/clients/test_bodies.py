@@ -8,22 +8,20 @@ import resource
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from conftest import BINARY, ROOT, Server
+from serving import ANSWERS_WITHIN
 
 MIB = 1 << 20
 #: Larger than any buffer between a client and the server, and smaller than the largest image.
 LARGE = b"\xff" * (19 * MIB)
-PATIENCE = 600.0
 #: Refused before the body is read: path, headers, status.
 EARLY = [
     ("/nope", {"Content-Type": "image/jpeg"}, 404),
@@ -39,7 +37,7 @@ EARLY = [
 
 
 def connect(server: Server) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE)
+    return http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=ANSWERS_WITHIN)
 
 
 def ask(connection: http.client.HTTPConnection, path: str, body: bytes | None = None, **headers: str):
@@ -50,36 +48,22 @@ def ask(connection: http.client.HTTPConnection, path: str, body: bytes | None = 
     return response.status, response.headers, response.read()
 
 
-def figure(server: Server, name: str) -> float:
-    """A figure of `/metrics`."""
-    with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE) as response:
-        lines = response.read().decode().splitlines()
-    return next(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} "))
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
 def by_http_client(url: str, headers: dict[str, str]) -> int:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=ANSWERS_WITHIN)
     connection.request("POST", url.removeprefix(f"http://{parts.netloc}"), LARGE, headers)
     return connection.getresponse().status
 
 
 def by_urllib(url: str, headers: dict[str, str]) -> int:
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, LARGE, headers), timeout=PATIENCE).status
+        return urllib.request.urlopen(urllib.request.Request(url, LARGE, headers), timeout=ANSWERS_WITHIN).status
     except urllib.error.HTTPError as error:
         return error.code
 
 
 def by_requests(url: str, headers: dict[str, str]) -> int:
-    return requests.post(url, data=LARGE, headers=headers, timeout=PATIENCE).status_code
+    return requests.post(url, data=LARGE, headers=headers, timeout=ANSWERS_WITHIN).status_code
 
 
 @pytest.mark.parametrize("send", [by_http_client, by_urllib, by_requests])
@@ -126,7 +110,7 @@ def test_a_body_compressed_by_gzip_is_unpacked_within_the_limits(server):
 
 def status_of(server: Server, *lines: str, rest: bytes = b"") -> int:
     """The status of the answer to a head that no client library would send."""
-    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), PATIENCE) as client:
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), ANSWERS_WITHIN) as client:
         client.sendall("\r\n".join([*lines, "Host: 127.0.0.1", "", ""]).encode() + rest)
         response = http.client.HTTPResponse(client)
         response.begin()
@@ -151,7 +135,7 @@ def test_a_head_that_would_be_misread_is_refused_and_the_answer_arrives(server):
 def test_a_form_may_be_as_large_as_an_image(server):
     picture = (ROOT / "images/parrot.jpg").read_bytes() + b"\0" * (5 * MIB)
     files = {"image": ("parrot.jpg", picture, "image/jpeg")}
-    assert requests.post(f"{server.url}/v1/classify", files=files, timeout=PATIENCE).status_code == 200
+    assert requests.post(f"{server.url}/v1/classify", files=files, timeout=ANSWERS_WITHIN).status_code == 200
 
 
 def test_bodies_in_flight_share_one_budget_and_idle_senders_are_cut_off(start):
@@ -163,10 +147,10 @@ def test_bodies_in_flight_share_one_budget_and_idle_senders_are_cut_off(start):
     with ExitStack() as stack:
         senders = []
         for _ in range(20):
-            sender = stack.enter_context(socket.create_connection(("127.0.0.1", urlsplit(server.url).port), PATIENCE))
+            sender = stack.enter_context(socket.create_connection(("127.0.0.1", urlsplit(server.url).port), ANSWERS_WITHIN))
             sender.sendall(head + b"a" * (size - 1))
             senders.append(sender)
-            most = max(most, figure(server, "carafe_request_body_bytes"))
+            most = max(most, server.figure("carafe_request_body_bytes"))
         for sender in senders:
             response = http.client.HTTPResponse(sender)
             response.begin()
@@ -177,23 +161,23 @@ def test_bodies_in_flight_share_one_budget_and_idle_senders_are_cut_off(start):
     assert set(answers) <= {(503, "body_memory_full"), (408, "body_too_slow")}, answers
     assert sum(answers.values()) == 20
     assert 0 < most <= 32 * MIB
-    assert figure(server, "carafe_request_body_bytes") == 0
+    assert server.figure("carafe_request_body_bytes") == 0
     assert ask(connect(server), "/infer?max_tokens=1", b"a", Content_Type="text/plain")[0] == 200
 
 
 def test_a_stream_that_is_not_read_is_cancelled_in_words(server):
     request = {"model": "tales", "prompt": "Once upon a time", "max_tokens": 250, "n": 16, "logprobs": 20}
     body = json.dumps(request | {"stream": True, "ignore_eos": True}).encode()
-    before = figure(server, 'carafe_unread_streams_total{model="tales"}')
+    unread = 'carafe_unread_streams_total{model="tales"}'
+    before = server.figure(unread)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(PATIENCE)
+        client.settimeout(ANSWERS_WITHIN)
         client.connect(("127.0.0.1", urlsplit(server.url).port))
         head = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close"
         client.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        cancelled = lambda: figure(server, 'carafe_unread_streams_total{model="tales"}') == before + 1  # noqa: E731
-        wait_until(cancelled, "the stream to be cancelled")
-        assert figure(server, 'carafe_num_requests_running{model="tales"}') == 0
+        server.wait("cancel the stream", lambda: server.figure(unread) == before + 1)
+        assert server.figure('carafe_num_requests_running{model="tales"}') == 0
         rest = b"".join(iter(lambda: client.recv(MIB), b"")).decode()
     assert '"code":"stream_not_read"' in rest
     assert rest.count("data: [DONE]") == 1
@@ -213,15 +197,15 @@ def test_a_probe_tells_of_the_process_and_not_of_its_clients(start):
     ]:
         with ExitStack() as stack:
             for _ in range(1200):
-                client = stack.enter_context(socket.create_connection(address, PATIENCE))
+                client = stack.enter_context(socket.create_connection(address, ANSWERS_WITHIN))
                 client.sendall(unfinished)
-            for path in ["/healthz", "/readyz", "/metrics"]:
+            for path in ["/healthz", "/readyz", "/health", "/metrics"]:
                 assert ask(connect(server), path)[0] == 200, (unfinished, path)
             health = [BINARY, "health", "--port", str(address[1])]
             assert subprocess.run(health, env=environment, check=False).returncode == 0
-            assert figure(server, "carafe_connections") <= 1024 + 64
-    assert figure(server, "carafe_connections_dropped_total") > 0
-    wait_until(lambda: ask(connect(server), "/v1/models")[0] == 200, "ordinary requests to be served again")
+            assert server.figure("carafe_connections ") <= 1024 + 64
+    assert server.figure("carafe_connections_dropped_total") > 0
+    server.wait("serve ordinary requests again", lambda: ask(connect(server), "/v1/models")[0] == 200)
 
 
 def test_a_server_that_is_about_to_stop_is_not_ready_and_serves_on(start):
@@ -230,7 +214,7 @@ def test_a_server_that_is_about_to_stop_is_not_ready_and_serves_on(start):
     body = json.dumps({"model": "tiny", "prompt": "a", "max_tokens": 1}).encode()
     assert ask(kept, "/v1/completions", body, Content_Type="application/json")[1]["connection"] is None
     server.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: ask(connect(server), "/readyz")[0] == 503, "the server not to be ready")
+    server.wait("be ready no more", lambda: ask(connect(server), "/readyz")[0] == 503)
     for connection in [kept, connect(server)]:
         status, headers, _ = ask(connection, "/v1/completions", body, Content_Type="application/json")
         assert (status, headers["connection"]) == (200, "close")

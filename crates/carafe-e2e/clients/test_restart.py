@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Server
+from serving import ANSWERS_WITHIN
 
-PATIENCE = 600.0
 #: Seconds in which the balancer must see that a server leaves; its checks are half a second apart.
 DELAY = 10
 CLIENTS = 4
@@ -102,10 +102,10 @@ class Balancer:
         self.wait_until_it_answers()
 
     def wait_until_it_answers(self) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + ANSWERS_WITHIN
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=PATIENCE).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=ANSWERS_WITHIN).close()
                 return
             except OSError:
                 assert time.monotonic() < end, "the balancer does not answer"
@@ -113,7 +113,7 @@ class Balancer:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(ANSWERS_WITHIN)
 
 
 class Load:
@@ -137,7 +137,7 @@ class Load:
     def ask(self, stream: bool) -> str:
         body = json.dumps(BODY | {"stream": stream}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as response:
             answer = response.read().decode()
         complete = '"finish_reason":"length"' in answer and (not stream or answer.endswith("data: [DONE]\n\n"))
         return "answered" if complete else f"incomplete: {answer}"
@@ -145,7 +145,7 @@ class Load:
     def end(self) -> Counter[str]:
         self.ended.set()
         for thread in self.threads:
-            thread.join(PATIENCE)
+            thread.join(ANSWERS_WITHIN)
         return self.outcomes
 
 
@@ -164,7 +164,7 @@ def test_no_request_is_lost_while_each_of_two_servers_is_restarted(name, start, 
         for index, port in enumerate(ports):
             before = load.outcomes["answered"]
             servers[index].process.send_signal(signal.SIGTERM)
-            assert servers[index].process.wait(PATIENCE) == 0
+            assert servers[index].process.wait(ANSWERS_WITHIN) == 0
             while_it_stopped = load.outcomes["answered"] - before
             servers[index] = start(*FLAGS, port=port)
             # The balancer must have seen it come back before the other one leaves: then it asks it

@@ -5,6 +5,7 @@ import urllib.request
 
 import jsonschema_rs
 import pytest
+from serving import ANSWERS_WITHIN
 
 PROMPT = "Once upon a time"
 #: Tokens of `tales`: end of text, ` the`, and single bytes.
@@ -67,7 +68,7 @@ def raw_chunks(server, **fields):
     """The chunks of a stream as JSON, each of them what OpenAI's description says."""
     body = json.dumps({"model": "tales", "stream": True} | fields).encode()
     request = urllib.request.Request(f"{server.url}/v1/completions", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as answer:
         lines = [line.removeprefix(b"data: ").strip() for line in answer if line.startswith(b"data: ")]
     assert lines.pop() == b"[DONE]"
     chunks = [json.loads(line) for line in lines]
