@@ -77,8 +77,7 @@ impl Refusal {
             Fault::Missing => (format!("{place} is missing"), None),
             Fault::Twice => (format!("{place} is given twice; give it once"), None),
             Fault::Unknown { known } => {
-                let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-                (format!("{place} is no {field}; there are: {}", known.join(", ")), Some("unknown_field"))
+                (format!("{place} is no {field}; there are: {}", listed(known, ", ")), Some("unknown_field"))
             }
         };
         ApiError::Invalid { param: (!path.is_empty()).then(|| quote::name(&path)), code, message }
@@ -110,6 +109,11 @@ fn other(place: &str, message: &str) -> String {
         Some(expected) => format!("{place} must be {expected}"),
         None => format!("{place} is not as it must be: {message}"),
     }
+}
+
+/// Names of the API between backticks.
+fn listed(names: &[&str], separator: &str) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(separator)
 }
 
 impl From<Fault> for Refusal {
@@ -144,8 +148,7 @@ impl Error for Refusal {
     }
 
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
-        let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-        Fault::Value { expected: known.join(" or "), got: quoted(variant) }.into()
+        Fault::Value { expected: listed(known, " or "), got: quoted(variant) }.into()
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
