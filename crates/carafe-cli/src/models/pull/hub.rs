@@ -66,8 +66,7 @@ impl Hub {
 
     /// The path of a file in the cache, fetched if it is not there.
     pub(super) fn fetch(&self, file: &str) -> Result<PathBuf> {
-        self.fetch_if_there(file)?
-            .with_context(|| format!("{self} has no file `{file}`, or there is no such repository"))
+        self.fetch_if_there(file)?.ok_or_else(|| self.explain_status(file, 404, None))
     }
 
     /// The same, or nothing where the hub says that there is no such file.
