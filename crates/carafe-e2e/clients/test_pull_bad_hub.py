@@ -38,7 +38,7 @@ def always(status: int, headers: dict[str, str] | None = None, body: bytes = b""
 
 
 def first(count: int, play: Play) -> Play:
-    """Play for so many requests, then leave them alone."""
+    """Play for this many requests, then leave them alone."""
     left = iter(range(count))
     return lambda request: next(left, None) is not None and play(request)
 

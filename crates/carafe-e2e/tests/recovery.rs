@@ -40,8 +40,7 @@ fn the_request_that_traps_alone_fails_alone() -> Result<()> {
 #[test]
 fn a_dropped_generation_frees_its_place() -> Result<()> {
     let model = TextModel::start(&Sandbox::new()?, &load("models/tales", Profile::Fast)?, Limits::default())?;
-    // So many that all their tokens would take far longer than dropping them, on a machine of any
-    // speed.
+    // All their tokens take far longer to generate than to drop, on a machine of any speed.
     let abandoned = thread::scope(|scope| {
         let submit = || model.submit_blocking(endless());
         let threads: Vec<_> = (0..ABANDONED).map(|_| scope.spawn(submit)).collect();
@@ -54,7 +53,7 @@ fn a_dropped_generation_frees_its_place() -> Result<()> {
     let (texts, failure) = collect(model.submit_blocking(greedy("Once upon a time", 4))?);
     assert_eq!((texts.len(), failure), (4, None));
     let (generated, all) = (model.stats().generated_tokens, u64::from(ABANDONED * MOST_TOKENS));
-    assert!(generated < all / 2, "{generated} of {all} tokens were generated for nobody");
+    assert!(generated < all / 2, "{generated} of {all} tokens of dropped requests were generated");
     Ok(())
 }
 

@@ -21,7 +21,7 @@ pub struct ModelDirectory {
 }
 
 impl ModelDirectory {
-    /// A directory that somebody named, and by what (`--models`): it must be there.
+    /// A directory that was named, and by what (`--models`): it must be there.
     #[must_use]
     pub fn named(path: PathBuf, by: &'static str) -> Self {
         Self { path, named_by: Some(by) }

@@ -104,7 +104,7 @@ impl Sender {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         let target = request.extensions().get::<Target>();
         match text.parse::<Origin>() {
-            // Several origins are those of nobody.
+            // Several origins are no page's own.
             _ if values.next().is_some() => Self::Stranger(text),
             Ok(origin) if allowed.contains(&origin) => Self::Allowed(value.clone()),
             Ok(origin) if target.is_some_and(|target| origin.is_at(target)) => Self::Own,

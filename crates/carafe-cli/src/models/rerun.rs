@@ -55,7 +55,7 @@ fn repeat_tokens(tokenizer: &mut Tokenizer, greedy: &Greedy) -> Result<()> {
     Ok(())
 }
 
-/// A picture goes the whole way through the guest; what it shows matters to nobody.
+/// A picture goes the whole way through the guest; what it shows does not matter.
 fn classify_a_picture(model: &LoadedGraph) -> Result<()> {
     let guest = ImageModel::start(&Sandbox::new()?, model, Limits::default(), NonZeroU32::MIN)?;
     let labels = guest.classify_blocking(one_pixel(), 1)?.labels;

@@ -33,9 +33,9 @@ pub struct ContextExceeded {
 /// A prompt's length in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromptLength {
-    /// So many.
+    /// This many.
     Exactly(usize),
-    /// So many or more: the prompt is a text too long to be worth encoding.
+    /// This many or more: the prompt is a text too long to be worth encoding.
     AtLeast(usize),
 }
 

@@ -57,8 +57,7 @@ def test_log_probabilities_and_stop_texts_come_through(server):
 
 
 def test_what_does_not_fit_is_openais_error_for_it(server):
-    # LangChain asks for 256 tokens unless it is told otherwise, which is all that this model's
-    # context holds.
+    # LangChain asks for 256 tokens by default, which is all that this model's context holds.
     with pytest.raises(openai.BadRequestError, match="maximum context length is 256 tokens") as error:
         model(server, max_tokens=256).invoke(PROMPT)
     assert error.value.code == "context_length_exceeded"

@@ -72,7 +72,7 @@ impl Running {
             }
             self.update(|counts| counts.works = true);
             let result = self.classify(&job);
-            // Off the counts before the answer: whoever has it may send the next image at once.
+            // Off the counts before the answer: its receiver may send the next image at once.
             drop(job.place);
             let trapped = matches!(result, Err(Error::Trap(_)));
             self.update(|counts| {

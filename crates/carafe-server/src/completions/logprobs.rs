@@ -97,7 +97,7 @@ impl Logprobs {
         })
     }
 
-    /// Takes out all tokens, where the text is at its end after so many characters: what it was to
+    /// Takes out all tokens, where the text has ended after `characters` characters: what it was to
     /// go on with was cut off.
     pub(crate) fn take_rest(&mut self, characters: usize) -> Option<Self> {
         self.text_offset.iter_mut().for_each(|offset| *offset = characters.min(*offset));

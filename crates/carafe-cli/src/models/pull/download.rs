@@ -17,7 +17,7 @@ use super::progress::Progress;
 
 /// The least that must come in a second, averaged over the patience: less is as good as nothing.
 const LOWEST_RATE: u64 = 1024;
-/// After so many new bytes an attempt counts as one that brought something.
+/// New bytes after which an attempt counts as one that brought something.
 const WORTHWHILE: u64 = 1 << 20;
 /// The longest file whose length the hub need not announce.
 const LONGEST_UNANNOUNCED: u64 = 64 << 20;

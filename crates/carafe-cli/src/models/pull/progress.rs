@@ -20,7 +20,7 @@ impl Progress {
         Self { file: file.to_owned(), is_shown: io::stderr().is_terminal(), next: Instant::now() }
     }
 
-    /// So many bytes have come.
+    /// Shows how many bytes have come.
     pub(super) fn show(&mut self, length: u64, size: Option<u64>) {
         if !self.is_shown || Instant::now() < self.next {
             return;

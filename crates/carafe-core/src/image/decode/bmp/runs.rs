@@ -2,7 +2,7 @@
 //!
 //! A pair of bytes is a count and an index to repeat (for RLE4 two indices in turn). A count of 0
 //! announces something else: the end of a row (0), of the image (1), a jump to the right and
-//! upwards (2), or so many single indices.
+//! upwards (2), or a number of single indices.
 
 use super::super::super::Error;
 use super::ended;

@@ -11,7 +11,7 @@ use super::upsample::Upsampling;
 /// Rows of pixels that wait for the next band, and rows of samples that are kept for them.
 const KEPT: usize = 2;
 
-/// Rows of pixels are converted in steps of so many.
+/// Rows of pixels are converted in steps of this many pixels.
 const STEP: usize = 16;
 
 /// One component's samples: [`KEPT`] rows of the band before, then this band's.

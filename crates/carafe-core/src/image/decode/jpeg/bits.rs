@@ -43,7 +43,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Takes no reference: only what nobody refers to is kept in registers.
+    /// Takes no reference: only a value that is never borrowed stays in registers.
     #[cold]
     #[inline(never)]
     fn filled_at_the_end(mut self) -> Self {

@@ -144,7 +144,7 @@ pub(super) fn block(
     before: &mut i32,
     block: &mut [i16; 64],
 ) -> Result<usize, Error> {
-    // A copy that nobody refers to is kept in registers.
+    // A copy that is never borrowed stays in registers.
     let mut own = *bits;
     let steps = codes.steps;
     let difference = difference(&mut own, codes.dc)?;
@@ -158,7 +158,7 @@ pub(super) fn block(
     while place < 64 {
         own.fill();
         let first = place;
-        // What is filled is enough for so many short ones.
+        // The filled bits hold at least this many short ones.
         for _ in 0..FILLED / LOOKED_UP {
             let next = if place < 64 { short(&mut own, codes.ac) } else { None };
             let Some((run, value)) = next else { break };

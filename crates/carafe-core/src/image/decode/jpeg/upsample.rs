@@ -13,15 +13,15 @@ pub(super) enum Upsampling {
     Height,
     /// Interpolated to twice of both.
     Both,
-    /// Each sample is repeated so many times across and down.
+    /// Each sample is repeated this many times across and down.
     Repeated(usize, usize),
 }
 
-/// libjpeg does not interpolate rows of so few samples.
+/// libjpeg does not interpolate rows with fewer samples than this.
 const NARROW: usize = 2;
 
 impl Upsampling {
-    /// For samples that each stand for so many pixels across and down, in rows of `columns`.
+    /// For samples that each stand for `across` x `down` pixels, in rows of `columns`.
     pub(super) fn of(across: usize, down: usize, columns: usize) -> Self {
         match (across, down) {
             (1, 1) => Self::None,
