@@ -13,7 +13,6 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -150,7 +149,7 @@ class Load:
 
 
 @pytest.fixture
-def ports() -> Iterator[tuple[int, int]]:
+def ports() -> tuple[int, int]:
     return free_port(), free_port()
 
 
