@@ -5,8 +5,8 @@
 //!
 //! Guest time is processor time of the thread that runs the guest. A machine that is busy with
 //! something else makes a guest late, not guilty, and a guest cannot wait: it has no import that
-//! blocks. So there is no bound on the time on the wall here. A request has a deadline of its own,
-//! which the server keeps.
+//! blocks. So wall-clock time has no bound here. A request has a deadline of its own, which the
+//! server keeps.
 
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ pub(crate) struct GuestClock {
 /// How long a compute took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ComputeTime {
-    /// On the wall.
+    /// By the wall clock.
     pub(crate) wall: Duration,
     /// On the processor, of the thread that called: OpenVINO computes on it as well as on its own.
     pub(crate) processor: Duration,
@@ -319,7 +319,7 @@ mod tests {
         assert!(ledger.may_cache(0, 50).is_ok());
     }
 
-    /// Works until this thread has used so much more of the processor.
+    /// Works until this thread has used the processor for `time` more.
     fn work(time: Duration) {
         let started = thread_time();
         while thread_time().saturating_sub(started) < time {}
@@ -350,7 +350,7 @@ mod tests {
         assert!(clock.epochs_left().is_some());
         assert_eq!(clock.total_native(), wall);
         work(limit);
-        assert_eq!(clock.epochs_left(), None, "time on the wall is not taken off");
+        assert_eq!(clock.epochs_left(), None, "wall-clock time is not taken off");
     }
 
     #[test]

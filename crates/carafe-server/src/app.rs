@@ -210,7 +210,7 @@ mod tests {
         let mut request = get("/v1/models");
         let key = HeaderValue::from_static("Bearer a-key-for-the-tests-0123");
         request.headers_mut().insert(header::AUTHORIZATION, key);
-        assert_eq!(ask(request).0, 503, "with a key it is told that there are none yet");
+        assert_eq!(ask(request).0, 503, "with a key, there are no models yet");
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! touched, so the cost does not grow with the vocabulary.
 //!
 //! A repetition penalty close to zero, or close to the largest f32, takes logits out of an f32's
-//! range. Sampling depends on the distances of logits alone, so then all of them are worked out in
-//! f64, which has room for any, and counted from the largest: of two that are out of range the
+//! range. Sampling depends on the distances of logits alone, so then all of them are computed in
+//! f64, which has room for any, as distances from the largest: of two that are out of range the
 //! better one stays the better one.
 
 use std::{

@@ -44,7 +44,7 @@ pub(crate) struct CompletionRequest {
     pub(crate) stream: Option<bool>,
     /// What asks for something is possible with `stream` only.
     pub(crate) stream_options: Option<StreamOptions>,
-    /// The log-probability of each token and of so many alternatives.
+    /// The log-probability of each token and of this many alternatives.
     #[schema(minimum = 0, maximum = 20)]
     pub(crate) logprobs: Option<u32>,
     /// Whether the answer starts with the prompt.
@@ -65,7 +65,7 @@ pub(crate) struct CompletionRequest {
     pub(crate) seed: Option<Seed>,
     /// Must be null or empty: these models cannot fill in the middle of a text.
     pub(crate) suffix: Option<String>,
-    /// Only the so many most probable tokens; 0 and -1 keep all.
+    /// Only this many of the most probable tokens; 0 and -1 keep all.
     #[schema(minimum = -1)]
     pub(crate) top_k: Option<i64>,
     /// Only tokens at least this share as probable as the best; at least 0, below 1.
@@ -76,7 +76,7 @@ pub(crate) struct CompletionRequest {
     pub(crate) repetition_penalty: Option<f32>,
     /// Whether to go on past an end-of-text token.
     pub(crate) ignore_eos: Option<bool>,
-    /// No end of text before so many tokens.
+    /// No end of text before this many tokens.
     #[schema(minimum = 0)]
     pub(crate) min_tokens: Option<u32>,
     /// The first field without effect whose value is refused.

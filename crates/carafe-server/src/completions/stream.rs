@@ -26,7 +26,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::record::Record;
 
 /// How often a comment is sent where there is nothing else to say, so that proxies do not think the connection dead.
-const PING: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What ends every stream of OpenAI's API.
 const DONE: &str = "[DONE]";
@@ -37,8 +37,8 @@ pub(crate) fn respond(sequences: Sequences, plan: &Plan, head: Head, record: Rec
     let pieces = plan.seeds.iter().map(|_| Pieces::new(plan.logprobs)).collect();
     let writer = Writer { sender, head, pieces, include_usage: plan.include_usage, record };
     tokio::spawn(writer.run(sequences));
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping"));
-    // nginx holds answers back unless it is told not to.
+    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping"));
+    // nginx buffers answers unless this header forbids it.
     ([(header::CACHE_CONTROL, "no-cache"), (HeaderName::from_static("x-accel-buffering"), "no")], sse).into_response()
 }
 

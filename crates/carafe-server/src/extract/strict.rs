@@ -2,7 +2,7 @@
 //! a key that an object has twice.
 //!
 //! Three things that `serde_json` does by itself are too lax, or too much Rust's, for what
-//! strangers send. It hands a map the last of two values without a word. It takes an array for an
+//! strangers send. It hands a map the last of two values silently. It takes an array for an
 //! object whose fields are in order. And its errors are texts in which the facts cannot be told
 //! from what was sent. So every value is read as what it is (`deserialize_any`), and it is the
 //! visitor, through [`Watch`], that finds it wrong; its refusal waits in [`Strict::refused`] while

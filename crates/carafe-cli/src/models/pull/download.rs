@@ -114,7 +114,7 @@ fn broken(error: &io::Error) -> Failure {
     Failure::Interrupted(format!("broke off: {error}"))
 }
 
-/// Sees to it that enough bytes come in each stretch of time.
+/// Checks that enough bytes come in each window of time.
 struct Rate {
     patience: Duration,
     since: Instant,
