@@ -47,9 +47,13 @@ fn folder(places: &Places, name: &str) -> Result<ModelFolder> {
 /// tells of no model at all or, if that is asked for, of any that cannot be read.
 fn list(places: &Places, json: bool, strict: bool) -> Result<ExitCode> {
     let catalogue = machine::catalogue(places)?;
-    let (models, broken): (Vec<_>, Vec<_>) = catalogue.list().into_iter().partition(|(_, folder)| folder.is_ok());
-    let models: Vec<ModelFolder> = models.into_iter().filter_map(|(_, folder)| folder.ok()).collect();
-    let broken: Vec<_> = broken.into_iter().filter_map(|(path, folder)| Some((path, reason(folder.err()?)))).collect();
+    let (mut models, mut broken) = (Vec::new(), Vec::new());
+    for (path, folder) in catalogue.list() {
+        match folder {
+            Ok(folder) => models.push(folder),
+            Err(error) => broken.push((path, reason(error))),
+        }
+    }
     if json {
         let broken = broken.iter().map(|(path, error)| json!({ "path": path, "error": error }));
         output::json(&models.iter().map(list_entry).chain(broken).collect::<Vec<_>>())?;
