@@ -38,7 +38,7 @@ pub struct Request {
     pub stop: Vec<String>,
     /// Whether to go on after an end-of-text token; it gives no text then, but counts.
     pub ignore_end_of_text: bool,
-    /// End-of-text is not chosen before so many tokens; at most `max_tokens`, if a client gave
+    /// End-of-text is not chosen before this many tokens; at most `max_tokens`, if a client gave
     /// that. A stop string ends the request even earlier.
     pub min_tokens: u32,
     /// Whether each token comes with its log-probability, and with how many alternatives, at most [`MAX_LOGPROBS`].
