@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from hub import Hub, Play, Request
-from pulling import CONVERTS_NOTHING, Puller
+from pulling import CONVERTS_NOTHING, ENDS_WITHIN, Puller
 
 pytest_plugins = ["pulling"]
 
@@ -385,13 +385,13 @@ def test_two_pulls_of_one_file_do_not_write_into_each_other(hub: Hub, puller: Pu
 
     def play(request: Request) -> None:
         begun.set()
-        go_on.wait(60)
+        go_on.wait(ENDS_WITHIN)
         hub.send(request)
 
     hub.play = for_weights(play)
     with ThreadPoolExecutor(1) as pool:
-        fetched = pool.submit(puller.fetch, hub.repository, HF_HUB_DOWNLOAD_TIMEOUT="60")
-        assert begun.wait(60)
+        fetched = pool.submit(puller.fetch, hub.repository, HF_HUB_DOWNLOAD_TIMEOUT=str(ENDS_WITHIN))
+        assert begun.wait(ENDS_WITHIN)
         assert "is being fetched by another process" in puller.refuse(hub.repository, **QUICK)
         go_on.set()
         assert_whole(hub, fetched.result())
