@@ -33,6 +33,9 @@ pub(crate) const MAX_TEXT: usize = 4 << 20;
 /// The most bytes of an image, its multipart frame included; the guest's own limit.
 pub(crate) const MAX_IMAGE: usize = 20 << 20;
 
+/// What is said of a body that cannot be read; the reader's own words are of its code.
+const BROKEN_BODY: &str = "the body breaks off, or is not in chunks as `Transfer-Encoding` says";
+
 /// How often the rate of a body is checked.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
@@ -132,7 +135,7 @@ impl Rate {
             match timeout_at(self.ends, stream.next()).await {
                 Ok(piece) => {
                     let piece = piece.transpose();
-                    let piece = piece.map_err(|error| body_error(&format!("the body cannot be read: {error}")))?;
+                    let piece = piece.map_err(|_| body_error(BROKEN_BODY))?;
                     self.received += piece.as_ref().map_or(0, Bytes::len);
                     return Ok(piece);
                 }

@@ -11,8 +11,8 @@
 //! - `record`, `metrics`: what is told of a request afterwards
 //!
 //! Limits that are not options: a JSON body of 4 MiB, an image of 20 MiB, 4 KiB/s of a body at
-//! least, 1 MiB of a stream that its client has not read, 1024 connections, 64 KiB and 30 s for the
-//! head of a request.
+//! least, 1 MiB of a stream that its client has not read, 1024 connections, about 128 KiB and 30 s
+//! for the head of a request, 1024 prompts, 4096 fields of an object.
 //!
 //! Nothing is computed here: tokens and pixels are the guests' business, behind `carafe-host`. This crate knows no files but what it
 //! embeds, and no environment.

@@ -70,7 +70,7 @@ impl ScoreScale {
     pub fn top(&self, bytes: &[u8], k: usize) -> Result<Vec<Ranked>, Error> {
         let scores = self.scores(bytes)?;
         if !(1..=scores.len()).contains(&k) {
-            return Err(Error::InvalidArgument { name: "k", value: k as u64, least: 1, most: scores.len() as u64 });
+            return Err(Error::InvalidArgument { name: "top", value: k as u64, least: 1, most: scores.len() as u64 });
         }
         let probabilities = if self.are_logits() { softmax(&scores) } else { scores.clone() };
         let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -170,7 +170,7 @@ mod tests {
     fn k_outside_the_scores_is_refused_with_its_range() {
         for k in [0, 4] {
             let refusal = ScoreScale::Logits.top(&bytes(&[1.0, 2.0, 0.0]), k).unwrap_err().to_string();
-            assert_eq!(refusal, format!("`k` is {k}, it must be from 1 to 3"));
+            assert_eq!(refusal, format!("`top` is {k}, it must be from 1 to 3"));
         }
     }
 

@@ -175,11 +175,7 @@ fn template(body: CompletionRequest, default_max_tokens: u32, ranked: bool) -> R
         prompt: Prompt::Tokens(Vec::new()),
         max_tokens: body.max_tokens.unwrap_or(default_max_tokens),
         max_tokens_is_default: body.max_tokens.is_none(),
-        stop: match body.stop {
-            Some(StopField::One(stop)) if !stop.is_empty() => vec![stop],
-            Some(StopField::Several(stops)) => stops,
-            Some(StopField::One(_)) | None => Vec::new(),
-        },
+        stop: body.stop.map_or_else(Vec::new, |StopField(stops)| stops),
         ignore_end_of_text: body.ignore_eos.unwrap_or_default(),
         min_tokens: body.min_tokens.unwrap_or_default(),
         // Ranking sequences takes the log-probabilities of their tokens.
@@ -214,12 +210,13 @@ fn top_k(top_k: Option<i64>) -> Result<Option<u32>, ApiError> {
 
 /// Token ids out of JSON's keys, which are strings.
 fn biases(biases: impl IntoIterator<Item = (String, f32)>) -> Result<Vec<(u32, f32)>, ApiError> {
-    let parse = |(key, bias): (String, f32)| match key.parse() {
-        Ok(token) => Ok((token, bias)),
-        Err(_) => {
+    let parse = |(key, bias): (String, f32)| {
+        // `+1` and `01` are read as numbers, but are no other spelling of `1`: a token would be there twice.
+        let token = key.parse().ok().filter(|token: &u32| token.to_string() == key);
+        token.map(|token| (token, bias)).ok_or_else(|| {
             let message = format!("`logit_bias` has the key {}; expected a token id", quoted(&key));
-            Err(ApiError::invalid("logit_bias", message))
-        }
+            ApiError::invalid("logit_bias", message)
+        })
     };
     biases.into_iter().map(parse).collect()
 }

@@ -11,6 +11,12 @@ use serde::{Deserialize, de};
 use utoipa::ToSchema;
 
 use super::fields::Field;
+use crate::Configuration;
+
+/// Most prompts of one request: no model lets more sequences wait.
+const MAX_PROMPTS: usize = Configuration::MAX_QUEUE as usize;
+/// Most stop texts.
+const MAX_STOPS: usize = 4;
 
 /// A request to continue one or more texts. Every field may be absent or null.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -100,13 +106,10 @@ pub(crate) enum PromptField {
     TokenLists(Vec<Vec<u32>>),
 }
 
-/// One stop text or several.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "expected a text or an array of up to 4 texts")]
-pub(crate) enum StopField {
-    One(String),
-    Several(Vec<String>),
-}
+/// One stop text or several; empty ones stop nothing and are passed over.
+#[derive(Clone, Debug, Default, ToSchema)]
+#[schema(value_type = Vec<String>)]
+pub(crate) struct StopField(pub(crate) Vec<String>);
 
 /// What a stream holds besides tokens.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
@@ -162,9 +165,9 @@ impl<'de> Deserialize<'de> for PromptField {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<PromptField, A::Error> {
                 Ok(match seq.next_element()? {
                     None => PromptField::Texts(Vec::new()),
-                    Some(Entry::Text(first)) => PromptField::Texts(rest(first, seq)?),
-                    Some(Entry::Token(first)) => PromptField::Tokens(rest(first, seq)?),
-                    Some(Entry::Tokens(first)) => PromptField::TokenLists(rest(first, seq)?),
+                    Some(Entry::Text(first)) => PromptField::Texts(rest(first, seq, MAX_PROMPTS)?),
+                    Some(Entry::Token(first)) => PromptField::Tokens(rest(first, seq, usize::MAX)?),
+                    Some(Entry::Tokens(first)) => PromptField::TokenLists(rest(first, seq, MAX_PROMPTS)?),
                 })
             }
         }
@@ -172,13 +175,48 @@ impl<'de> Deserialize<'de> for PromptField {
     }
 }
 
-/// An array whose first entry has been read.
-fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(first: T, mut seq: A) -> Result<Vec<T>, A::Error> {
+/// An array whose first entry has been read. It is refused while it is read: short entries take
+/// many times their bytes of memory.
+fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(first: T, mut seq: A, most: usize) -> Result<Vec<T>, A::Error> {
     let mut entries = vec![first];
     while let Some(entry) = seq.next_element()? {
+        if entries.len() == most {
+            return Err(A::Error::custom(format!("expected at most {most} prompts")));
+        }
         entries.push(entry);
     }
     Ok(entries)
+}
+
+impl<'de> Deserialize<'de> for StopField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const EXPECTED: &str = "a text or an array of up to 4 texts";
+        struct Stops;
+        impl<'de> Visitor<'de> for Stops {
+            type Value = StopField;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(EXPECTED)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<StopField, E> {
+                Ok(StopField(Some(text).filter(|text| !text.is_empty()).map(str::to_owned).into_iter().collect()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<StopField, A::Error> {
+                let mut stops = Vec::new();
+                while let Some(stop) = seq.next_element::<String>()? {
+                    if stops.len() == MAX_STOPS {
+                        return Err(A::Error::custom(format!("expected {EXPECTED}")));
+                    }
+                    stops.push(stop);
+                }
+                stops.retain(|stop| !stop.is_empty());
+                Ok(StopField(stops))
+            }
+        }
+        deserializer.deserialize_any(Stops)
+    }
 }
 
 /// The first entry of an array of prompts; the others are alike.

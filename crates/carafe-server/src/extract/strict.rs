@@ -26,13 +26,20 @@ pub(super) fn read<'de, T: Deserialize<'de>>(inner: impl Deserializer<'de>) -> R
     T::deserialize(Strict { inner, refused: &refused })
 }
 
+/// Most keys of an object: those of the largest that has an effect, `logit_bias`, are 1024. To remember a key takes many
+/// times its bytes.
+const MAX_KEYS: usize = 4096;
+
 /// The keys that an object has had so far.
 #[derive(Default)]
 pub(super) struct Keys(BTreeSet<String>);
 
 impl Keys {
-    /// Refuses a key that was there already.
+    /// Refuses a key that was there already, and one too many.
     pub(super) fn add(&mut self, key: &str) -> Result<(), Refusal> {
+        if self.0.len() == MAX_KEYS {
+            return Err(Refusal::custom(format!("expected an object of at most {MAX_KEYS} fields")));
+        }
         if self.0.insert(key.to_owned()) { Ok(()) } else { Err(Refusal::twice(key)) }
     }
 }

@@ -116,7 +116,8 @@ fn a_value_of_the_wrong_type_is_told_what_it_is_and_what_it_must_be() {
         (r#"{"logit_bias": {"5": true}}"#, "`logit_bias.5` must be a number, got `true`"),
         (r#"{"logit_bias": [1]}"#, "`logit_bias` must be an object, got an array"),
         (r#"{"stream_options": [true]}"#, "`stream_options` must be an object, got an array"),
-        (r#"{"stop": 5}"#, "`stop` must be a text or an array of up to 4 texts"),
+        (r#"{"stop": 5}"#, "`stop` must be a text or an array of up to 4 texts, got the number 5"),
+        (r#"{"stop": ["a", "b", "c", "d", "e"]}"#, "`stop` must be a text or an array of up to 4 texts"),
         (r#"["tiny", "a"]"#, "the body must be an object, got an array"),
         ("5", "the body must be an object, got the number 5"),
         ("\"text\"", "the body must be an object, got the text `text`"),
@@ -146,6 +147,22 @@ fn what_is_given_twice_is_refused_wherever_it_stands() {
     let twice = Some(("`top` is given twice; give it once".to_owned(), Some("top".to_owned()), None));
     assert_eq!(query_refusal::<ClassifyParameters>("top=1&top=1"), twice);
     assert_eq!(query_refusal::<InferParameters>("top=1&model=a&top=2"), twice);
+}
+
+#[test]
+fn short_entries_are_refused_while_they_are_read_where_they_are_too_many() {
+    let texts = |count: usize| format!("{{\"prompt\": [{}\"\"]}}", "\"\",".repeat(count - 1));
+    let lists = |count: usize| format!("{{\"prompt\": [{}[]]}}", "[],".repeat(count - 1));
+    for prompts in [texts, lists] {
+        assert_eq!(refusal_of(&prompts(1024)), None);
+        assert_eq!(message_of(&prompts(1025)), "`prompt` must be at most 1024 prompts");
+    }
+    let keys = |count: usize| (0..count).map(|key| format!("\"{key}\": 0")).collect::<Vec<_>>().join(",");
+    for field in ["logit_bias", "metadata"] {
+        assert_eq!(refusal_of(&format!("{{\"{field}\": {{{}}}}}", keys(4096))), None);
+        let refused = message_of(&format!("{{\"{field}\": {{{}}}}}", keys(4097)));
+        assert_eq!(refused, format!("`{field}` must be an object of at most 4096 fields"));
+    }
 }
 
 #[test]

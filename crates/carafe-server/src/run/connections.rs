@@ -44,7 +44,7 @@ impl Connections {
         let mut open = self.open();
         let reserved = open.values().filter(|activity| activity.reserved).count();
         let is_full = open.len() - reserved >= MAX_CONNECTIONS;
-        let is_reserved = is_full && !self.drop_oldest(&mut open, |it| !it.reserved && it.is_quiet());
+        let is_reserved = is_full && !self.make_room(&mut open);
         if is_reserved && reserved >= RESERVE {
             self.drop_oldest(&mut open, |it| it.reserved);
         }
@@ -53,6 +53,13 @@ impl Connections {
         open.insert(id, activity.clone());
         self.publish(&open);
         Admitted { connections: self.clone(), id, activity }
+    }
+
+    /// Drops the connection that has been quiet for longest. One that is being closed in stages may still
+    /// bring its answer to a client that sends, so it goes last.
+    fn make_room(&self, open: &mut BTreeMap<u64, Arc<Activity>>) -> bool {
+        let may_go = |it: &Activity| !it.reserved && it.is_quiet();
+        self.drop_oldest(open, |it| may_go(it) && !it.lingers()) || self.drop_oldest(open, may_go)
     }
 
     /// Drops the connection that has been quiet for longest; whether there was one.
@@ -250,6 +257,18 @@ mod tests {
         let dropped: Vec<usize> = (0..first.len()).filter(|index| first[*index].activity().is_dropped()).collect();
         assert_eq!((dropped, connections.count()), (vec![2], MAX_CONNECTIONS));
         drop(busy);
+    }
+
+    #[test]
+    fn a_connection_that_is_being_closed_in_stages_goes_last() {
+        let connections = connections();
+        let first = admit(&connections, MAX_CONNECTIONS);
+        first[0].activity().note_lingering();
+        let others = admit(&connections, MAX_CONNECTIONS - 1);
+        let dropped = |it: &Admitted| it.activity().is_dropped();
+        assert!(!dropped(&first[0]) && first[1..].iter().all(dropped));
+        let _busy: Vec<InHand> = others.iter().map(|it| Admitted::begin(&connections, it.activity())).collect();
+        assert!(!connections.admit().activity().is_reserved() && dropped(&first[0]));
     }
 
     #[test]
