@@ -55,7 +55,7 @@ test("a refused request says why in words", () =>
   withServer([], async (page) => {
     await page.getByLabel("Max tokens").fill("9999");
     await page.getByRole("button", { name: "Generate" }).click();
-    await page.getByRole("alert").getByText("the model's context holds 256").waitFor();
+    await page.getByRole("alert").getByText("This model's maximum context length is 256 tokens").waitFor();
     await generate(page, { "Max tokens": 5 });
     assert.equal(await page.getByRole("alert").textContent(), "");
   }));
