@@ -2,6 +2,7 @@
 
 #![cfg(feature = "image")]
 
+mod around;
 mod damage;
 mod encoder;
 mod files;
