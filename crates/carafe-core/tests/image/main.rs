@@ -3,6 +3,7 @@
 #![cfg(feature = "image")]
 
 mod around;
+mod beyond;
 mod damage;
 mod encoder;
 mod files;
