@@ -159,12 +159,20 @@ def _direct() -> Iterator[tuple[str, bytes, Pixels | None]]:
         shown = np.stack(colours, -1).astype(np.uint8)
         header = _info(16, BITFIELDS if masks else RGB)
         yield name, _file(header, struct.pack("<III", *masks) if masks else b"", _values(values, 2)), shown
+        if name == "16-bit-565-masks":
+            # No bit is left for opacity.
+            for size in (56, 124):
+                header = _info(16, BITFIELDS, size=size, masks=struct.pack("<IIII", *masks, 0x8000))
+                yield f"16-bit-565-stray-opacity-header-{size}", _file(header, b"", _values(values, 2)), shown
     plain = _joined(picture, (16, 8, 0))
     rows = _values(plain, 3)
     yield "24-bit", _file(_info(24), b"", rows), picture
     yield "24-bit-top-down", _file(_info(24, height=-HEIGHT), b"", _values(plain, 3, down=True)), picture
     yield "24-bit-os2", _file(_os2(24), b"", rows), picture
     yield "24-bit-with-palette", _file(_info(24, colours=9), bytes(36), rows), picture
+    for size in (56, 124):
+        header = _info(24, BITFIELDS, size=size, masks=struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000))
+        yield f"24-bit-stray-opacity-header-{size}", _file(header, b"", rows), picture
     for name, fourth in (("zero", 0), ("full", 255), ("some", 100)):
         yield f"32-bit-no-masks-fourth-byte-{name}", _file(_info(32), b"", _values(plain | fourth << 24, 4)), picture
     masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)

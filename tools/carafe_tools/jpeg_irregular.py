@@ -62,6 +62,8 @@ def complete() -> Iterator[tuple[str, bytes]]:
     yield "tables-in-one-segment", _joined(file)
     yield "tables-after-the-frame", _frame_first(file)
     yield "tables-redefined-before-the-scan", _at(file, (2,), segment(0xDB, b"\0" + bytes([99] * 64)))
+    yield "height-said-again-and-more", _at(file, (len(file) - 2,), segment(0xDC, struct.pack(">HB", SIZE[1], 0)))
+    yield "comment-past-the-end-after-the-scan", _at(file, (len(file) - 2,), b"\xff\xfe\x10\0abc")
     yield "height-said-again", _at(file, (len(file) - 2,), segment(0xDC, struct.pack(">H", SIZE[1])))
     yield "restart-marker-after-the-last-unit", _at(_made(restart=2), (-2,), b"\xff\xd5")
     yield "bytes-after-the-last-unit", _at(file, (len(file) - 2,), b"\x55" * 9)
@@ -85,6 +87,8 @@ def incomplete() -> Iterator[tuple[str, bytes]]:
     yield "two-heights", _at(file, (len(file) - 2,), segment(0xDC, struct.pack(">H", SIZE[1] + 1)))
     yield "height-said-late", _patched(_at(file, (len(file) - 2,), segment(0xDC, struct.pack(">H", SIZE[1]))), frame + 5, b"\0\0")
     yield "two-frames", _at(file, (scan,), file[frame : frame + 19])
+    yield "coefficients-beyond-samples", _pillow().replace(b"\xff\xdb\0\x43\0\5", b"\xff\xdb\0\x43\0\xff")
+    yield "difference-of-16-bits-in-a-table", file.replace(bytes(range(12)), bytes((*range(11), 16)))
     yield "no-steps", _without(file, 0xDB)
     yield "no-frame", _without(file, 0xC0)
     yield "a-table-of-codes-missing", _without_last(file, 0xC4)
@@ -128,7 +132,7 @@ def _redefined() -> bytes:
     file = _made("444", scans=[Scan((0,)), Scan((1,)), Scan((2,))])
     second = file.index(b"\xff\xda", file.index(b"\xff\xda") + 2)
     third = file.index(b"\xff\xda", second + 2)
-    return _at(file, (third,), segment(0xDB, b"\1" + bytes([40] * 64)) + segment(0xDB, b"\0" + bytes([1] * 64)))
+    return _at(file, (third,), segment(0xDB, b"\1" + bytes([8] * 64)) + segment(0xDB, b"\0" + bytes([1] * 64)))
 
 
 def _adobe(transform: int) -> bytes:

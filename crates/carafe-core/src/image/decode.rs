@@ -6,7 +6,8 @@
 //! the crate of that name. A file that lacks a part of its picture is an error and not a grey
 //! patch.
 //!
-//! Choices that a reference must share: transparency is laid over white; 16-bit samples keep their
+//! Choices that a reference must share: transparency is laid over white, in BMP as well (Pillow's
+//! `convert("RGB")` drops the opacity and keeps the colours beneath); 16-bit samples keep their
 //! high byte; four-colour JPEGs hold inverted inks, as every writer stores them; the Exif
 //! orientation is applied (which Pillow's `Image.open` leaves to `ImageOps.exif_transpose`); colour
 //! profiles and gamma are not.
@@ -16,6 +17,7 @@ mod colours;
 mod jpeg;
 mod kind;
 mod need;
+mod orientation;
 mod png;
 
 use image::metadata::Orientation;
@@ -45,7 +47,7 @@ pub fn decode(bytes: Vec<u8>, memory: u64) -> Result<Image, Error> {
     }
     let stored = match kind::format(&bytes)? {
         Format::Jpeg => jpeg::decode(bytes, memory),
-        Format::Png => png::decode(&bytes, memory),
+        Format::Png => png::decode(bytes, memory),
         Format::Bmp => bmp::decode(&bytes, memory),
     }?;
     upright(stored)

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "image")]
 
+mod around;
+mod beyond;
 mod damage;
 mod encoder;
 mod files;

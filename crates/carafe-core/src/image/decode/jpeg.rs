@@ -7,7 +7,8 @@
 //! with several scans. [`band`] makes pixels of the samples of both.
 //!
 //! A file whose picture is complete is read, whatever else is irregular about it, as libjpeg reads
-//! it. A file that lacks a part of its picture is refused: libjpeg would invent that part.
+//! it. A file that lacks a part of its picture is refused: libjpeg would invent that part. So is a
+//! file whose coefficients are beyond what samples can be: libjpeg's sums would overflow.
 
 mod band;
 mod bits;
@@ -116,6 +117,11 @@ fn pixels(bytes: &mut [u8], header: &Header) -> Result<Vec<u8>, Error> {
 
 fn damaged(cause: impl std::fmt::Display) -> Error {
     Error::damaged("JPEG", cause)
+}
+
+/// libjpeg makes pixels of such a block too, whose sums overflow: other pixels on each machine.
+fn beyond_samples() -> Error {
+    damaged("a block has coefficients beyond what samples can be")
 }
 
 fn unsupported(kind: impl std::fmt::Display) -> Error {

@@ -10,6 +10,7 @@ use png::{ColorType, Decoder, DecodingError, Limits, Transformations};
 
 use super::colours::{Samples, to_rgb};
 use super::need::{Need, output_bytes};
+use super::orientation::orientation;
 use super::{Error, Image, Stored, swaps_sides};
 
 /// What chunks that are kept (palette, Exif) may hold together.
@@ -21,7 +22,16 @@ const ROWS: u64 = 16;
 const COPIES: u64 = 3;
 const FIXED: u64 = 512 * 1024;
 
-pub(super) fn decode(bytes: &[u8], memory: u64) -> Result<Stored, Error> {
+/// Bytes of the file's signature, and of a chunk without its data.
+const SIGNATURE: usize = 8;
+const CHUNK: usize = 12;
+
+/// The end chunk.
+const END: [u8; CHUNK] = *b"\0\0\0\0IEND\xaeB\x60\x82";
+
+pub(super) fn decode(mut bytes: Vec<u8>, memory: u64) -> Result<Stored, Error> {
+    end_where_chunks_end(&mut bytes);
+    let bytes = bytes.as_slice();
     let (width, height, row) = header(bytes)?;
     let rows = ROWS.min(u64::from(height) * COPIES + 1);
     let buffers = row.saturating_mul(rows).saturating_add(FIXED + CHUNKS);
@@ -32,9 +42,7 @@ pub(super) fn decode(bytes: &[u8], memory: u64) -> Result<Stored, Error> {
 
     let mut reader = configured(bytes, row).read_info().map_err(refused)?;
     let samples = samples(reader.output_color_type().0)?;
-    let exif = reader.info().exif_metadata.as_deref();
-    let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
-    need(samples.bytes() as u64, swaps_sides(orientation)).check(memory)?;
+    need(samples.bytes() as u64, false).check(memory)?;
 
     let pixels = width as usize * height as usize;
     let mut buffer = vec![0; pixels * samples.bytes().max(3)];
@@ -44,7 +52,30 @@ pub(super) fn decode(bytes: &[u8], memory: u64) -> Result<Stored, Error> {
             what: "animated PNG images whose first picture is smaller than the whole".into(),
         });
     }
+    // The image is complete; what is wrong with the chunks after it, which may hold the Exif data,
+    // does not matter.
+    let _ = reader.finish();
+    let orientation = reader.info().exif_metadata.as_deref().map_or(Orientation::NoTransforms, orientation);
+    need(samples.bytes() as u64, swaps_sides(orientation)).check(memory)?;
     Ok(Stored { image: Image { width, height, rgb: to_rgb(buffer, pixels, samples) }, orientation })
+}
+
+/// Gives a file the end chunk that it lacks, after its last whole chunk. Whether its image data are
+/// complete shows when they are unpacked.
+fn end_where_chunks_end(bytes: &mut Vec<u8>) {
+    let mut end = SIGNATURE;
+    while let Some(&[a, b, c, d, ref kind @ ..]) = bytes.get(end..).and_then(|rest| rest.first_chunk::<8>()) {
+        let next = end.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize).saturating_add(CHUNK);
+        if kind == b"IEND" && next <= bytes.len() {
+            return;
+        }
+        if next > bytes.len() {
+            break;
+        }
+        end = next;
+    }
+    bytes.truncate(end);
+    bytes.extend(END);
 }
 
 /// Width, height and the bytes of one stored row, from the first chunk.

@@ -48,6 +48,14 @@ impl Masks {
     /// As most files have them: bytes in the order blue, green, red.
     pub(super) const EIGHT_BITS: Self = Self([0x00ff_0000, 0xff00, 0xff, 0]);
 
+    /// Drops an opacity that only 32 bits have room for, where it does not fit fewer: viewers do not
+    /// look at it there.
+    fn without_stray_opacity(self, bits: u32) -> Self {
+        let [red, green, blue, _] = self.0;
+        let stray = bits < 32 && self.check(bits).is_err();
+        Self(if stray { [red, green, blue, 0] } else { self.0 })
+    }
+
     fn check(self, bits: u32) -> Result<Self, Error> {
         let whole = |mask: u32| {
             let ones = mask.checked_shr(mask.trailing_zeros()).unwrap_or(0);
@@ -143,7 +151,7 @@ impl Fields {
         let at = |index: usize| number(bytes, start + index * 4);
         let masks = Masks([at(0)?, at(1)?, at(2)?, if with_opacity { at(3)? } else { 0 }]);
         *end = (*end).max(start + if with_opacity { 16 } else { 12 });
-        masks.check(self.bits)
+        masks.without_stray_opacity(self.bits).check(self.bits)
     }
 
     /// Colours in the palette. A file without indices may have one too, which is passed over.

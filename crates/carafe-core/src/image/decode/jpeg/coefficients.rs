@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::super::super::Error;
 use super::band::Bands;
 use super::bits::Bits;
-use super::damaged;
 use super::frame::{Component, Frame};
 use super::header::Header;
 use super::huffman::ZIGZAG;
@@ -18,6 +17,7 @@ use super::progressive::{BlockReader, State};
 use super::scan::{Part, Scan};
 use super::tables::Steps;
 use super::transform::inverse;
+use super::{beyond_samples, damaged};
 
 /// Coefficients of the whole image.
 pub(super) struct Coefficients {
@@ -124,7 +124,7 @@ impl Coefficients {
         let mut bands = Bands::new(frame, header.colours);
         for band in 0..self.units.1 {
             for (index, (plane, steps)) in self.planes.iter_mut().zip(&steps).enumerate() {
-                plane.transform(index, band, steps, &mut bands);
+                plane.transform(index, band, steps, &mut bands)?;
             }
             bands.emit(&mut rgb, band + 1 == self.units.1);
         }
@@ -158,7 +158,7 @@ impl Plane {
         Ok(natural)
     }
 
-    fn transform(&mut self, index: usize, band: usize, steps: &Steps, bands: &mut Bands) {
+    fn transform(&mut self, index: usize, band: usize, steps: &Steps, bands: &mut Bands) -> Result<(), Error> {
         let down = self.component.down as usize;
         for y in 0..down {
             let start = (band * down + y) * self.stride;
@@ -168,8 +168,11 @@ impl Plane {
                 }
                 let last = if block[1..].iter().all(|value| *value == 0) { 0 } else { 63 };
                 let (place, stride, samples) = bands.block(index, column, y);
-                inverse(block, last, &mut samples[place..], stride);
+                if !inverse(block, last, &mut samples[place..], stride) {
+                    return Err(beyond_samples());
+                }
             }
         }
+        Ok(())
     }
 }

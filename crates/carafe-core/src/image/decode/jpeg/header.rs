@@ -6,12 +6,14 @@ use std::ops::Range;
 use image::metadata::Orientation;
 
 use super::super::super::Error;
+use super::super::orientation::{is_exif, orientation};
 use super::frame::{ColourMarks, Colours, Frame};
-use super::segments::{ADOBE, END, EXIF, FILE_START, HEIGHT, HUFFMAN, JFIF, SCAN, Segment, scan_end};
+use super::segments::{ADOBE, END, EXIF, FILE_START, HEIGHT, HUFFMAN, JFIF, SCAN, Segment, end_in_a_segment, scan_end};
 use super::{damaged, unsupported};
 
-/// More segments than any encoder writes; each is remembered by its place.
-const SEGMENTS: usize = 4096;
+/// More pieces of a picture, with comments between them, than any encoder writes; each is remembered
+/// by its place.
+const PIECES: usize = 4096;
 
 /// More scans than any encoder writes; each one is a walk over the whole image.
 const SCANS: usize = 64;
@@ -38,11 +40,14 @@ impl Header {
         let mut parts = Parts::default();
         let mut picture = vec![FILE_START];
         let mut position = FILE_START.end;
-        for _ in 0..SEGMENTS {
-            let Segment { marker, start, payload } = Segment::at(bytes, position)?;
+        loop {
+            let segment = Segment::at(bytes, position);
+            // libjpeg reads no further than the last scan.
+            let end = segment.as_ref().err().filter(|_| parts.data > 0).and(end_in_a_segment(bytes, position));
+            let Segment { marker, start, payload } = end.map_or(segment, Ok)?;
             position = payload.end;
             if marker == END {
-                picture.push(start..position);
+                keep(&mut picture, start..position)?;
                 return parts.header(picture);
             }
             parts.read(marker, &bytes[payload])?;
@@ -51,10 +56,9 @@ impl Header {
                 parts.data += (position - start) as u64;
             }
             if !matches!(marker, 0xe0..=0xef | 0xfe | HEIGHT) {
-                picture.push(start..position);
+                keep(&mut picture, start..position)?;
             }
         }
-        Err(damaged(format!("it has more than {SEGMENTS} segments")))
     }
 
     /// Whether one scan has everything, so that nothing needs to be kept from one scan to the next.
@@ -71,6 +75,18 @@ impl Header {
         }
         bytes.truncate(end);
     }
+}
+
+/// Adds a segment to the picture's pieces, of which neighbours are one.
+fn keep(picture: &mut Vec<Range<usize>>, segment: Range<usize>) -> Result<(), Error> {
+    match picture.last_mut() {
+        Some(last) if last.end == segment.start => last.end = segment.end,
+        _ => picture.push(segment),
+    }
+    if picture.len() > PIECES {
+        return Err(damaged(format!("it is in more than {PIECES} pieces")));
+    }
+    Ok(())
 }
 
 /// What has been read of a header so far.
@@ -93,7 +109,10 @@ impl Parts {
             0xc3..=0xcf => return Err(unsupported("lossless, hierarchical or arithmetic-coded")),
             HEIGHT => self.check_height(payload)?,
             SCAN => self.scan(payload)?,
-            EXIF => self.orientation = self.orientation.or_else(|| exif_orientation(payload)),
+            // Viewers look for it before the image, and in the first segment of the kind.
+            EXIF if self.scans.is_empty() && is_exif(payload) => {
+                self.orientation.get_or_insert_with(|| orientation(payload));
+            }
             JFIF if self.scans.is_empty() => self.marks.read_jfif(payload),
             ADOBE if self.scans.is_empty() => self.marks.read_adobe(payload),
             _ => {}
@@ -114,7 +133,7 @@ impl Parts {
     fn check_height(&self, payload: &[u8]) -> Result<(), Error> {
         let height = self.frame.as_ref().map(|frame| frame.height.to_be_bytes());
         match height {
-            Some([_, _, high, low]) if *payload != [high, low] => Err(damaged("it has two heights")),
+            Some([_, _, high, low]) if !payload.starts_with(&[high, low]) => Err(damaged("it has two heights")),
             _ => Ok(()),
         }
     }
@@ -129,8 +148,4 @@ impl Parts {
         let (data, has_codes, scans) = (self.data, self.has_codes, self.scans);
         Ok(Header { frame, colours, orientation, data, has_codes, scans, picture })
     }
-}
-
-fn exif_orientation(payload: &[u8]) -> Option<Orientation> {
-    payload.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk)
 }

@@ -11,6 +11,9 @@ use super::tables::Steps;
 /// Codes up to this length are looked up; all but the rarest are shorter.
 const LOOKED_UP: u32 = 10;
 
+/// The most bits of a difference of DC values; [`Codes::check_differences`] sees to it.
+const LARGEST_DIFFERENCE: u8 = 15;
+
 /// Places of a block's coefficients in the order of the file.
 pub(super) const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
@@ -64,7 +67,8 @@ impl Codes {
                 }
                 (code, index) = (code + 1, index + 1);
             }
-            if code > 1 << length {
+            // A code of ones alone is none.
+            if code >= 1 << length {
                 return Err(damaged("a table has too many codes"));
             }
             ends[length as usize] = code << (16 - length);
@@ -72,6 +76,14 @@ impl Codes {
         }
         let coefficients = Box::new(std::array::from_fn(|bits| short_coefficient(symbols[bits], bits)));
         Ok(Self { symbols, coefficients, ends, offsets, values: values.to_vec() })
+    }
+
+    /// Refuses symbols that no difference of DC values has, used or not, as libjpeg does.
+    pub(super) fn check_differences(&self) -> Result<(), Error> {
+        match self.values.iter().all(|size| *size <= LARGEST_DIFFERENCE) {
+            true => Ok(()),
+            false => Err(damaged("a table has a difference of more than 15 bits")),
+        }
     }
 
     /// The next symbol.
@@ -184,8 +196,7 @@ pub(super) fn difference(bits: &mut Bits<'_>, codes: &Codes) -> Result<i32, Erro
     bits.fill();
     match codes.symbol(bits)? {
         0 => Ok(0),
-        size @ 1..=15 => Ok(bits.value(size.into())),
-        _ => Err(damaged("its data holds a difference of more than 15 bits")),
+        size => Ok(bits.value(u32::from(size & LARGEST_DIFFERENCE))),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::super::super::Error;
 use super::damaged;
@@ -72,6 +72,15 @@ pub(super) fn scan_end(bytes: &[u8], position: usize) -> usize {
     let rest = bytes.get(position..).unwrap_or_default();
     let is_marker = |place: &usize| rest.get(place + 1).is_some_and(|next| !matches!(next, 0 | 0xd0..=0xd7 | 0xff));
     position + memchr_iter(0xff, rest).find(is_marker).unwrap_or(rest.len())
+}
+
+/// The end marker inside a comment or application segment at `position` whose length is past the
+/// end of the file: the length is wrong, and a file that is cut off has no end marker.
+pub(super) fn end_in_a_segment(bytes: &[u8], position: usize) -> Option<Segment> {
+    let rest = bytes.get(position..)?;
+    let [0xff, 0xe0..=0xef | 0xfe, ..] = rest else { return None };
+    let start = position + memmem::rfind(rest, &[0xff, END])?;
+    Some(Segment { marker: END, start, payload: start + 2..start + 2 })
 }
 
 pub(super) fn ended() -> Error {

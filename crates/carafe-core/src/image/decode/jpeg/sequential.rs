@@ -7,6 +7,7 @@
 
 use super::super::super::Error;
 use super::band::Bands;
+use super::beyond_samples;
 use super::bits::Bits;
 use super::header::Header;
 use super::huffman::{self, BlockCodes};
@@ -73,7 +74,9 @@ fn decode_unit(
             for x in 0..component.across {
                 let last = huffman::block(bits, &component.codes, &mut before[index], block)?;
                 let (place, stride, samples) = bands.block(index, column * component.across + x, y);
-                inverse(block, last, &mut samples[place..], stride);
+                if !inverse(block, last, &mut samples[place..], stride) {
+                    return Err(beyond_samples());
+                }
             }
         }
     }

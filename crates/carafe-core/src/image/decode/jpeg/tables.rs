@@ -50,7 +50,9 @@ impl Tables {
     }
 
     pub(super) fn dc(&self, number: u8) -> Result<Arc<Codes>, Error> {
-        self.dc.get(usize::from(number)).cloned().flatten().ok_or_else(missing)
+        let codes = self.dc.get(usize::from(number)).cloned().flatten().ok_or_else(missing)?;
+        codes.check_differences()?;
+        Ok(codes)
     }
 
     pub(super) fn ac(&self, number: u8) -> Result<Arc<Codes>, Error> {
