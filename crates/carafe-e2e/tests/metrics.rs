@@ -109,7 +109,14 @@ fn images_that_run_and_images_that_wait_are_counted_apart() -> Result<()> {
     thread::scope(|scope| {
         for _ in 0..4 {
             // They send one picture after the other for as long as it takes to be seen.
-            scope.spawn(|| while !enough.load(Ordering::Relaxed) && classify(&server, &picture).is_ok() {});
+            scope.spawn(|| {
+                loop {
+                    let sent = classify(&server, &picture);
+                    if sent.is_err() || enough.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
         }
         let seen = wait("an image to run and another to wait", is_full);
         enough.store(true, Ordering::Relaxed);
