@@ -6,14 +6,14 @@ and a tensor that no role asked for is refused by name, because a forgotten one 
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from carafe_tools.errors import ConversionError, require
+from carafe_tools.errors import require
 from carafe_tools.gpt2 import Dimensions
+from carafe_tools.json_file import read_json_object, read_text
 from carafe_tools.manifest import sha256
 from carafe_tools.safetensors_file import STORED, StoredTensor, read_header
 from carafe_tools.tokenizer_files import from_gpt2_files
@@ -44,7 +44,7 @@ class HuggingFaceFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        config = _read_json(folder / CONFIG)
+        config = read_json_object(folder / CONFIG)
         self.dimensions = _dimensions(config, folder / CONFIG)
         self.epsilon = float(config["layer_norm_epsilon"])
         self.is_tied = bool(config.get("tie_word_embeddings", True))
@@ -87,7 +87,7 @@ class HuggingFaceFolder:
         """Return the contents of `tokenizer.json`, made of `vocab.json` and `merges.txt` where the folder has only these."""
         path = self.folder / "tokenizer.json"
         if path.is_file():
-            return path.read_text(encoding="utf-8")
+            return read_text(path)
         parts = [self.folder / name for name in ("vocab.json", "merges.txt")]
         for part in parts:
             require(part.is_file(), f"`{self.folder}` has no `tokenizer.json`, nor `{part.name}` to make one of")
@@ -121,7 +121,7 @@ def _weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     index = folder / SHARDS
     require(index.is_file(), f"`{folder}` has neither `{WEIGHTS}` nor `{SHARDS}`")
-    places = _read_json(index).get("weight_map")
+    places = read_json_object(index).get("weight_map")
     require(isinstance(places, dict) and len(places) > 0, f"`{index}` has no `weight_map`")
     names = sorted(set(map(str, places.values())))
     for name in names:
@@ -141,12 +141,3 @@ def _dimensions(config: dict[str, Any], path: Path) -> Dimensions:
     inner = config.get("n_inner") or 4 * dimensions.width
     require(inner == 4 * dimensions.width, f"`{path}` has n_inner `{inner}`; {4 * dimensions.width} was expected")
     return dimensions
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConversionError(f"failed to read `{path}`: {error}") from error
-    require(isinstance(contents, dict), f"`{path}` does not hold an object")
-    return contents

@@ -5,7 +5,6 @@ https://huggingface.co/docs/safetensors: the length of a JSON header, the header
 without rounding: each of their numbers is a number of f32, not-a-numbers and infinities included.
 """
 
-import json
 import math
 import struct
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from carafe_tools.errors import ConversionError, require
+from carafe_tools.json_file import parse_json_object
 
 LENGTH = struct.Struct("<Q")
 LONGEST_HEADER = 100_000_000  # the format's own bound
@@ -55,7 +55,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = _header_length(file.read(LENGTH.size), size)
-            header = json.loads(file.read(length))
+            header = parse_json_object(file.read(length), f"the header of `{path}`")
         begin = LENGTH.size + length
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         return {name: _tensor(path, name, entry, begin, size) for name, entry in entries.items()}

@@ -13,6 +13,7 @@ from carafe_tools.errors import require
 from carafe_tools.gpt2 import Gpt2
 from carafe_tools.gpt2_reader import find_gpt2
 from carafe_tools.huggingface import HuggingFaceFolder, is_huggingface
+from carafe_tools.json_file import read_text
 from carafe_tools.tflite_file import read_tflite
 from carafe_tools.tokenizer_files import parse, without_batching
 from carafe_tools.weights import quantised
@@ -37,20 +38,16 @@ def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
     if is_huggingface(path):
         folder = HuggingFaceFolder(path)
         model = quantised(folder, per_row=True)
-        contents = folder.tokenizer() if tokenizer_path is None else _read(tokenizer_path)
+        contents = folder.tokenizer() if tokenizer_path is None else read_text(tokenizer_path)
         sequence = min(EVALUATED, model.dimensions.positions)
     else:
         require(tokenizer_path is not None, "a text model needs the option `--tokenizer`")
         found = find_gpt2(read_tflite(path))
-        model, sequence, contents = found.model, found.sequence, _read(tokenizer_path)
+        model, sequence, contents = found.model, found.sequence, read_text(tokenizer_path)
     contents, dropped = without_batching(contents, tokenizer_path or path)
     tokenizer = parse(contents, tokenizer_path or path)
     _check_vocabulary(tokenizer, tokenizer_path or path, model, path)
     return TextSource(path, model, sequence, contents, tokenizer, dropped)
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 def _check_vocabulary(tokenizer: Tokenizer, tokenizer_path: Path, model: Gpt2, path: Path) -> None:

@@ -6,23 +6,28 @@ with the same library, and what it accepts is its own business: `opening` asks i
 """
 
 import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from carafe_tools.errors import ConversionError, require
+from carafe_tools.json_file import parse_json_object, read_json_object, read_text
 
 END_OF_TEXT = "<|endoftext|>"
 BATCHING = ("truncation", "padding")
+STDERR = 2
 
 
 def from_gpt2_files(encoder: Path, merges: Path) -> str:
     """Return the `tokenizer.json` of GPT-2's `encoder.json` (token to id) and `vocab.bpe` (a merge a line, best first)."""
-    vocabulary = json.loads(encoder.read_text(encoding="utf-8"))
-    lines = merges.read_text(encoding="utf-8").splitlines()
+    vocabulary = read_json_object(encoder)
+    lines = read_text(merges).splitlines()
     require(
-        lines[0].startswith("#version"),
+        bool(lines) and lines[0].startswith("#version"),
         f"`{merges}` does not begin with `#version`, so it is not a `vocab.bpe`",
     )
     require(
@@ -30,7 +35,8 @@ def from_gpt2_files(encoder: Path, merges: Path) -> str:
         f"`{encoder}` has no token `{END_OF_TEXT}`",
     )
     pairs = [tuple(line.split(" ")) for line in lines[1:] if line]
-    return _text(_byte_level(models.BPE(vocab=vocabulary, merges=pairs)))
+    bpe = _open(lambda: models.BPE(vocab=vocabulary, merges=pairs), f"`{encoder}` and `{merges}`")
+    return _text(_byte_level(bpe))
 
 
 def train(text: str, vocabulary_size: int) -> str:
@@ -50,15 +56,12 @@ def train(text: str, vocabulary_size: int) -> str:
 
 def load(path: Path) -> Tokenizer:
     """Return the tokenizer in a `tokenizer.json`, refusing one without an end-of-text token."""
-    return parse(path.read_text(encoding="utf-8"), path)
+    return parse(read_text(path), path)
 
 
 def parse(contents: str, path: Path) -> Tokenizer:
     """Return the tokenizer that the contents of a `tokenizer.json` describe, which came from a path."""
-    try:
-        tokenizer = Tokenizer.from_str(contents)
-    except Exception as error:  # the library raises bare `Exception`
-        raise ConversionError(f"failed to read `{path}` as a `tokenizer.json`: {error}") from error
+    tokenizer = _open(lambda: Tokenizer.from_str(contents), f"`{path}` as a `tokenizer.json`")
     require(
         tokenizer.token_to_id(END_OF_TEXT) is not None,
         f"`{path}` has no token `{END_OF_TEXT}`",
@@ -72,11 +75,7 @@ def without_batching(contents: str, path: Path) -> tuple[str, list[str]]:
     `truncation` and `padding` say how trainers cut and fill their texts; newer transformers save them with the tokenizer. No text
     is cut or filled when a model is served, so the guest refuses a file that says it.
     """
-    try:
-        file = json.loads(contents)
-    except ValueError as error:
-        raise ConversionError(f"failed to read `{path}` as a `tokenizer.json`: {error}") from error
-    require(isinstance(file, dict), f"`{path}` is no `tokenizer.json`: it does not hold an object")
+    file = parse_json_object(contents, f"`{path}` as a `tokenizer.json`")
     dropped = [key for key in BATCHING if file.get(key) is not None]
     if not dropped:
         return contents, []
@@ -86,6 +85,32 @@ def without_batching(contents: str, path: Path) -> tuple[str, list[str]]:
 def end_of_text(tokenizer: Tokenizer) -> int:
     """Return the id of the end-of-text token."""
     return tokenizer.token_to_id(END_OF_TEXT)
+
+
+def _open(read: Callable[[], Any], origin: str) -> Any:
+    """Return what the library reads, refusing what it cannot read in one sentence."""
+    try:
+        with _silent_panics():
+            return read()
+    except Exception as error:  # the library raises bare `Exception`
+        raise ConversionError(f"failed to read {origin}: {error}") from error
+
+
+@contextmanager
+def _silent_panics() -> Iterator[None]:
+    """Raise an `Exception` for a panic of the library, which raises a `BaseException`, and drop what it writes to stderr."""
+    stderr = os.dup(STDERR)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), STDERR)
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the library panics: {error}") from error
+    finally:
+        os.dup2(stderr, STDERR)
+        os.close(stderr)
 
 
 def _byte_level(model: models.BPE) -> Tokenizer:

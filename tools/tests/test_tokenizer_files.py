@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import FIXTURES
 
+from carafe_tools.__main__ import main
 from carafe_tools.errors import ConversionError
 from carafe_tools.tokenizer_files import end_of_text, from_gpt2_files, load, train
 
@@ -70,3 +71,44 @@ def test_a_tokenizer_without_an_end_of_text_token_is_refused(tmp_path: Path) -> 
     path.write_text(text.replace("<|endoftext|>", "<|stop|>"), encoding="utf-8")
     with pytest.raises(ConversionError, match=r"has no token `<\|endoftext\|>`"):
         load(path)
+
+
+def with_a_prefix_of_subwords() -> str:
+    """Return a tokenizer whose merges the library cuts by the length of a prefix that their tokens do not have."""
+    contents = json.loads((GPT2 / "tokenizer.json").read_text(encoding="utf-8"))
+    contents["model"]["continuing_subword_prefix"] = "##"
+    return json.dumps(contents)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [with_a_prefix_of_subwords(), "[" * 100_000, '{"model":' * 100_000, "", "[]", "\ufeff{}"],
+    ids=["panics", "deep list", "deep object", "empty", "list", "byte order mark"],
+)
+@pytest.mark.parametrize("options", [[], ["--unopened"]], ids=["probe", "convert"])
+def test_a_tokenizer_that_the_library_cannot_read_is_refused_in_one_sentence(
+    options: list[str], contents: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(contents, encoding="utf-8")
+    words = ["convert", "--out", str(tmp_path / "out")] if options else ["probe"]
+    assert main([*words, str(FIXTURES / "tiny.tflite"), "--tokenizer", str(path), *options]) == 1
+    *progress, sentence = capfd.readouterr().err.splitlines()
+    assert sentence.startswith(f"error: failed to read `{path}`")
+    assert not [line for line in progress if "panicked" in line]
+
+
+def test_a_tokenizer_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(ConversionError, match=r"failed to read .* can't decode"):
+        load(path)
+
+
+@pytest.mark.parametrize("lines", ["", "#version: 0.2\nt h e\n", "#version: 0.2\nt zz\n"])
+def test_merges_that_are_none_are_refused(lines: str, tmp_path: Path) -> None:
+    encoder, merges = tmp_path / "encoder.json", tmp_path / "vocab.bpe"
+    encoder.write_text(json.dumps({"<|endoftext|>": 0, "t": 1}), encoding="utf-8")
+    merges.write_text(lines, encoding="utf-8")
+    with pytest.raises(ConversionError, match="`"):
+        from_gpt2_files(encoder, merges)

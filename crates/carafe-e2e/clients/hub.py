@@ -16,6 +16,11 @@ STORED = (".safetensors", ".tflite")
 STORE = "/store/"
 
 
+def git_hash(contents: bytes) -> str:
+    """Return git's name for the contents of a file."""
+    return hashlib.sha1(b"blob %d\0" % len(contents) + contents).hexdigest()
+
+
 class Request(BaseHTTPRequestHandler):
     """One request, and the ways to answer it."""
 
@@ -89,7 +94,7 @@ class Hub:
 
     def names(self, file: str) -> dict[str, str]:
         """Return the headers by which the hub names a small file."""
-        return {"ETag": f'"{hashlib.sha1(self.files[file]).hexdigest()}"', "X-Repo-Commit": self.commit}
+        return {"ETag": f'"{git_hash(self.files[file])}"', "X-Repo-Commit": self.commit}
 
     def answer(self, request: Request) -> None:
         """Answer as the hub does."""

@@ -183,6 +183,7 @@ def one_id_twice(tokenizer: dict[str, Any]) -> None:
         (more_tokens, "has 513 tokens but the token embedding"),
         (one_id_twice, "none with id"),
         (of_model(type="Unigram"), "as a `tokenizer.json`"),
+        (of_model(continuing_subword_prefix="##"), "as a `tokenizer.json`: the library panics"),
         (of_file(version="9.9"), "as a `tokenizer.json`"),
         (lambda tokenizer: tokenizer.clear(), "as a `tokenizer.json`"),
     ],
@@ -194,6 +195,7 @@ def test_a_tokenizer_that_is_another_model_s_or_none_is_refused(
     assert result.returncode == 1, result.stderr
     assert sentence in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+    assert "panicked" not in result.stderr
     assert not (tmp_path / "models").exists()
 
 

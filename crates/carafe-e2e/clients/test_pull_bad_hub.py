@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hub import Hub, Play, Request
+from hub import Hub, Play, Request, git_hash
 from pulling import CONVERTS_NOTHING, ENDS_WITHIN, Puller
 
 pytest_plugins = ["pulling"]
@@ -190,6 +190,27 @@ def test_a_range_that_is_not_the_one_asked_for_makes_the_file_start_anew(hub: Hu
     assert_whole(hub, puller.fetch(hub.repository, **QUICK))
 
 
+IMPOSSIBLE = ["bytes 5-1/0", "bytes 0-0/0", "bytes 9-20/10", "bytes 3-3/10", "bytes 0-0", "0-0/10", "bytes */10"]
+
+
+@pytest.mark.parametrize("content_range", IMPOSSIBLE)
+def test_a_first_byte_from_a_range_that_cannot_be_is_refused(content_range: str, hub: Hub, puller: Puller) -> None:
+    hub.play = always(206, {**hub.names("config.json"), "Content-Range": content_range}, b"{")
+    assert "was answered with another range than the first byte" in puller.refuse(hub.repository, **QUICK)
+    assert not list(puller.cache.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    "content_range", ["bytes 5-1/0", "bytes 100000-99999/{size}", "bytes 100000-{size}/{size}", "bytes 100000-100001/9"]
+)
+def test_a_part_from_a_range_that_cannot_be_makes_the_file_start_anew(content_range: str, hub: Hub, puller: Puller) -> None:
+    headers = {"Content-Range": content_range.format(size=len(hub.files[WEIGHTS]))}
+    hub.cuts = [100_000]
+    hub.play = for_weights_after_the_first(always(206, headers, b"xx"))
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+    assert [asked for _, asked in hub.ranges] == [None, None]
+
+
 @pytest.mark.parametrize("kept", [b"more than there is" * 100_000, b"x" * 1000])
 def test_a_part_that_does_not_fit_the_file_is_no_part_of_it(kept: bytes, hub: Hub, puller: Puller) -> None:
     blobs = puller.cache / "models--test--tiny/blobs"
@@ -221,6 +242,13 @@ def test_a_file_that_always_breaks_off_is_given_up_and_kept(hub: Hub, puller: Pu
     assert len(hub.ranges) == 5
 
 
+def test_a_file_of_which_nothing_came_is_not_said_to_be_kept(hub: Hub, puller: Puller) -> None:
+    hub.cuts = [0] * 100
+    sentence = puller.refuse(hub.repository, **QUICK)
+    assert f"failed to fetch `{WEIGHTS}`" in sentence
+    assert "is kept" not in sentence
+
+
 def test_a_file_that_is_longer_than_announced_is_refused(hub: Hub, puller: Puller) -> None:
     body = hub.files[WEIGHTS] + b"and more"
     hub.play = for_weights(lambda request: request.finish_with(200, {"Content-Length": ""}, body))
@@ -229,7 +257,9 @@ def test_a_file_that_is_longer_than_announced_is_refused(hub: Hub, puller: Pulle
 
 def test_a_length_that_changes_between_two_answers_is_refused(hub: Hub, puller: Puller) -> None:
     hub.play = for_weights(lambda request: request.finish_with(200, {}, b"short"))
-    assert "came with another length than the hub had announced" in puller.refuse(hub.repository, **QUICK)
+    sentence = puller.refuse(hub.repository, **QUICK)
+    assert "came with another length than the hub had announced" in sentence
+    assert "is kept" not in sentence
 
 
 def test_a_file_of_a_length_that_is_not_announced_is_taken(hub: Hub, puller: Puller) -> None:
@@ -248,6 +278,49 @@ def test_contents_with_another_hash_are_thrown_away(hub: Hub, puller: Puller) ->
     assert "It was thrown away; run the same command again" in puller.refuse(hub.repository, **QUICK)
     hub.play = lambda _: False
     assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+def with_two_ids_exchanged(tokenizer: bytes) -> bytes:
+    """Return a tokenizer of the same length, in which two tokens have each other's id."""
+    return tokenizer.replace(b'"a":65', b'"a":?').replace(b'"b":66', b'"b":65').replace(b'"a":?', b'"a":66')
+
+
+def test_a_small_file_with_another_git_hash_is_thrown_away(hub: Hub, puller: Puller) -> None:
+    def play(request: Request) -> bool:
+        is_tokenizer = request.file == "tokenizer.json" and not request.is_probe
+        if is_tokenizer:
+            request.finish_with(200, hub.names(request.file), poisoned)
+        return is_tokenizer
+
+    contents = hub.files["tokenizer.json"]
+    poisoned, hub.play = with_two_ids_exchanged(contents), play
+    assert len(poisoned) == len(contents)
+    assert poisoned != contents
+    sentence = puller.refuse(hub.repository, **QUICK)
+    assert f"has the git hash {git_hash(poisoned)}; {git_hash(contents)} was expected. It was thrown away" in sentence
+    assert not (puller.cache / "models--test--tiny/blobs" / git_hash(contents)).exists()
+    hub.play = lambda _: False
+    assert_whole(hub, puller.fetch(hub.repository, **QUICK))
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_what_was_kept_and_is_not_what_its_name_says_is_fetched_again(file: str, hub: Hub, puller: Puller) -> None:
+    puller.fetch(hub.repository, **QUICK)
+    contents = hub.files[file]
+    kept = puller.cache / "models--test--tiny/snapshots" / hub.commit / file
+    kept.resolve().write_bytes(contents[:-1] + bytes([contents[-1] ^ 1]))
+    result = puller.run(hub.repository, **QUICK)
+    assert f"the `{file}` of `{hub.repository}` (revision `main`) that was fetched before has the " in result.stderr
+    assert kept.read_bytes() == contents
+
+
+def test_what_was_kept_and_is_not_what_its_name_says_is_not_used_without_a_hub(hub: Hub, puller: Puller) -> None:
+    puller.fetch(hub.repository, **QUICK)
+    kept = puller.cache / "models--test--tiny/snapshots" / hub.commit / "tokenizer.json"
+    kept.resolve().write_bytes(with_two_ids_exchanged(hub.files["tokenizer.json"]))
+    hub.close()
+    assert "failed to fetch `tokenizer.json`" in puller.refuse(hub.repository, **QUICK)
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("names", [True, False])
@@ -287,7 +360,9 @@ def test_a_text_file_of_very_many_bytes_is_refused_before_it_is_fetched(hub: Hub
 
 def test_a_hub_that_says_nothing_is_waited_for_within_bounds(hub: Hub, puller: Puller) -> None:
     with silent() as url:
-        assert "failed to fetch `config.json`" in puller.refuse(hub.repository, **QUICK, HF_ENDPOINT=url)
+        sentence = puller.refuse(hub.repository, **QUICK, HF_ENDPOINT=url)
+    assert "failed to fetch `config.json`" in sentence
+    assert "is kept" not in sentence
 
 
 def dripping(request: Request, start: bytes) -> None:

@@ -76,3 +76,19 @@ fn threads_are_pinned_as_the_flag_says_and_the_log_says_why() -> Result<()> {
     assert_eq!(on.json()?["cpu_pinning"], json!(true));
     Ok(())
 }
+
+#[test]
+fn every_command_refuses_more_threads_than_there_are_by_the_option_s_name() -> Result<()> {
+    for threads in ["65536", "4294967295"] {
+        let generate = ["generate", "--model", "tiny", "--prompt", "a", "--threads", threads];
+        let bench = ["bench", "--model", "tiny", "--threads", threads];
+        let serve = ["serve", "--model", "tiny", "--port", "0", "--threads", threads];
+        for arguments in [&generate[..], &bench, &serve] {
+            let refused = run(arguments, &[])?;
+            assert_eq!(refused.code, Some(1), "{arguments:?}: {}", refused.err);
+            assert!(refused.err.contains("`--threads` must be 1 to "), "{arguments:?}: {}", refused.err);
+            assert!(refused.err.contains(&format!("got {threads}")), "{arguments:?}: {}", refused.err);
+        }
+    }
+    Ok(())
+}

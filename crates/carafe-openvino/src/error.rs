@@ -110,6 +110,14 @@ pub enum Error {
         /// Type and shape in the model.
         got: String,
     },
+    /// More threads were asked for than the plugin runs here.
+    #[error("`--threads` must be 1 to {most}, what OpenVINO has on this machine's processors, got {asked}")]
+    TooManyThreads {
+        /// The number asked for.
+        asked: u32,
+        /// The most that there are, as OpenVINO says it.
+        most: String,
+    },
     /// The plugin runs with another setting than it was told.
     #[error("OpenVINO resolved `{property}` to `{got}`, expected `{expected}`")]
     PropertyChanged {

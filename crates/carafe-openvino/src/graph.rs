@@ -14,7 +14,7 @@ use crate::check::Sizes;
 use crate::context::Context;
 use crate::error::Error;
 use crate::ports;
-use crate::profile::{KEPT_KERNELS, Options, REPORTED};
+use crate::profile::{KEPT_KERNELS, NUM_THREADS, Options, REPORTED};
 use crate::runtime::Runtime;
 use crate::spec::{GraphSpec, TensorSpec};
 use crate::tensor::{Tensor, TensorView};
@@ -142,8 +142,18 @@ fn resolved(compiled: &CompiledModel, options: &Options) -> Result<BTreeMap<Stri
     for (key, expected) in options.properties() {
         let got = properties.get(key).cloned().unwrap_or_default();
         if got != expected {
-            return Err(Error::PropertyChanged { property: key.to_owned(), expected, got });
+            return Err(changed(key, expected, got, options));
         }
     }
     Ok(properties)
+}
+
+/// The plugin has no more threads than processors; a person gave the number, not the property.
+fn changed(property: &str, expected: String, got: String, options: &Options) -> Error {
+    match options.threads {
+        Some(asked) if property == NUM_THREADS && options.side_by_side.is_none() => {
+            Error::TooManyThreads { asked: asked.get(), most: got }
+        }
+        _ => Error::PropertyChanged { property: property.to_owned(), expected, got },
+    }
 }

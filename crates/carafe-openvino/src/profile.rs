@@ -74,6 +74,12 @@ const EXACT: &[(&str, &str)] =
 /// The plugin does not tell this property back.
 pub(crate) const KEPT_KERNELS: (&str, &str) = ("CPU_RUNTIME_CACHE_CAPACITY", "512");
 
+/// Threads of all computes together.
+pub(crate) const NUM_THREADS: &str = "INFERENCE_NUM_THREADS";
+
+/// The largest number that the plugin can read.
+const MAX_THREADS: u32 = i32::MAX.unsigned_abs();
+
 /// What is read back and reported after compiling.
 pub(crate) const REPORTED: &[&str] = &[
     "DYNAMIC_QUANTIZATION_GROUP_SIZE",
@@ -81,7 +87,7 @@ pub(crate) const REPORTED: &[&str] = &[
     "ENABLE_HYPER_THREADING",
     "EXECUTION_DEVICES",
     "EXECUTION_MODE_HINT",
-    "INFERENCE_NUM_THREADS",
+    NUM_THREADS,
     "INFERENCE_PRECISION_HINT",
     "KV_CACHE_PRECISION",
     "NUM_STREAMS",
@@ -100,7 +106,7 @@ impl Options {
         // A stream runs one compute at a time, and the streams share the threads out evenly.
         let streams = ("NUM_STREAMS", self.side_by_side.map_or(1, NonZeroU32::get).to_string());
         let threads = self.side_by_side.or(self.threads);
-        let threads = threads.map(|threads| ("INFERENCE_NUM_THREADS", threads.to_string()));
+        let threads = threads.map(|threads| (NUM_THREADS, threads.get().min(MAX_THREADS).to_string()));
         let pinning = ("ENABLE_CPU_PINNING", if self.pins_threads { "YES" } else { "NO" }.to_owned());
         named.iter().map(|&(key, value)| (key, value.to_owned())).chain([streams, pinning]).chain(threads).collect()
     }

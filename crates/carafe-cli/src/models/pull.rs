@@ -1,7 +1,7 @@
 //! `carafe models pull`: from a repository of the Hugging Face hub to a certified model in the user's data folder.
 //!
 //! `wanted` says which files of which repository, `hub` fetches and checks them (with `client`,
-//! `download` and `cache`), `tools` converts. What was fetched stays in the hub's cache, so a pull
+//! `download`, `contents` and `cache`), `tools` converts. What was fetched stays in the hub's cache, so a pull
 //! that broke off goes on where it was.
 
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use wanted::{Form, Wanted};
 
 mod cache;
 mod client;
+mod contents;
 mod download;
 mod failure;
 mod hub;

@@ -195,11 +195,13 @@ fn threads_are_pinned_where_it_is_asked_for_and_only_there() {
 #[test]
 fn more_threads_than_the_plugin_grants_are_an_error() {
     let Some(runtime) = runtime() else { return };
-    let options = Options { threads: NonZeroU32::new(1 << 16), ..Options::default() };
-    let spec = classifier("pixels", ElementType::U8, 3, "scores");
-    let refused = Graph::load(&runtime, &fixture("pixels"), spec, &options).err().expect("refused");
-    assert!(matches!(refused, Error::PropertyChanged { .. }), "{refused}");
-    assert!(refused.to_string().contains("expected `65536`"), "{refused}");
+    for threads in [1 << 16, u32::MAX] {
+        let options = Options { threads: NonZeroU32::new(threads), ..Options::default() };
+        let spec = classifier("pixels", ElementType::U8, 3, "scores");
+        let refused = Graph::load(&runtime, &fixture("pixels"), spec, &options).err().expect("refused");
+        assert!(matches!(refused, Error::TooManyThreads { asked, .. } if asked == threads), "{refused}");
+        assert!(refused.to_string().contains("`--threads` must be 1 to "), "{refused}");
+    }
 }
 
 #[test]

@@ -148,15 +148,16 @@ impl Answer {
     pub(super) fn total(&self) -> Option<u64> {
         match self.status() {
             StatusCode::OK => header(&self.response, CONTENT_LENGTH.as_str())?.trim().parse().ok(),
-            _ => self.content_range()?.1.parse().ok(),
+            StatusCode::PARTIAL_CONTENT => self.range()?.total,
+            _ => self.content_range()?.strip_prefix("*/")?.parse().ok(),
         }
     }
 
-    /// The place in the file of the first byte that comes.
+    /// The place in the file of the first byte that comes, where the answer says one that can be.
     pub(super) fn start(&self) -> Option<u64> {
         match self.status() {
             StatusCode::OK => Some(0),
-            _ => self.content_range()?.0.split('-').next()?.parse().ok(),
+            _ => Some(self.range()?.start),
         }
     }
 
@@ -165,8 +166,45 @@ impl Answer {
         self.response.into_body().into_reader()
     }
 
-    /// `0-9` and `100` of `bytes 0-9/100`.
-    fn content_range(&self) -> Option<(&str, &str)> {
-        header(&self.response, CONTENT_RANGE.as_str())?.trim().strip_prefix("bytes ")?.split_once('/')
+    fn range(&self) -> Option<ContentRange> {
+        ContentRange::parse(self.content_range()?)
+    }
+
+    /// `0-9/100` of `bytes 0-9/100`.
+    fn content_range(&self) -> Option<&str> {
+        header(&self.response, CONTENT_RANGE.as_str())?.trim().strip_prefix("bytes ")
+    }
+}
+
+/// Which bytes of a file come with a 206 (RFC 9110, section 14.4).
+#[derive(Debug, PartialEq, Eq)]
+struct ContentRange {
+    start: u64,
+    /// The file's length, where it is said.
+    total: Option<u64>,
+}
+
+impl ContentRange {
+    /// Reads `0-9/100` or `0-9/*`; nothing where the range ends before it starts, or after the file.
+    fn parse(text: &str) -> Option<Self> {
+        let (range, total) = text.split_once('/')?;
+        let (start, end) = range.split_once('-')?;
+        let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
+        let total = if total == "*" { None } else { Some(total.parse().ok()?) };
+        (start <= end && total.is_none_or(|total| end < total)).then_some(Self { start, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ContentRange;
+
+    #[test]
+    fn a_range_that_cannot_be_is_none() {
+        for text in ["5-1/0", "0-0/0", "0-10/10", "9-8/10", "0-0", "-1/10", "0-/10", "0-9/-", "*/10", "a-b/c"] {
+            assert_eq!(ContentRange::parse(text), None, "{text}");
+        }
+        assert_eq!(ContentRange::parse("0-9/10"), Some(ContentRange { start: 0, total: Some(10) }));
+        assert_eq!(ContentRange::parse("7-7/*"), Some(ContentRange { start: 7, total: None }));
     }
 }

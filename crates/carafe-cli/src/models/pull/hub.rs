@@ -1,8 +1,9 @@
 //! Fetches files of one repository into Hugging Face's cache, and checks what came.
 //!
-//! The hub names a large file by its SHA-256, and the cache keeps the file under that name: what
-//! lies there must have it. `client` asks, `download` brings the contents, `cache` knows where
-//! things lie; here is what a file must be, and what a person reads if it is not.
+//! The hub names a file by a hash of its contents, and the cache keeps the file under that name:
+//! what lies there must have it, whether it came now or long ago. `client` asks, `download` brings
+//! the contents, `contents` holds them against their name, `cache` knows where things lie; here is
+//! what a person reads if a file is not what it must be.
 
 use std::fmt;
 use std::fs;
@@ -11,9 +12,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use carafe_models::folder::sha256;
+use ureq::http::StatusCode;
 
 use super::cache::Cache;
 use super::client::Client;
+use super::contents;
 use super::download::Download;
 use super::failure::{Attempts, Failure};
 use super::progress::Progress;
@@ -71,7 +74,7 @@ impl Hub {
 
     /// The same, or nothing where the hub says that there is no such file.
     pub(super) fn fetch_if_there(&self, file: &str) -> Result<Option<PathBuf>> {
-        let kept = self.cache.kept(file);
+        let kept = self.kept(file)?;
         let metadata = match self.metadata(file, kept.is_some()) {
             Ok(metadata) => metadata,
             Err(failure) if failure.status() == Some(404) => return Ok(None),
@@ -80,17 +83,40 @@ impl Hub {
                     output::note(&format!("the hub cannot be reached; using the `{file}` that was fetched before"));
                     return Ok(Some(path));
                 }
-                _ => return Err(self.explain(file, failure)),
+                _ => return Err(self.explain(file, failure, false)),
             },
         };
-        let path = self.cache.snapshot(&metadata.commit, file);
-        if !self.cache.blob(&metadata.etag).exists() {
+        let Metadata { commit, etag, size } = &metadata;
+        let blob = self.cache.blob(etag);
+        if !self.is_sound(file, &blob, etag, *size)? {
             self.download(file, &metadata)?;
+            if let Some(fault) = fault_of(&blob, etag, *size)? {
+                forget(&blob);
+                bail!("`{file}` of {self} {fault}. It was thrown away; run the same command again");
+            }
         }
-        let linked = self.cache.link(&metadata.etag, &metadata.commit, file);
+        let path = self.cache.snapshot(commit, file);
+        let linked = self.cache.link(etag, commit, file);
         linked.with_context(|| format!("failed to write `{}`", path.display()))?;
-        self.check_contents(&path, &metadata)?;
         Ok(Some(path))
+    }
+
+    /// The file as it was fetched before, for a hub that cannot be reached.
+    fn kept(&self, file: &str) -> Result<Option<PathBuf>> {
+        let Some(path) = self.cache.kept(file) else { return Ok(None) };
+        let blob = path.canonicalize().with_context(|| format!("failed to read `{}`", path.display()))?;
+        Ok(self.is_sound(file, &blob, &name_of(&blob), None)?.then_some(path))
+    }
+
+    /// Whether contents are in the cache and are what their name says; what is not is thrown away.
+    fn is_sound(&self, file: &str, blob: &Path, etag: &str, size: Option<u64>) -> Result<bool> {
+        if !blob.exists() {
+            return Ok(false);
+        }
+        let Some(fault) = fault_of(blob, etag, size)? else { return Ok(true) };
+        output::note(&format!("the `{file}` of {self} that was fetched before {fault}; it was thrown away"));
+        forget(blob);
+        Ok(false)
     }
 
     /// Refuses a file that is not the one that is known by this size and hash, whichever revision it is of.
@@ -130,6 +156,11 @@ impl Hub {
                 "is {size} bytes long; of a text file, at most {LONGEST_TEXT} are fetched"
             )));
         }
+        if answer.status() == StatusCode::PARTIAL_CONTENT && answer.start() != Some(0) {
+            return Err(Failure::Unusable(
+                "was answered with another range than the first byte, or with one that cannot be".to_owned(),
+            ));
+        }
         // Both become parts of paths.
         let plain = |name: &Option<String>| name.clone().filter(|name| is_plain_name(name));
         match (plain(&answer.named.commit), plain(&answer.named.etag)) {
@@ -147,57 +178,27 @@ impl Hub {
         let blob = self.cache.blob(&metadata.etag);
         let url = self.url(file);
         let download = Download { client: &self.client, url: &url, size: metadata.size, patience: self.patience };
+        let part = self.cache.part(&metadata.etag);
         let done = self.cache.prepare().map_err(Failure::Disk);
-        done.and_then(|()| download.run(&self.cache.part(&metadata.etag), &blob, &mut Progress::new(file)))
-            .map_err(|failure| self.explain(file, failure))
-    }
-
-    /// Refuses, and throws away, a file that is cut short or has another SHA-256 than its name in the cache.
-    fn check_contents(&self, path: &Path, metadata: &Metadata) -> Result<()> {
-        let size = fs::metadata(path)?.len();
-        if metadata.size.is_some_and(|announced| size != announced) {
-            self.forget(path);
-            bail!(
-                "`{}` of {self} was kept with {size} bytes; {} are announced. It was thrown away; run the same command again",
-                name_of(path),
-                metadata.size.unwrap_or_default()
-            );
-        }
-        let is_sha256 = metadata.etag.len() == 64 && metadata.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_sha256 { self.check_hash(path, &metadata.etag) } else { Ok(()) }
-    }
-
-    fn check_hash(&self, path: &Path, expected: &str) -> Result<()> {
-        let got = hash_of(path)?;
-        if got.eq_ignore_ascii_case(expected) {
-            return Ok(());
-        }
-        self.forget(path);
-        bail!(
-            "`{}` of {self} has SHA-256 {got}; {expected} was expected. It was thrown away; run the same command again",
-            name_of(path)
-        )
-    }
-
-    /// Removes a file and the link to it from the cache; if that fails, it is found wrong again next time.
-    fn forget(&self, path: &Path) {
-        if let Ok(blob) = path.canonicalize() {
-            let _ = fs::remove_file(blob);
-        }
-        let _ = fs::remove_file(path);
+        done.and_then(|()| download.run(&part, &blob, &mut Progress::new(file))).map_err(|failure| {
+            let is_begun = part.metadata().is_ok_and(|part| part.len() > 0);
+            self.explain(file, failure, is_begun)
+        })
     }
 
     fn url(&self, file: &str) -> String {
         format!("{}/{}/resolve/{}/{file}", self.endpoint, self.repository, self.revision.replace('/', "%2F"))
     }
 
-    fn explain(&self, file: &str, failure: Failure) -> anyhow::Error {
+    /// Says why a file was not fetched, and whether the next attempt goes on from a part of it.
+    fn explain(&self, file: &str, failure: Failure, is_begun: bool) -> anyhow::Error {
+        let kept = if is_begun { KEPT } else { "" };
         match failure {
             Failure::Status { status, retry_after } => self.explain_status(file, status.as_u16(), retry_after),
             Failure::Unusable(why) => anyhow!("`{file}` of {self} cannot be fetched: it {why}"),
-            Failure::Interrupted(why) => anyhow!("failed to fetch `{file}` of {self}: it {why}; {KEPT}"),
+            Failure::Interrupted(why) => anyhow!("failed to fetch `{file}` of {self}: it {why}{kept}"),
             Failure::Connection(error) => {
-                anyhow::Error::new(error).context(format!("failed to fetch `{file}` of {self}; {KEPT}"))
+                anyhow::Error::new(error).context(format!("failed to fetch `{file}` of {self}{kept}"))
             }
             Failure::Disk(error) => anyhow::Error::new(error).context(format!("failed to write `{file}` of {self}")),
         }
@@ -219,7 +220,7 @@ impl Hub {
     }
 }
 
-const KEPT: &str = "what came is kept, the same command goes on from there";
+const KEPT: &str = "; what came is kept, the same command goes on from there";
 
 impl fmt::Display for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,6 +234,15 @@ fn is_text(file: &str) -> bool {
 
 fn is_web_address(address: &ureq::http::Uri) -> bool {
     matches!(address.scheme_str(), Some("http" | "https")) && address.host().is_some_and(|host| !host.is_empty())
+}
+
+fn fault_of(path: &Path, etag: &str, size: Option<u64>) -> Result<Option<String>> {
+    contents::fault(path, etag, size).with_context(|| format!("failed to read `{}`", path.display()))
+}
+
+/// Removes contents from the cache; if that fails, they are found wrong again next time.
+fn forget(blob: &Path) {
+    let _ = fs::remove_file(blob);
 }
 
 fn hash_of(path: &Path) -> Result<String> {
