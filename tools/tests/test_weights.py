@@ -270,7 +270,7 @@ def test_a_configuration_that_is_no_gpt2_is_refused(config: dict, sentence: str,
     [
         (lambda _: b"short", "it has 5 bytes"),
         (lambda _: b"no weights", "its header should have"),
-        (lambda contents: contents[:8] + b"{" * (len(contents) - 8), "JSONDecodeError"),
+        (lambda contents: contents[:8] + b"{" * (len(contents) - 8), "Expecting property name"),
         (lambda contents: contents[:-1], "bytes are there"),
         (lambda contents: contents.replace(b'"shape":[8]', b'"shape":[9]', 1), r"unlike its shape \[9\]"),
         (lambda contents: contents.replace(b'"shape"', b'"shapE"', 1), "KeyError"),
@@ -279,7 +279,7 @@ def test_a_configuration_that_is_no_gpt2_is_refused(config: dict, sentence: str,
 def test_a_damaged_file_is_refused(damage: Callable[[bytes], bytes], sentence: str, tmp_path: Path) -> None:
     path = folder_of(tmp_path, tensors()) / "model.safetensors"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ConversionError, match=rf"failed to read `.*model\.safetensors` as a `\.safetensors`: .*{sentence}"):
+    with pytest.raises(ConversionError, match=rf"failed to read .*model\.safetensors`.*: .*{sentence}"):
         from_folder(tmp_path)
 
 
