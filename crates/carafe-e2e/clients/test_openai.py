@@ -81,6 +81,7 @@ def test_values_that_ask_for_nothing_are_taken(client):
     }  # fmt: skip
     assert client.completions.create(**request, **nothing).choices[0].text == plain
     assert client.completions.create(**request, extra_body={"top_k": 0}).choices[0].text == plain
+    assert client.completions.create(**request, stop=["", ""]).choices[0].text == plain
     streamed = client.completions.create(**request, stream=True, stream_options={"include_obfuscation": False})
     assert "".join(choice.text for chunk in streamed for choice in chunk.choices) == plain
 
@@ -176,7 +177,7 @@ def test_a_bias_makes_and_forbids_tokens(client):
         ("best_of", 21),
         ("logprobs", 21),
         ("suffix", "x"),
-        ("stop", [""]),
+        ("stop", ["a", "b", "c", "d", "e"]),
         ("seed", 1.5),
     ],
 )
