@@ -42,8 +42,8 @@ mod socket;
 /// without one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The buffer for a request's head, and for what is read ahead of a body. It is filled once more before a head is refused
-/// as too long, so a head may have twice as many bytes.
+/// The buffer for a request's head, and for what is read ahead of a body. It is filled once more
+/// before a head is refused as too long, so a head may have twice as many bytes.
 const MAX_READ_BUFFER: usize = 64 << 10;
 
 /// How long a connection without a request is kept once the listener is closed: its next request

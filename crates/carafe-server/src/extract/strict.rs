@@ -26,8 +26,8 @@ pub(super) fn read<'de, T: Deserialize<'de>>(inner: impl Deserializer<'de>) -> R
     T::deserialize(Strict { inner, refused: &refused })
 }
 
-/// Most keys of an object: those of the largest that has an effect, `logit_bias`, are 1024. To remember a key takes many
-/// times its bytes.
+/// Most keys of an object: those of the largest that has an effect, `logit_bias`, are 1024. To
+/// remember a key takes many times its bytes.
 const MAX_KEYS: usize = 4096;
 
 /// The keys that an object has had so far.

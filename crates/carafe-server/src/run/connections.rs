@@ -55,8 +55,8 @@ impl Connections {
         Admitted { connections: self.clone(), id, activity }
     }
 
-    /// Drops the connection that has been quiet for longest. One that is being closed in stages may still
-    /// bring its answer to a client that sends, so it goes last.
+    /// Drops the connection that has been quiet for longest. One that is being closed in stages may
+    /// still bring its answer to a client that sends, so it goes last.
     fn make_room(&self, open: &mut BTreeMap<u64, Arc<Activity>>) -> bool {
         let may_go = |it: &Activity| !it.reserved && it.is_quiet();
         self.drop_oldest(open, |it| may_go(it) && !it.lingers()) || self.drop_oldest(open, may_go)

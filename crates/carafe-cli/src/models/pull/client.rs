@@ -185,7 +185,8 @@ struct ContentRange {
 }
 
 impl ContentRange {
-    /// Reads `0-9/100` or `0-9/*`; nothing where the range ends before it starts, or after the file.
+    /// Reads `0-9/100` or `0-9/*`; nothing where the range ends before it starts, or after the
+    /// file.
     fn parse(text: &str) -> Option<Self> {
         let (range, total) = text.split_once('/')?;
         let (start, end) = range.split_once('-')?;

@@ -48,8 +48,8 @@ impl Masks {
     /// As most files have them: bytes in the order blue, green, red.
     pub(super) const EIGHT_BITS: Self = Self([0x00ff_0000, 0xff00, 0xff, 0]);
 
-    /// Drops an opacity that only 32 bits have room for, where it does not fit fewer: viewers do not
-    /// look at it there.
+    /// Drops an opacity that only 32 bits have room for, where it does not fit fewer: viewers do
+    /// not look at it there.
     fn without_stray_opacity(self, bits: u32) -> Self {
         let [red, green, blue, _] = self.0;
         let stray = bits < 32 && self.check(bits).is_err();

@@ -11,8 +11,8 @@ use super::frame::{ColourMarks, Colours, Frame};
 use super::segments::{ADOBE, END, EXIF, FILE_START, HEIGHT, HUFFMAN, JFIF, SCAN, Segment, end_in_a_segment, scan_end};
 use super::{damaged, unsupported};
 
-/// More pieces of a picture, with comments between them, than any encoder writes; each is remembered
-/// by its place.
+/// More pieces of a picture, with comments between them, than any encoder writes; each is
+/// remembered by its place.
 const PIECES: usize = 4096;
 
 /// More scans than any encoder writes; each one is a walk over the whole image.

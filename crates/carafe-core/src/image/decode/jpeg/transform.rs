@@ -17,9 +17,9 @@ const KEPT: u32 = 2;
 /// The norm (the root of the sum of squares) up to which coefficients are taken.
 ///
 /// A block of samples has a norm of at most 8 x 128 = 1024, and so have its coefficients; rounding
-/// to the nearest step doubles a coefficient at most, whatever the step. The coefficients of a right
-/// encoder therefore stay below 2048. Up to there no sum of two values leaves 16 bits in either
-/// pass: libjpeg's vector code adds such pairs in 16 bits, and this file's in 32.
+/// to the nearest step doubles a coefficient at most, whatever the step. The coefficients of a
+/// right encoder therefore stay below 2048. Up to there no sum of two values leaves 16 bits in
+/// either pass: libjpeg's vector code adds such pairs in 16 bits, and this file's in 32.
 const LARGEST_NORM: i32 = 2016;
 
 /// Bits that values lose before they are squared, so that 32 bits hold their sum. The norm changes
