@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! PREFIX/bin/carafe
+//! PREFIX/lib/carafe/libcarafe_openvino.so the native layer
 //! PREFIX/lib/carafe/openvino/libs/       OpenVINO's libraries, or with the tools a link to them
 //! PREFIX/lib/carafe/tools/               the conversion tools' Python environment
 //! PREFIX/share/carafe/models/NAME/       the bundled models; models that were pulled may lie beside them
@@ -17,7 +18,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, ensure};
+use carafe_openvino::Search;
 
+use crate::native;
 use crate::setup;
 use crate::shell::{long_step, output, program, report, root, run, step, watch};
 use crate::show;
@@ -27,6 +30,7 @@ mod record;
 
 const PROGRAM: &str = "bin/carafe";
 const OPENVINO: &str = "lib/carafe/openvino";
+const LIBRARY_FOLDER: &str = "lib/carafe";
 const TOOLS: &str = "lib/carafe/tools";
 const MODELS: &str = "share/carafe/models";
 const MANUAL: &str = "share/man/man1";
@@ -37,10 +41,9 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/carafe.fish"),
 ];
 /// What of the wheel runs graphs in OpenVINO's own format on a processor.
-const LIBRARIES: [&str; 8] = [
+const LIBRARIES: [&str; 7] = [
     "libhwloc.so",
     "libopenvino.so",
-    "libopenvino_c.so",
     "libopenvino_intel_cpu_plugin.so",
     "libopenvino_ir_frontend.so",
     "libtbb.so",
@@ -94,8 +97,18 @@ impl Installation<'_> {
         } else {
             step("install OpenVINO", || self.libraries())?;
         }
+        self.native_layer()?;
         step("install manual pages and completions", || self.manual())?;
         step("try it", || try_out(self.prefix))
+    }
+
+    /// The native layer, for the wheel that is installed, whatever else this machine has.
+    fn native_layer(&mut self) -> Result<()> {
+        setup::wheel()?;
+        let search = Search { explicit: Some(wheel(&root().join(".venv"))?.join("libs")), ..Search::default() };
+        let built = empty_folder("native")?;
+        native::build_for(&search, &built)?;
+        self.file(&built.join(native::LAYER), &format!("{LIBRARY_FOLDER}/{}", native::LAYER))
     }
 
     fn file(&mut self, from: &Path, to: &str) -> Result<()> {

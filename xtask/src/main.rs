@@ -20,6 +20,7 @@ use quality::Suite;
 mod bench;
 mod guests;
 mod install;
+mod native;
 mod quality;
 mod setup;
 mod shell;

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use crate::setup::python;
 use crate::shell::{cargo, program, root, run};
-use crate::{guests, setup};
+use crate::{guests, native, setup};
 
 /// Guests are tested as guests, by `carafe-e2e`; as native libraries there is nothing to run in them. This program has no tests, and would
 /// be built a second time in another profile.
@@ -78,6 +78,7 @@ fn node_tests(folder: &str) -> Result<()> {
 pub(crate) fn lint() -> Result<()> {
     prepare()?;
     check()?;
+    native::lint()?;
     run(cargo(&["doc", "--release", "--no-deps", "--document-private-items"])
         .args(TESTED)
         .env("RUSTDOCFLAGS", "-D warnings"))?;

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::native;
 use crate::shell::{long_step, output, program, report, root, run, step, watch};
 
 /// Requirements of the native library alone.
@@ -32,12 +33,14 @@ const NODE_CLIENTS: &str = "crates/carafe-e2e";
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 /// OpenVINO's libraries, from their Python wheel; nothing to do where `CARAFE_OPENVINO` names an installation.
+/// And the native layer that is built for them.
 pub(crate) fn runtime() -> Result<()> {
     if env::var_os("CARAFE_OPENVINO").is_some_and(|path| !path.is_empty()) {
         report("using the OpenVINO that CARAFE_OPENVINO names");
-        return Ok(());
+    } else {
+        wheel()?;
     }
-    wheel()
+    native::build()
 }
 
 /// The wheel itself.

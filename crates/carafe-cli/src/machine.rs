@@ -21,6 +21,8 @@ const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// What an installation has, from the folder that its `bin` lies in; `cargo xtask install` puts it there.
 const INSTALLED_MODELS: &str = "share/carafe/models";
 const INSTALLED_LIBRARIES: &str = "lib/carafe";
+/// Where the native layer is that is built with the source tree.
+const BUILT_LAYER: &str = "crates/carafe-openvino/native/built";
 const INSTALLED_PYTHON: &str = "lib/carafe/tools/bin/python";
 
 /// Places of models that are not named by the user: the user's data folder, then the bundled ones.
@@ -45,7 +47,8 @@ pub(crate) fn installed_pythons() -> Vec<PathBuf> {
 /// Loads the native library from where it is.
 pub(crate) fn runtime() -> Result<Runtime> {
     let folders = vec![installed_or_built(INSTALLED_LIBRARIES, ".venv")];
-    Ok(Runtime::load(&Search { explicit: environment::openvino(), folders })?)
+    let layers = vec![installed_or_built(INSTALLED_LIBRARIES, BUILT_LAYER)];
+    Ok(Runtime::load(&Search { explicit: environment::openvino(), folders, layers })?)
 }
 
 /// The catalogue of all places; what cannot be used as it was meant goes to the log.

@@ -83,7 +83,8 @@ impl Ran {
 /// If it is not there.
 pub fn runtime() -> Result<Runtime> {
     let explicit = env::var_os("CARAFE_OPENVINO").filter(|value| !value.is_empty()).map(PathBuf::from);
-    Ok(Runtime::load(&Search { explicit, folders: vec![root().join(".venv")] })?)
+    let layers = vec![root().join("crates/carafe-openvino/native/built")];
+    Ok(Runtime::load(&Search { explicit, folders: vec![root().join(".venv")], layers })?)
 }
 
 /// A model of the tree (`models/tales`, `fixtures/models/tiny`), loaded.

@@ -31,8 +31,11 @@ struct State {
 
 /// A store of the stock host with one model, and its linker: wasi-nn and nothing else.
 fn stock(folder: &str) -> Result<(Linker<State>, Store<State>)> {
-    // The stock host loads OpenVINO by the same library that ours has loaded.
-    runtime().map_err(words)?;
+    // The stock host reaches OpenVINO by its C library, which lies beside the one that ours has loaded.
+    let library = runtime().map_err(words)?.library_path().to_owned();
+    let name = library.file_name().and_then(|name| name.to_str()).context("a name in UTF-8")?;
+    let name = name.replace("libopenvino.", "libopenvino_c.");
+    openvino_sys::library::load_from(library.with_file_name(name)).map_err(Error::msg)?;
     let path = root().join(folder).to_str().context("a path in UTF-8")?.to_owned();
     let (backends, registry) = wasmtime_wasi_nn::preload(&[("openvino".to_owned(), path)])?;
     let engine = Engine::default();

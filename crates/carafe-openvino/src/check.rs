@@ -7,10 +7,9 @@
 //!
 //! Nothing here may panic, whatever the tensors hold. Names are compared, never handed on.
 
-use std::fmt;
-
 use crate::error::Error;
-use crate::spec::{Bounds, Dim, GraphSpec, Role, TensorSpec};
+use crate::shape::{Bound, Dim, Role};
+use crate::spec::{Bounds, GraphSpec, TensorSpec};
 use crate::tensor::TensorView;
 
 /// What a context keeps between computes, as far as checking needs to know it.
@@ -48,30 +47,6 @@ impl Sizes {
             Dim::Total => self.total,
             Dim::Logits => self.logits,
         }
-    }
-}
-
-/// A limit of one compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Bound {
-    /// Rows, B.
-    Batch,
-    /// Positions a row, S.
-    Step,
-    /// Rows of logits, N.
-    Logits,
-    /// Positions kept over all rows, B*(P+S).
-    Positions,
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Batch => "rows (B)",
-            Self::Step => "positions a row (S)",
-            Self::Logits => "rows of logits (N)",
-            Self::Positions => "kept positions (B*(P+S))",
-        })
     }
 }
 

@@ -5,9 +5,8 @@
 
 use std::path::PathBuf;
 
-use crate::check::Bound;
-use crate::finder::{Place, Places};
-use crate::spec::Direction;
+use crate::place::{Place, Places};
+use crate::shape::{Bound, Direction};
 use crate::tensor::ElementType;
 
 /// Everything that this crate refuses or fails at.
@@ -15,14 +14,14 @@ use crate::tensor::ElementType;
 #[non_exhaustive]
 pub enum Error {
     /// No OpenVINO library in any of the places looked in.
-    #[error("no OpenVINO C library found; looked in{}\nhint: run `cargo xtask setup`, or set `CARAFE_OPENVINO` to `libopenvino_c.so` or to the folder of an OpenVINO 2025.1 or newer (archive, apt or pip)", Places(.places))]
+    #[error("no OpenVINO library found; looked in{}\nhint: run `cargo xtask setup`, or set `CARAFE_OPENVINO` to `libopenvino.so` or to the folder of an OpenVINO 2025.1 or newer (archive, apt or pip)", Places(.places))]
     LibraryNotFound {
         /// Every place, in the order in which they were looked in.
         places: Vec<Place>,
     },
-    /// A file was named that is no OpenVINO C library by its name.
+    /// A file was named that is no OpenVINO library by its name.
     #[error(
-        "`{path}` is not the OpenVINO C library: expected a file named like `libopenvino_c.so` or `libopenvino_c.so.2641`"
+        "`{path}` is not the OpenVINO library: expected a file named like `libopenvino.so` or `libopenvino.so.2641`"
     )]
     NotTheLibrary {
         /// The file.
@@ -34,13 +33,23 @@ pub enum Error {
         /// The loader's words, which name the file.
         reason: String,
     },
-    /// The library is older than the bindings can speak to.
-    #[error("OpenVINO {version} at `{path}` is too old: 2025.1 or newer is needed")]
-    LibraryTooOld {
-        /// The library.
-        path: PathBuf,
-        /// Its version.
-        version: String,
+    /// No native layer in any of the places looked in.
+    #[error("the native layer of Carafe was not found; looked for{}\nhint: run `cargo xtask setup`, which builds it", Places(.places))]
+    LayerNotFound {
+        /// Every place, in the order in which they were looked in.
+        places: Vec<Place>,
+    },
+    /// The native layer does not fit the OpenVINO that was found.
+    #[error(
+        "the native layer `{layer}` does not fit the OpenVINO at `{library}`: {reason}\nhint: run `cargo xtask setup`, which builds it for this OpenVINO"
+    )]
+    LayerRefused {
+        /// The layer's file.
+        layer: PathBuf,
+        /// OpenVINO's.
+        library: PathBuf,
+        /// What differs, or the loader's words.
+        reason: String,
     },
     /// A process can load one OpenVINO library only.
     #[error("cannot load the OpenVINO library `{asked}`: this process has already loaded `{loaded}`")]
@@ -228,6 +237,18 @@ pub enum Error {
         /// The value found.
         got: i32,
     },
+    /// An index input contradicts the others, or the cache.
+    #[error("input `{tensor}` holds {got} at element {index}, expected {expected}")]
+    Inconsistent {
+        /// The input.
+        tensor: String,
+        /// The element, counted from 0.
+        index: usize,
+        /// What it is.
+        got: String,
+        /// What would fit the other inputs and the cache.
+        expected: String,
+    },
     /// An earlier compute of this context failed inside OpenVINO, so its state is unknown.
     #[error("this context is dead since an earlier compute failed; drop it and start another")]
     DeadContext,
@@ -270,10 +291,13 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::LibraryNotFound { .. } | Self::FileNotFound { .. } | Self::ModelLacks { .. } => ErrorKind::NotFound,
+            Self::LibraryNotFound { .. }
+            | Self::LayerNotFound { .. }
+            | Self::FileNotFound { .. }
+            | Self::ModelLacks { .. } => ErrorKind::NotFound,
             Self::SizeOverflow { .. } | Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::LibraryRefused { .. }
-            | Self::LibraryTooOld { .. }
+            | Self::LayerRefused { .. }
             | Self::OtherLibraryLoaded { .. }
             | Self::TooWide { .. }
             | Self::ModelHasMore { .. }

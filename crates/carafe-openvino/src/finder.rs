@@ -1,17 +1,19 @@
-//! Finds the OpenVINO C library on this machine.
+//! Finds OpenVINO on this machine, and the native layer that was built for it.
 //!
 //! A named path wins, and nothing else is tried then. Otherwise the caller's folders are looked through in order, and
 //! last the system's usual places. In each folder the layouts of every way to install OpenVINO are tried: the archive,
 //! the apt package, and the Python wheel in a virtual environment or beside it. A wheel has only a versioned file
-//! (`libopenvino_c.so.2641`), so the newest version in a folder is taken where there is no plain one.
+//! (`libopenvino.so.2641`), so the newest version in a folder is taken where there is no plain one.
 //! Every place is kept, with what was found there, so that a failure can name them all.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use openvino_finder::Linking;
+
 use crate::error::Error;
+use crate::place::Place;
 
 /// Where to look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,25 +22,12 @@ pub struct Search {
     pub explicit: Option<PathBuf>,
     /// Folders to look through, in order, before the system's places.
     pub folders: Vec<PathBuf>,
+    /// Folders that may hold the native layer, in order.
+    pub layers: Vec<PathBuf>,
 }
 
-/// A place that was looked in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The folder, file, or what the system's places are.
-    pub path: PathBuf,
-    /// What was wrong with it.
-    pub outcome: &'static str,
-}
-
-/// A list of places for a message, a line each.
-pub(crate) struct Places<'a>(pub(crate) &'a [Place]);
-
-impl fmt::Display for Places<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|place| write!(formatter, "\n  `{}`: {}", place.path.display(), place.outcome))
-    }
-}
+/// The native layer's file name.
+const LAYER: &str = "libcarafe_openvino.so";
 
 /// Where a library sits inside an installation's folder.
 const LAYOUTS: &[&str] = &[
@@ -69,8 +58,21 @@ impl Search {
     /// # Errors
     ///
     /// [`Error::LibraryNotFound`] with every place looked in, or [`Error::NotTheLibrary`].
-    pub(crate) fn find(&self) -> Result<PathBuf, Error> {
-        self.find_or(openvino_sys::library::find)
+    pub fn find(&self) -> Result<PathBuf, Error> {
+        self.find_or(|| openvino_finder::find("openvino", Linking::Dynamic))
+    }
+
+    /// The native layer's file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LayerNotFound`] with every place looked in.
+    pub(crate) fn find_layer(&self) -> Result<PathBuf, Error> {
+        let files = self.layers.iter().map(|folder| folder.join(LAYER));
+        files.clone().find(|file| file.is_file()).ok_or_else(|| {
+            let places = files.map(|path| Place { path, outcome: "does not exist" }).collect();
+            Error::LayerNotFound { places }
+        })
     }
 
     fn find_or(&self, system: impl FnOnce() -> Option<PathBuf>) -> Result<PathBuf, Error> {
@@ -144,7 +146,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> + use<> {
 
 /// The version in a library's file name, empty in the plain name, or `None` for another file.
 fn version_of(file_name: &str) -> Option<Vec<u64>> {
-    let rest = file_name.strip_prefix(DLL_PREFIX)?.strip_prefix("openvino_c")?;
+    let rest = file_name.strip_prefix(DLL_PREFIX)?.strip_prefix("openvino")?;
     // `.so.2641` and `.so.2026.4.1` on Linux, `.2641.dylib` on macOS.
     let version = match rest.strip_suffix(DLL_SUFFIX) {
         Some(before) => before,
@@ -177,7 +179,7 @@ mod tests {
     fn found_in(files: &[&str]) -> Option<String> {
         let folder = installation(files);
         let root = folder.path().canonicalize().expect("a path");
-        let search = Search { explicit: Some(root.clone()), folders: Vec::new() };
+        let search = Search { explicit: Some(root.clone()), ..Search::default() };
         let library = search.find_or(|| None).ok()?;
         Some(library.strip_prefix(root).expect("in the folder").display().to_string())
     }
@@ -185,14 +187,14 @@ mod tests {
     #[test]
     fn every_way_to_install_is_found_from_its_folder() {
         for file in [
-            "libopenvino_c.so",
-            "libopenvino_c.so.2641",
-            "lib/x86_64-linux-gnu/libopenvino_c.so.2026.4.1",
-            "runtime/lib/intel64/libopenvino_c.so",
-            "openvino/libs/libopenvino_c.so.2641",
-            "lib/python3.11/site-packages/openvino/libs/libopenvino_c.so.2641",
-            "lib64/python3.9/site-packages/openvino/libs/libopenvino_c.so.2641",
-            "lib/python3/dist-packages/openvino/libs/libopenvino_c.so.2641",
+            "libopenvino.so",
+            "libopenvino.so.2641",
+            "lib/x86_64-linux-gnu/libopenvino.so.2026.4.1",
+            "runtime/lib/intel64/libopenvino.so",
+            "openvino/libs/libopenvino.so.2641",
+            "lib/python3.11/site-packages/openvino/libs/libopenvino.so.2641",
+            "lib64/python3.9/site-packages/openvino/libs/libopenvino.so.2641",
+            "lib/python3/dist-packages/openvino/libs/libopenvino.so.2641",
         ] {
             assert_eq!(found_in(&[file]).as_deref(), Some(file));
         }
@@ -200,35 +202,32 @@ mod tests {
 
     #[test]
     fn the_plain_name_comes_first_and_then_the_newest_version() {
-        let versions = ["libopenvino_c.so.2025.1.0", "libopenvino_c.so.2026.10.0", "libopenvino_c.so.2026.4.1"];
-        assert_eq!(found_in(&versions).as_deref(), Some("libopenvino_c.so.2026.10.0"));
-        let plain = [&versions[..], &["libopenvino_c.so"]].concat();
-        assert_eq!(found_in(&plain).as_deref(), Some("libopenvino_c.so"));
-        let pythons = ["3.9", "3.11"]
-            .map(|python| format!("lib/python{python}/site-packages/openvino/libs/libopenvino_c.so.2641"));
+        let versions = ["libopenvino.so.2025.1.0", "libopenvino.so.2026.10.0", "libopenvino.so.2026.4.1"];
+        assert_eq!(found_in(&versions).as_deref(), Some("libopenvino.so.2026.10.0"));
+        let plain = [&versions[..], &["libopenvino.so"]].concat();
+        assert_eq!(found_in(&plain).as_deref(), Some("libopenvino.so"));
+        let pythons =
+            ["3.9", "3.11"].map(|python| format!("lib/python{python}/site-packages/openvino/libs/libopenvino.so.2641"));
         assert_eq!(found_in(&[&pythons[0], &pythons[1]]), Some(pythons[1].clone()));
     }
 
     #[test]
     fn other_files_of_openvino_are_not_taken() {
-        assert_eq!(
-            found_in(&["libopenvino.so", "libopenvino_c.so.bak", "libopenvino_c.a", "libopenvino_capi.so"]),
-            None
-        );
-        let folder = installation(&["libopenvino.so.2641"]);
-        let file = folder.path().join("libopenvino.so.2641");
-        let refused = Search { explicit: Some(file), folders: Vec::new() }.find_or(|| None).expect_err("refused");
+        assert_eq!(found_in(&["libopenvino_c.so", "libopenvino.so.bak", "libopenvino.a", "libopenvino_c.so"]), None);
+        let folder = installation(&["libopenvino_c.so.2641"]);
+        let file = folder.path().join("libopenvino_c.so.2641");
+        let refused = Search { explicit: Some(file), ..Search::default() }.find_or(|| None).expect_err("refused");
         assert!(matches!(refused, Error::NotTheLibrary { .. }), "{refused}");
     }
 
     #[test]
     fn folders_are_looked_through_in_order_before_the_system() {
-        let (first, second) = (installation(&["lib/libopenvino_c.so"]), installation(&["libopenvino_c.so"]));
-        let system = installation(&["libopenvino_c.so"]);
+        let (first, second) = (installation(&["lib/libopenvino.so"]), installation(&["libopenvino.so"]));
+        let system = installation(&["libopenvino.so"]);
         let missing = first.path().join("missing");
         let find = |folders: Vec<PathBuf>| {
-            let search = Search { explicit: None, folders };
-            search.find_or(|| Some(system.path().join("libopenvino_c.so"))).expect("found")
+            let search = Search { folders, ..Search::default() };
+            search.find_or(|| Some(system.path().join("libopenvino.so"))).expect("found")
         };
         let both = vec![missing.clone(), first.path().to_owned(), second.path().to_owned()];
         assert!(find(both).starts_with(first.path().canonicalize().expect("a path")));
@@ -239,10 +238,10 @@ mod tests {
     fn a_missing_library_names_every_place_and_what_to_do() {
         let empty = installation(&["readme.txt"]);
         let missing = empty.path().join("missing");
-        let search = Search { explicit: None, folders: vec![empty.path().to_owned(), missing.clone()] };
+        let search = Search { folders: vec![empty.path().to_owned(), missing.clone()], ..Search::default() };
         let message = search.find_or(|| None).expect_err("nothing there").to_string();
         let lines: Vec<&str> = message.lines().collect();
-        assert_eq!(lines[0], "no OpenVINO C library found; looked in");
+        assert_eq!(lines[0], "no OpenVINO library found; looked in");
         assert_eq!(lines[1], format!("  `{}`: no such library in this folder", empty.path().display()));
         assert_eq!(lines[2], format!("  `{}`: does not exist", missing.display()));
         assert!(lines[3].starts_with("  `the system's places"), "{message}");

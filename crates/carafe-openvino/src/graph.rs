@@ -1,32 +1,21 @@
 //! A model compiled under one configuration, from which contexts are made.
 //!
-//! Properties can be set on a `Core` only, not on one compile, so each graph owns a `Core` of its own. The weights are
-//! mapped from their file, not copied. The handles of a compiled model are not to be used by two threads at once, so
-//! they sit behind a lock; contexts work without it.
+//! The weights are mapped from their file, not copied. The handle of a compiled model is not to be used by two threads at once,
+//! so it sits behind a lock; contexts work without it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use openvino::{CompiledModel, Core, DeviceType, PropertyKey, RwPropertyKey};
-
 use crate::check::Sizes;
+use crate::compile::{self, GraphFiles};
 use crate::context::Context;
 use crate::error::Error;
-use crate::ports;
-use crate::profile::{KEPT_KERNELS, NUM_THREADS, Options, REPORTED};
+use crate::native;
+use crate::ports::{self, Interface};
+use crate::profile::Options;
 use crate::runtime::Runtime;
 use crate::spec::{GraphSpec, TensorSpec};
 use crate::tensor::{Tensor, TensorView};
-
-/// The two files of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GraphFiles {
-    /// The graph, `model.xml`.
-    pub xml: PathBuf,
-    /// Its weights, `model.bin`.
-    pub bin: PathBuf,
-}
 
 /// A compiled model; clones share it.
 #[derive(Clone)]
@@ -34,18 +23,11 @@ pub struct Graph {
     shared: Arc<Shared>,
 }
 
-/// What a graph and its contexts share.
-pub(crate) struct Shared {
-    pub(crate) spec: GraphSpec,
+struct Shared {
+    interface: Arc<Interface>,
     options: Options,
     properties: BTreeMap<String, String>,
-    native: Mutex<Native>,
-}
-
-/// The native handles; the compiled model goes before the core that made it.
-struct Native {
-    compiled: CompiledModel,
-    _core: Core,
+    compiled: Mutex<native::Graph>,
 }
 
 impl Graph {
@@ -55,25 +37,19 @@ impl Graph {
     ///
     /// When a file is missing, when the model differs from its description or is wider than 32 bits, when a property
     /// does not hold, or when OpenVINO fails.
-    pub fn load(_runtime: &Runtime, files: &GraphFiles, spec: GraphSpec, options: &Options) -> Result<Self, Error> {
-        let (xml, bin) = (readable(&files.xml)?, readable(&files.bin)?);
-        let mut core = Core::new().map_err(Error::native("start"))?;
-        set(&mut core, KEPT_KERNELS.0, KEPT_KERNELS.1)?;
-        options.properties().iter().try_for_each(|(key, value)| set(&mut core, key, value))?;
-        let model = core.read_model_from_file(xml, bin).map_err(Error::native(format!("read `{xml}`")))?;
+    pub fn load(runtime: &Runtime, files: &GraphFiles, spec: GraphSpec, options: &Options) -> Result<Self, Error> {
+        let model = compile::read(runtime, files)?;
         ports::compare(&model, &spec)?;
-        let compiled =
-            core.compile_model(&model, DeviceType::CPU).map_err(Error::native(format!("compile `{xml}`")))?;
-        let properties = resolved(&compiled, options)?;
-        tracing::info!(model = xml, profile = %options.profile, ?properties, "graph compiled");
-        let native = Mutex::new(Native { compiled, _core: core });
-        Ok(Self { shared: Arc::new(Shared { spec, options: *options, properties, native }) })
+        let (compiled, properties) = compile::compile(model, files, options)?;
+        let interface = Arc::new(Interface::new(spec, &compiled)?);
+        let compiled = Mutex::new(compiled);
+        Ok(Self { shared: Arc::new(Shared { interface, options: *options, properties, compiled }) })
     }
 
     /// What the graph expects and gives.
     #[must_use]
     pub fn spec(&self) -> &GraphSpec {
-        &self.shared.spec
+        &self.shared.interface.spec
     }
 
     /// How it was compiled.
@@ -94,10 +70,10 @@ impl Graph {
     ///
     /// When OpenVINO fails.
     pub fn context(&self) -> Result<Context, Error> {
-        let mut native = self.shared.native.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = native.compiled.create_infer_request().map_err(Error::native("make a context"))?;
-        drop(native);
-        Ok(Context::new(Arc::clone(&self.shared), request))
+        let compiled = self.shared.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = compiled.request(0).map_err(Error::native("make a context"))?;
+        drop(compiled);
+        Ok(Context::new(Arc::clone(&self.shared.interface), request))
     }
 
     /// Computes once, as little as can be, in a context of its own: OpenVINO repacks weights at the first inference.
@@ -118,42 +94,4 @@ fn zeros(input: &TensorSpec, sizes: &Sizes) -> Tensor {
     let dims: Vec<u32> = input.shape.iter().map(|dim| sizes.of(*dim)).collect();
     let bytes = input.element.bytes_of(&dims).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
     Tensor { dims, element: input.element, data: vec![0; bytes] }
-}
-
-fn set(core: &mut Core, key: &'static str, value: &str) -> Result<(), Error> {
-    let set = core.set_property(&DeviceType::CPU, &RwPropertyKey::Other(key.into()), value);
-    set.map_err(Error::native(format!("set `{key}` to `{value}`")))
-}
-
-fn readable(path: &Path) -> Result<&str, Error> {
-    let text = path.to_str().filter(|_| path.is_file());
-    text.ok_or_else(|| Error::FileNotFound { path: path.to_owned() })
-}
-
-/// Reads the reported properties back, and makes sure that every one that was set holds.
-fn resolved(compiled: &CompiledModel, options: &Options) -> Result<BTreeMap<String, String>, Error> {
-    let read = |key: &'static str| {
-        let value = compiled
-            .get_property(&PropertyKey::Other(key.into()))
-            .map_err(Error::native(format!("read `{key}` back")))?;
-        Ok((key.to_owned(), value.into_owned()))
-    };
-    let properties = REPORTED.iter().map(|key| read(key)).collect::<Result<BTreeMap<_, _>, Error>>()?;
-    for (key, expected) in options.properties() {
-        let got = properties.get(key).cloned().unwrap_or_default();
-        if got != expected {
-            return Err(changed(key, expected, got, options));
-        }
-    }
-    Ok(properties)
-}
-
-/// The plugin has no more threads than processors; a person gave the number, not the property.
-fn changed(property: &str, expected: String, got: String, options: &Options) -> Error {
-    match options.threads {
-        Some(asked) if property == NUM_THREADS && options.side_by_side.is_none() => {
-            Error::TooManyThreads { asked: asked.get(), most: got }
-        }
-        _ => Error::PropertyChanged { property: property.to_owned(), expected, got },
-    }
 }

@@ -8,25 +8,33 @@
 //! sandbox alike; what a graph expects is said by its [`GraphSpec`].
 //!
 //! This crate knows no wasm, no manifest and no tokens, reads no environment variables of its own, and reaches native
-//! code only through the safe interface of the `openvino` crate.
+//! code through one module, `native`: the layer of `native/carafe_openvino.cpp`.
 
 mod check;
+mod compile;
 mod context;
 mod error;
 mod finder;
 mod graph;
+mod native;
+pub mod paged;
+mod place;
 mod ports;
 mod profile;
 mod runtime;
+mod shape;
 mod spec;
 mod tensor;
 
-pub use check::{Bound, Checked, ContextState, Sizes, check};
+pub use check::{Checked, ContextState, Sizes, check};
+pub use compile::GraphFiles;
 pub use context::Context;
 pub use error::{Error, ErrorKind};
-pub use finder::{Place, Search};
-pub use graph::{Graph, GraphFiles};
+pub use finder::Search;
+pub use graph::Graph;
+pub use place::Place;
 pub use profile::{Options, Profile};
 pub use runtime::Runtime;
-pub use spec::{Bounds, Dim, Direction, GraphSpec, Role, TensorSpec};
+pub use shape::{Bound, Dim, Direction, Role};
+pub use spec::{Bounds, GraphSpec, TensorSpec};
 pub use tensor::{ElementType, Tensor, TensorView};

@@ -4,25 +4,49 @@
 //! Then each side must have exactly the described tensors, of the described types and shapes; a letter (B, S, P+S, N)
 //! must be a dimension that the model leaves open.
 
-use openvino::{ElementType as NativeElement, Model, Node};
-
 use crate::error::Error;
-use crate::spec::{Dim, Direction, GraphSpec, TensorSpec, describe};
-use crate::tensor::ElementType;
+use crate::native::{Graph, Model, Port};
+use crate::shape::{Dim, Direction, describe};
+use crate::spec::{GraphSpec, TensorSpec};
 
-/// An input or output as the model has it.
-struct Port {
-    name: String,
-    element: NativeElement,
-    /// `None` where even the number of dimensions is open.
-    dims: Option<Vec<Size>>,
+/// Element types of more than 32 bits, in OpenVINO's names.
+const WIDE: [&str; 3] = ["f64", "i64", "u64"];
+
+/// A graph's description, with the numbers that its inputs and outputs have in the compiled model.
+pub(crate) struct Interface {
+    pub(crate) spec: GraphSpec,
+    /// In the order of [`GraphSpec::inputs`].
+    pub(crate) inputs: Vec<usize>,
+    /// In the order of [`GraphSpec::outputs`].
+    pub(crate) outputs: Vec<usize>,
+}
+
+impl Interface {
+    /// Looks the ports of a compiled model up.
+    pub(crate) fn new(spec: GraphSpec, compiled: &Graph) -> Result<Self, Error> {
+        let numbers = |direction: Direction| {
+            let number = |tensor: &TensorSpec| {
+                let found = compiled.port(direction, &tensor.name);
+                found.map_err(Error::native(format!("find {direction} `{}`", tensor.name)))
+            };
+            spec.side(direction).iter().map(number).collect::<Result<Vec<_>, Error>>()
+        };
+        let (inputs, outputs) = (numbers(Direction::Input)?, numbers(Direction::Output)?);
+        Ok(Self { spec, inputs, outputs })
+    }
 }
 
 /// A dimension as the model has it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Size {
-    Fixed(i64),
+    Fixed(u64),
     Open,
+}
+
+impl From<Option<u64>> for Size {
+    fn from(size: Option<u64>) -> Self {
+        size.map_or(Self::Open, Self::Fixed)
+    }
 }
 
 impl std::fmt::Display for Size {
@@ -48,54 +72,30 @@ pub(crate) fn compare(model: &Model, spec: &GraphSpec) -> Result<(), Error> {
 }
 
 fn read(model: &Model, direction: Direction) -> Result<Vec<Port>, Error> {
-    let failed = || Error::native(format!("read the model's {direction}s"));
-    let count = match direction {
-        Direction::Input => model.get_inputs_len(),
-        Direction::Output => model.get_outputs_len(),
-    };
-    let nodes = (0..count.map_err(failed())?).map(|index| match direction {
-        Direction::Input => model.get_input_by_index(index),
-        Direction::Output => model.get_output_by_index(index),
-    });
-    nodes.map(|node| node.and_then(|node| Port::read(&node)).map_err(failed())).collect()
+    model.ports(direction).map_err(Error::native(format!("read the model's {direction}s")))
 }
 
-impl Port {
-    fn read(node: &Node) -> Result<Self, openvino::InferenceError> {
-        let shape = node.get_partial_shape()?;
-        let rank = shape.get_rank();
-        let dims = (rank.get_min() == rank.get_max()).then(|| {
-            let sizes = shape.get_dimensions().iter();
-            sizes.map(|dim| if dim.is_dynamic() { Size::Open } else { Size::Fixed(dim.get_min()) }).collect()
-        });
-        Ok(Self { name: node.get_name()?, element: node.get_element_type()?, dims })
+fn describe_port(port: &Port) -> String {
+    match &port.dims {
+        Some(dims) => describe(&port.element, &dims.iter().copied().map(Size::from).collect::<Vec<_>>()),
+        None => format!("{} of any rank", port.element),
     }
+}
 
-    fn describe(&self) -> String {
-        let element = element_name(self.element);
-        match &self.dims {
-            Some(dims) => describe(element, dims),
-            None => format!("{element} of any rank"),
-        }
-    }
-
-    fn fits(&self, tensor: &TensorSpec) -> bool {
-        let expected = tensor.shape.iter().map(|dim| match dim {
-            Dim::Fixed(size) => Size::Fixed(i64::from(*size)),
-            Dim::Batch | Dim::Step | Dim::Total | Dim::Logits => Size::Open,
-        });
-        self.element == native_element(tensor.element)
-            && self.dims.as_ref().is_some_and(|dims| expected.eq(dims.iter().copied()))
-    }
+fn fits(port: &Port, tensor: &TensorSpec) -> bool {
+    let expected = tensor.shape.iter().map(|dim| match dim {
+        Dim::Fixed(size) => Size::Fixed(u64::from(*size)),
+        Dim::Batch | Dim::Step | Dim::Total | Dim::Logits => Size::Open,
+    });
+    port.element == tensor.element.name()
+        && port.dims.as_ref().is_some_and(|dims| expected.eq(dims.iter().copied().map(Size::from)))
 }
 
 fn refuse_wide(direction: Direction, port: &Port) -> Result<(), Error> {
-    match port.element {
-        NativeElement::F64 | NativeElement::I64 | NativeElement::U64 => {
-            Err(Error::TooWide { direction, tensor: port.name.clone(), element: element_name(port.element) })
-        }
-        _ => Ok(()),
+    if WIDE.contains(&&*port.element) {
+        return Err(Error::TooWide { direction, tensor: port.name.clone(), element: port.element.clone() });
     }
+    Ok(())
 }
 
 fn compare_side(direction: Direction, ports: &[Port], tensors: &[TensorSpec]) -> Result<(), Error> {
@@ -104,12 +104,12 @@ fn compare_side(direction: Direction, ports: &[Port], tensors: &[TensorSpec]) ->
             let known: Vec<String> = ports.iter().map(|port| format!("`{}`", port.name)).collect();
             return Err(Error::ModelLacks { direction, tensor: tensor.name.clone(), known: known.join(", ") });
         };
-        if !port.fits(tensor) {
+        if !fits(port, tensor) {
             return Err(Error::ModelDiffers {
                 direction,
                 tensor: tensor.name.clone(),
                 expected: describe(tensor.element, &tensor.shape),
-                got: port.describe(),
+                got: describe_port(port),
             });
         }
     }
@@ -117,18 +117,4 @@ fn compare_side(direction: Direction, ports: &[Port], tensors: &[TensorSpec]) ->
         Some(port) => Err(Error::ModelHasMore { direction, tensor: port.name.clone() }),
         None => Ok(()),
     }
-}
-
-/// Our element types are OpenVINO's own.
-pub(crate) fn native_element(element: ElementType) -> NativeElement {
-    match element {
-        ElementType::U8 => NativeElement::U8,
-        ElementType::I32 => NativeElement::I32,
-        ElementType::F32 => NativeElement::F32,
-    }
-}
-
-/// An element type in the words of manifests: `i64`.
-pub(crate) fn element_name(element: NativeElement) -> String {
-    element.to_string().to_lowercase()
 }

@@ -1,49 +1,52 @@
-//! The native library, loaded once a process.
+//! OpenVINO and the native layer, loaded once a process.
 //!
-//! The bindings keep the loaded library in a static of their own, so a process has one OpenVINO for good: loading the
-//! same file again is free, another file is an error. A library older than 2025.1 is refused, since element types were
-//! renumbered then and every tensor would be made with the wrong type.
+//! A process has one OpenVINO for good, with one core for all graphs: loading the same file again is free, another file is an
+//! error. The layer runs on the very version that it was built for, and every other is refused: the interface between the two is
+//! C++, which no version keeps.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::finder::Search;
+use crate::native::Native;
 
-/// The oldest version whose element types the bindings know.
-const OLDEST: [u32; 2] = [2025, 1];
-
-static LOADED: Mutex<Option<PathBuf>> = Mutex::new(None);
+static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 /// A loaded OpenVINO.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Runtime {
-    version: String,
+    pub(crate) native: &'static Native,
     library_path: PathBuf,
 }
 
 impl Runtime {
-    /// Finds the library and loads it.
+    /// Finds OpenVINO and the native layer, and loads both.
     ///
     /// # Errors
     ///
-    /// When no library is found (naming every place), when it cannot be loaded, is too old, or when this process has
-    /// loaded another one before.
+    /// When no library or no layer is found (naming every place), when one cannot be loaded, when the layer was built for
+    /// another version, or when this process has loaded another OpenVINO before.
     pub fn load(search: &Search) -> Result<Self, Error> {
         let library_path = search.find()?;
-        load_once(&library_path)?;
-        let version = openvino::version().build_number;
-        if is_too_old(&version) {
-            return Err(Error::LibraryTooOld { path: library_path, version });
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*loaded {
+            Some(loaded) if loaded.library_path == library_path => Ok(loaded.clone()),
+            Some(loaded) => Err(Error::OtherLibraryLoaded { loaded: loaded.library_path.clone(), asked: library_path }),
+            None => Ok(loaded.insert(Self::load_first(search, library_path)?).clone()),
         }
-        tracing::info!(%version, library = %library_path.display(), "OpenVINO loaded");
-        Ok(Self { version, library_path })
+    }
+
+    fn load_first(search: &Search, library_path: PathBuf) -> Result<Self, Error> {
+        let native = Native::load(&library_path, &search.find_layer()?)?;
+        tracing::info!(version = native.version, library = %library_path.display(), "OpenVINO loaded");
+        Ok(Self { native, library_path })
     }
 
     /// The version, as OpenVINO itself says it: `2026.4.1-…`.
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.version
+        &self.native.version
     }
 
     /// The library file in use.
@@ -53,36 +56,8 @@ impl Runtime {
     }
 }
 
-fn load_once(path: &Path) -> Result<(), Error> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*loaded {
-        Some(loaded) if loaded == path => Ok(()),
-        Some(loaded) => Err(Error::OtherLibraryLoaded { loaded: loaded.clone(), asked: path.to_owned() }),
-        None => {
-            openvino_sys::load_from(path.to_owned()).map_err(|reason| Error::LibraryRefused { reason })?;
-            *loaded = Some(path.to_owned());
-            Ok(())
-        }
-    }
-}
-
-/// A version that does not start with two numbers is somebody's own build, and theirs to know.
-fn is_too_old(version: &str) -> bool {
-    let parts: Vec<u32> = version.split(['.', '-']).take(2).map_while(|part| part.parse().ok()).collect();
-    parts.len() == OLDEST.len() && parts[..] < OLDEST[..]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_too_old;
-
-    #[test]
-    fn versions_before_2025_1_are_too_old() {
-        for version in ["2024.6.0-17404-4c0f47d2335", "2025.0.0-1", "2023.3"] {
-            assert!(is_too_old(version), "{version}");
-        }
-        for version in ["2025.1.0-18503-6fec06580ab", "2026.4.1-22155-", "2026.0", "custom_main_1"] {
-            assert!(!is_too_old(version), "{version}");
-        }
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "OpenVINO {} at `{}`", self.version(), self.library_path.display())
     }
 }

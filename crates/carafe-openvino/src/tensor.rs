@@ -18,6 +18,16 @@ pub enum ElementType {
 }
 
 impl ElementType {
+    /// The type in OpenVINO's words, which are those of manifests: `i32`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "u8",
+            Self::I32 => "i32",
+            Self::F32 => "f32",
+        }
+    }
+
     /// The bytes of one element.
     #[must_use]
     pub const fn size_bytes(self) -> usize {
@@ -36,11 +46,7 @@ impl ElementType {
 
 impl fmt::Display for ElementType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::U8 => "u8",
-            Self::I32 => "i32",
-            Self::F32 => "f32",
-        })
+        formatter.write_str(self.name())
     }
 }
 

@@ -8,18 +8,22 @@ use carafe_openvino::{Error, ErrorKind, Runtime, Search};
 #[test]
 fn a_file_that_is_no_library_is_refused_in_the_words_of_the_loader() {
     let folder = tempfile::tempdir().expect("a folder");
-    let library = folder.path().join("libopenvino_c.so.2641");
+    let library = folder.path().join("libopenvino.so.2641");
     fs::write(&library, "not a library").expect("written");
-    let refused = Runtime::load(&Search { explicit: Some(library), folders: Vec::new() }).expect_err("refused");
+    let refused = Runtime::load(&Search { explicit: Some(library), ..Search::default() }).expect_err("refused");
     assert!(matches!(refused, Error::LibraryRefused { .. }), "{refused}");
-    assert!(refused.to_string().contains("libopenvino_c.so.2641"), "{refused}");
+    assert!(refused.to_string().contains("libopenvino.so.2641"), "{refused}");
     assert_eq!(refused.kind(), ErrorKind::Runtime);
 }
 
 #[test]
 fn a_named_folder_without_a_library_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
-    let search = Search { explicit: Some(folder.path().to_owned()), folders: vec![folder.path().join("unused")] };
+    let search = Search {
+        explicit: Some(folder.path().to_owned()),
+        folders: vec![folder.path().join("unused")],
+        ..Search::default()
+    };
     let missing = Runtime::load(&search).expect_err("missing").to_string();
     assert!(missing.contains(&format!("`{}`: no such library in this folder", folder.path().display())), "{missing}");
     assert!(!missing.contains("unused"), "a named folder is the only one looked in: {missing}");

@@ -236,13 +236,14 @@ fn a_file_that_is_no_model_fails_with_the_words_of_openvino() {
 #[test]
 fn a_process_loads_one_library_only() {
     let Some(runtime) = runtime() else { return };
-    let again = Search { explicit: Some(runtime.library_path().to_owned()), folders: Vec::new() };
-    assert_eq!(Runtime::load(&again).expect("the same library again"), runtime);
+    let again = Search { explicit: Some(runtime.library_path().to_owned()), ..Search::default() };
+    let again = Runtime::load(&again).expect("the same library again");
+    assert_eq!(again.library_path(), runtime.library_path());
 
     let folder = tempfile::tempdir().expect("a folder");
     let other = folder.path().join(runtime.library_path().file_name().expect("a file"));
     fs::write(&other, "").expect("written");
-    let refused = Runtime::load(&Search { explicit: Some(other), folders: Vec::new() }).expect_err("refused");
+    let refused = Runtime::load(&Search { explicit: Some(other), ..Search::default() }).expect_err("refused");
     assert!(matches!(refused, Error::OtherLibraryLoaded { .. }), "{refused}");
     assert!(refused.to_string().contains(&runtime.library_path().display().to_string()), "{refused}");
 }

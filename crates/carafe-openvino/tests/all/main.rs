@@ -3,5 +3,6 @@
 mod check;
 mod context;
 mod graph;
+mod paged;
 mod properties;
 mod support;

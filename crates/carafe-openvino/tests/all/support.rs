@@ -22,8 +22,11 @@ pub(crate) fn root() -> &'static Path {
 
 /// OpenVINO, or `None` with the reason printed where it is not installed; in CI it must be.
 pub(crate) fn runtime() -> Option<Runtime> {
-    let search =
-        Search { explicit: env::var_os("CARAFE_OPENVINO").map(PathBuf::from), folders: vec![root().join(".venv")] };
+    let search = Search {
+        explicit: env::var_os("CARAFE_OPENVINO").map(PathBuf::from),
+        folders: vec![root().join(".venv")],
+        layers: vec![root().join("crates/carafe-openvino/native/built")],
+    };
     match Runtime::load(&search) {
         Ok(runtime) => Some(runtime),
         Err(missing @ Error::LibraryNotFound { .. }) if env::var_os("CI").is_none() => {
