@@ -7,8 +7,9 @@
 
 use std::{cell::Cell, collections::BTreeMap, error::Error, rc::Rc};
 
+use carafe_core::text::Role;
 use carafe_core::text::{
-    EventKind, Forward, ForwardError, Generator, Logits, Prompt, Request, Step, TextModel, Tokenizer, rng,
+    EventKind, Generator, Logits, ModelInput, ModelRunner, Prompt, Request, RunError, TextModel, Tokenizer, rng,
 };
 
 /// Each load is simulated with so many seeds.
@@ -44,21 +45,18 @@ struct Timed {
     vocabulary_size: usize,
 }
 
-impl Forward for Timed {
-    /// P.
-    type Context = usize;
-
-    fn open_context(&mut self) -> Result<usize, ForwardError> {
-        Ok(0)
+impl ModelRunner for Timed {
+    fn reset(&mut self) -> Result<(), RunError> {
+        Ok(())
     }
 
-    fn forward(&mut self, positions: &mut usize, step: &Step<'_>, logits: &mut Logits) -> Result<(), ForwardError> {
-        let computed = (step.rows * step.length) as f64;
-        let looked_at = *positions as f64 + step.length as f64 / 2.0;
-        let milliseconds = 6.0 + computed * (0.65 + 0.0015 * looked_at) + 0.07 * step.rows as f64;
+    fn run(&mut self, inputs: &[ModelInput], logits: &mut Logits) -> Result<(), RunError> {
+        let values = |role| inputs.iter().find(|input| input.role == role).map_or(&[][..], |input| &input.values);
+        let (tokens, rows) = (values(Role::InputIds).len() as f64, values(Role::PastLens).len() as f64);
+        let seen: f64 = values(Role::PositionIds).iter().copied().map(f64::from).sum();
+        let milliseconds = 6.0 + tokens * 0.65 + seen * 0.0015 + 0.07 * rows;
         self.clock.set(self.clock.get() + milliseconds / 1e3);
-        *positions += step.length;
-        let count = step.logit_idx.len() * self.vocabulary_size;
+        let count = values(Role::LogitIdx).len() * self.vocabulary_size;
         logits.refill(|values| values.extend(std::iter::repeat_n(0.0, count)));
         Ok(())
     }
@@ -83,7 +81,7 @@ fn arrivals(load: &Load, seed: u64, vocabulary_size: u32) -> Vec<(f64, Request)>
         let (prompt, new_tokens) = (between(load.prompt_tokens), between(load.new_tokens));
         let token = |place| (rng::draw(seed + number, place) * f64::from(vocabulary_size)) as u32;
         let mut request = Request::new(Prompt::Tokens((0..prompt).map(token).collect()), new_tokens as u32);
-        request.ignore_end_of_text = true;
+        request.ignore_eos = true;
         request.sampling.temperature = 0.0;
         let arrived = at;
         at -= (1.0 - draw()).ln() / load.rate;
@@ -99,11 +97,13 @@ fn simulate(load: &Load, seed: u64, total: &mut Outcome) -> Result<(), Box<dyn E
     let model = TextModel {
         context_length: 1024,
         vocabulary_size,
-        end_of_text: vec![0],
-        max_batch: 16,
-        max_step: 128,
-        max_logits: 128,
-        max_positions: 34_848,
+        eos_token_ids: vec![0],
+        block_size: 32,
+        num_blocks: 1024,
+        max_num_seqs: 64,
+        max_num_batched_tokens: 512,
+        max_num_logits: 128,
+        prefill_chunk: 128,
         draft_tokens: 0,
     };
     let clock = Rc::new(Cell::new(0.0));

@@ -1,6 +1,6 @@
-//! The text guest: `carafe-core`'s tokenizer and generator behind `wit/text.wit`, and its forward pass over wasi:nn.
+//! The text guest: `carafe-core`'s tokenizer and generator behind `wit/text.wit`, and its model over wasi:nn.
 //!
-//! Glue only: [`convert`] maps the words of the WIT to those of the core and back, [`forward`] turns a step into tensors. The guest
+//! Glue only: [`convert`] maps the words of the WIT to those of the core and back, [`runner`] turns a step into tensors. The guest
 //! reaches nothing but wasi:nn: no files, no clock, no randomness.
 
 use std::cell::RefCell;
@@ -11,7 +11,7 @@ use carafe_core::text;
 mod bindings;
 mod convert;
 mod entropy;
-mod forward;
+mod runner;
 
 /// The guest that `bindings` exports.
 pub(crate) struct Text;
@@ -25,18 +25,18 @@ struct Tokenizer(text::Tokenizer);
 
 impl tokenization::GuestTokenizer for Tokenizer {
     fn open(file: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
-        let tokenizer = text::Tokenizer::from_bytes(&file).map_err(convert::chain)?;
+        let tokenizer = open_tokenizer(&file)?;
         Ok(tokenization::Tokenizer::new(Self(tokenizer)))
     }
 
     fn encode(&self, text: String) -> Result<Vec<tokenization::Token>, String> {
-        let ids = self.0.encode(&text).map_err(convert::chain)?;
+        let ids = self.0.encode(&text).map_err(|error| text::error_chain(&error))?;
         let token = |id| tokenization::Token { id, bytes: self.0.token_bytes(id).unwrap_or_default().to_vec() };
         Ok(ids.into_iter().map(token).collect())
     }
 
     fn decode(&self, tokens: Vec<u32>) -> Result<String, String> {
-        self.0.decode(&tokens).map_err(convert::chain)
+        self.0.decode(&tokens).map_err(|error| text::error_chain(&error))
     }
 
     fn vocabulary_size(&self) -> u32 {
@@ -46,21 +46,45 @@ impl tokenization::GuestTokenizer for Tokenizer {
 
 impl generation::Guest for Text {
     type Generator = Generator;
+    type Preparer = Preparer;
+}
+
+/// What checks requests before they are submitted.
+struct Preparer {
+    tokenizer: text::Tokenizer,
+    model: text::TextModel,
+}
+
+impl generation::GuestPreparer for Preparer {
+    fn open(model: generation::Model, tokenizer: Vec<u8>) -> Result<generation::Preparer, String> {
+        let tokenizer = open_tokenizer(&tokenizer)?;
+        Ok(generation::Preparer::new(Self { tokenizer, model: convert::model(model) }))
+    }
+
+    fn prepare(&self, request: generation::Request) -> Result<Vec<u32>, generation::RequestError> {
+        let request = convert::request(request).validate(&self.model, &self.tokenizer);
+        request.map(|request| request.prompt().to_vec()).map_err(|error| convert::request_error(&error))
+    }
+}
+
+fn open_tokenizer(file: &[u8]) -> Result<text::Tokenizer, String> {
+    text::Tokenizer::from_bytes(file).map_err(|error| text::error_chain(&error))
 }
 
 /// A text model that the host has opened.
-struct Generator(RefCell<text::Generator<forward::WasiNn>>);
+struct Generator(RefCell<text::Generator<runner::WasiNn>>);
 
 impl generation::GuestGenerator for Generator {
     fn open(model: generation::Model, tokenizer: Vec<u8>) -> Result<generation::Generator, String> {
-        let forward = forward::WasiNn::open(&model).map_err(convert::chain)?;
-        let tokenizer = text::Tokenizer::from_bytes(&tokenizer).map_err(convert::chain)?;
-        let generator = text::Generator::new(forward, tokenizer, convert::model(model)).map_err(convert::chain)?;
+        let runner = runner::WasiNn::open(&model).map_err(|error| text::error_chain(&error))?;
+        let tokenizer = open_tokenizer(&tokenizer)?;
+        let generator = text::Generator::new(runner, tokenizer, convert::model(model))
+            .map_err(|error| text::error_chain(&error))?;
         Ok(generation::Generator::new(Self(RefCell::new(generator))))
     }
 
     fn submit(&self, request: generation::Request) -> Result<u64, generation::RequestError> {
-        self.0.borrow_mut().submit(convert::request(request)).map_err(convert::request_error)
+        self.0.borrow_mut().submit(convert::request(request)).map_err(|error| convert::request_error(&error))
     }
 
     fn step(&self) -> Vec<generation::Event> {

@@ -1,93 +1,93 @@
-//! Prompt-lookup speculation: guesses at the next tokens, from what the sequence itself has said before.
+//! Prompt-lookup speculation: drafts of the next tokens, from what the sequence itself has said before.
 //!
-//! If the last [`LONGEST`] tokens (or else the last [`SHORTEST`]) have occurred before, what followed them then may follow them again. The
-//! guesses are read in the same step as the token before them, and each is kept only if it is the very token that would have been chosen
-//! there: outputs are the same with and without. (Saxena, "Prompt Lookup Decoding", 2023; Leviathan, Kalman and Matias, "Fast Inference
-//! from Transformers via Speculative Decoding", 2023.)
+//! If the last [`MAX_LOOKUP`] tokens (or else the last [`MIN_LOOKUP`]) have occurred before, what followed them then may follow them
+//! again. Draft tokens are computed in the same step as the token before them, and each is accepted only if it is the very token that
+//! would have been chosen there: outputs are the same with and without. (Saxena, "Prompt Lookup Decoding", 2023; Leviathan, Kalman and
+//! Matias, "Fast Inference from Transformers via Speculative Decoding", 2023.)
 //!
-//! A wrong guess costs a wider step for nothing. So guesses are only read while a sequence's earlier ones were right; until then they are
-//! kept to oneself and compared with the token that is chosen anyway, which costs nothing. The end of the prompt is the first test. And a few
-//! are read at first; each time that all of them are right, more.
+//! A rejected draft costs a wider step for nothing. So drafts are computed only while a sequence's earlier ones were accepted. Until then
+//! a shadow draft is compared with the token that is chosen anyway, which costs nothing; the end of the prompt is the first test. A step
+//! has few draft tokens at first, and more each time that all of them are accepted.
 
 /// Tokens that must have occurred before, at best.
-const LONGEST: usize = 3;
+const MAX_LOOKUP: usize = 3;
 /// Tokens that must have occurred before, at least.
-const SHORTEST: usize = 2;
-/// The trust from which on guesses are read.
-const ENOUGH_TRUST: u32 = 3;
-/// The most trust there is.
-const MOST_TRUST: u32 = 6;
-/// What a wrong guess costs of it; a right one brings 1.
-const DISAPPOINTMENT: u32 = 2;
+const MIN_LOOKUP: usize = 2;
+/// Drafts are computed from this score on.
+const MIN_SCORE: u32 = 3;
+/// The highest score.
+const MAX_SCORE: u32 = 6;
+/// What a rejected draft takes off the score; an accepted one adds 1.
+const REJECTION_COST: u32 = 2;
 
-/// Guesses that are read together at first.
-const FEWEST: usize = 3;
-/// So many more are read after all of the last were right.
-const MORE: usize = 2;
-/// Tokens at the end of the prompt that are guessed to begin with.
-const TRIALS: usize = 6;
+/// Draft tokens of a step at first.
+const MIN_DRAFT: usize = 3;
+/// How many more there are after all of the last were accepted.
+const DRAFT_GROWTH: usize = 2;
+/// Tokens at the end of the prompt that are drafted to begin with.
+const PROMPT_TRIALS: usize = 6;
 
-/// Where a sequence stands with its guesses.
+/// Where a sequence stands with its drafts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Drafter {
-    /// None before the first guess.
-    trust: Option<u32>,
-    /// Guesses that are read beyond [`FEWEST`].
+    /// None before the first draft.
+    score: Option<u32>,
+    /// Draft tokens beyond [`MIN_DRAFT`].
     more: usize,
-    unspoken: Option<Unspoken>,
+    shadow: Option<ShadowDraft>,
 }
 
-/// A guess that was kept to oneself.
+/// A draft token that is compared and not computed.
 #[derive(Debug, Clone)]
-struct Unspoken {
+struct ShadowDraft {
     /// How many tokens there were.
     after: usize,
     token: u32,
 }
 
 impl Drafter {
-    /// At most `count` guesses, at least one, at what follows `tokens`; none without trust. What followed is taken up again where it reaches
-    /// the end, as in a text that repeats itself.
+    /// At most `count` draft tokens, at least one, for what follows `tokens`; none below [`MIN_SCORE`]. What followed is repeated where it
+    /// reaches the end, as in a text that repeats itself.
     pub(super) fn draft(&mut self, tokens: &[u32], count: usize) -> Vec<u32> {
         self.compare(tokens);
-        if self.trust.is_none() {
+        if self.score.is_none() {
             self.try_out(tokens);
         }
         let Some(found) = following(tokens) else {
             return Vec::new();
         };
-        if self.trust < Some(ENOUGH_TRUST) {
-            self.unspoken = Some(Unspoken { after: tokens.len(), token: found[0] });
+        if self.score < Some(MIN_SCORE) {
+            self.shadow = Some(ShadowDraft { after: tokens.len(), token: found[0] });
             return Vec::new();
         }
-        found.iter().copied().cycle().take(count.min(FEWEST + self.more)).collect()
+        found.iter().copied().cycle().take(count.min(MIN_DRAFT + self.more)).collect()
     }
 
-    /// Learns how many of `read` guesses, at least one, were right.
-    pub(super) fn learn(&mut self, read: usize, right: usize) {
-        self.more = if right == read { (self.more + MORE).min(read) } else { 0 };
-        self.judge(right > 0);
+    /// Learns how many of `num_drafts` draft tokens, at least one, were accepted.
+    pub(super) fn learn(&mut self, num_drafts: usize, num_accepted: usize) {
+        self.more = if num_accepted == num_drafts { (self.more + DRAFT_GROWTH).min(num_drafts) } else { 0 };
+        self.judge(num_accepted > 0);
     }
 
-    /// Learns whether a guess was right.
-    fn judge(&mut self, right: bool) {
-        let trust = self.trust.unwrap_or_default();
-        self.trust = Some(if right { MOST_TRUST.min(trust + 1) } else { trust.saturating_sub(DISAPPOINTMENT) });
+    /// Learns whether a draft was accepted.
+    fn judge(&mut self, accepted: bool) {
+        let score = self.score.unwrap_or_default();
+        self.score = Some(if accepted { MAX_SCORE.min(score + 1) } else { score.saturating_sub(REJECTION_COST) });
     }
 
-    /// Learns how the last tokens would have been guessed.
+    /// Learns how the last tokens would have been drafted.
     fn try_out(&mut self, tokens: &[u32]) {
-        self.trust = Some(0);
-        for length in tokens.len().saturating_sub(TRIALS)..tokens.len() {
+        self.score = Some(0);
+        for length in tokens.len().saturating_sub(PROMPT_TRIALS)..tokens.len() {
             if let Some(found) = following(&tokens[..length]) {
                 self.judge(found[0] == tokens[length]);
             }
         }
     }
 
-    /// Learns whether the guess that was kept to oneself was right, if it was at the last token.
+    /// Learns whether the shadow draft was right, if it was for the last token.
     fn compare(&mut self, tokens: &[u32]) {
-        if let Some(Unspoken { after, token }) = self.unspoken.take()
+        if let Some(ShadowDraft { after, token }) = self.shadow.take()
             && let Some(&[chosen]) = tokens.get(after..)
         {
             self.judge(chosen == token);
@@ -97,7 +97,7 @@ impl Drafter {
 
 /// What followed the latest earlier occurrence of the last tokens, as many of them as have one; at least one token.
 fn following(tokens: &[u32]) -> Option<&[u32]> {
-    (SHORTEST..=LONGEST).rev().find_map(|length| continuation(tokens, length))
+    (MIN_LOOKUP..=MAX_LOOKUP).rev().find_map(|length| continuation(tokens, length))
 }
 
 /// What followed the latest earlier occurrence of the last `length` tokens.
@@ -112,31 +112,31 @@ fn continuation(tokens: &[u32], length: usize) -> Option<&[u32]> {
 mod tests {
     use super::*;
 
-    /// One that trusts its guesses.
-    fn trusting() -> Drafter {
-        Drafter { trust: Some(MOST_TRUST), ..Drafter::default() }
+    /// One that computes its drafts.
+    fn confident() -> Drafter {
+        Drafter { score: Some(MAX_SCORE), ..Drafter::default() }
     }
 
     #[test]
     fn what_followed_the_latest_occurrence_is_guessed() {
-        assert_eq!(trusting().draft(&[1, 2, 3, 9, 1, 2, 3, 7, 8, 1, 2, 3], 2), [7, 8]);
-        assert_eq!(trusting().draft(&[1, 2, 3, 7, 8, 1, 2, 3], 7), [7, 8, 1]);
+        assert_eq!(confident().draft(&[1, 2, 3, 9, 1, 2, 3, 7, 8, 1, 2, 3], 2), [7, 8]);
+        assert_eq!(confident().draft(&[1, 2, 3, 7, 8, 1, 2, 3], 7), [7, 8, 1]);
     }
 
     #[test]
     fn a_longer_occurrence_goes_before_a_later_one() {
-        assert_eq!(trusting().draft(&[1, 2, 3, 7, 2, 3, 8, 1, 2, 3], 1), [7]);
-        assert_eq!(trusting().draft(&[4, 2, 3, 7, 5, 2, 3], 1), [7]);
+        assert_eq!(confident().draft(&[1, 2, 3, 7, 2, 3, 8, 1, 2, 3], 1), [7]);
+        assert_eq!(confident().draft(&[4, 2, 3, 7, 5, 2, 3], 1), [7]);
     }
 
     #[test]
     fn a_token_that_repeats_itself_is_guessed_to_go_on() {
-        assert_eq!(trusting().draft(&[5, 5, 5, 5], 3), [5, 5, 5]);
+        assert_eq!(confident().draft(&[5, 5, 5, 5], 3), [5, 5, 5]);
     }
 
     #[test]
     fn more_is_guessed_each_time_that_all_was_right_and_what_followed_is_taken_up_again() {
-        let mut drafter = trusting();
+        let mut drafter = confident();
         let text = [1, 2, 3, 7, 8, 1, 2, 3];
         let mut counts = Vec::new();
         for right in [3, 5, 7, 6, 3] {
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn nothing_is_guessed_without_an_earlier_occurrence() {
         for tokens in [&[][..], &[1], &[1, 2], &[1, 2, 3, 4], &[1, 2, 3, 1]] {
-            assert!(trusting().draft(tokens, 3).is_empty(), "{tokens:?}");
+            assert!(confident().draft(tokens, 3).is_empty(), "{tokens:?}");
         }
     }
 
@@ -168,18 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn wrong_guesses_take_the_trust_and_those_that_nobody_could_check_leave_it() {
-        let mut drafter = trusting();
-        let trust = [0, 0, 1, 0].map(|right| {
+    fn wrong_guesses_take_the_score_and_those_that_nobody_could_check_leave_it() {
+        let mut drafter = confident();
+        let score = [0, 0, 1, 0].map(|right| {
             drafter.learn(3, right);
-            drafter.trust
+            drafter.score
         });
-        assert_eq!(trust, [Some(4), Some(2), Some(3), Some(1)]);
+        assert_eq!(score, [Some(4), Some(2), Some(3), Some(1)]);
         drafter.draft(&[1, 2, 3, 1, 2], 1);
         drafter.draft(&[1, 2, 3, 1, 2, 3, 4], 1);
-        assert_eq!(drafter.trust, Some(1), "two tokens came at once");
+        assert_eq!(drafter.score, Some(1), "two tokens came at once");
         drafter.draft(&[1, 2, 3, 1, 2], 1);
         drafter.draft(&[1, 2, 3, 1, 2, 9], 1);
-        assert_eq!(drafter.trust, Some(0));
+        assert_eq!(drafter.score, Some(0));
     }
 }

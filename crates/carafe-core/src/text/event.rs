@@ -20,7 +20,7 @@ pub enum EventKind {
         /// Tokens of its prompt.
         prompt_tokens: u32,
     },
-    /// The model has read the prompt of a request that echoes it.
+    /// The model has computed the prompt of a request that echoes it.
     Prompt {
         /// The prompt's whole characters; bytes that are no UTF-8 become U+FFFD. A character that
         /// its last tokens only begin comes with the output.
@@ -33,7 +33,7 @@ pub enum EventKind {
         /// The token.
         id: u32,
         /// The text that can be delivered now: whole characters, nothing that may still become a stop string; often that of earlier
-        /// tokens, and often empty. An end-of-text token has no text.
+        /// tokens, and often empty. An EOS token has no text.
         text: String,
         /// Where the token begins, as in [`PromptToken::text_offset`]. A stop string that is found
         /// later may cut the text off before.
@@ -49,11 +49,13 @@ pub enum EventKind {
         text: String,
         /// Tokens of its prompt.
         prompt_tokens: u32,
-        /// Tokens that were chosen, those it resumed from and an end-of-text token included.
+        /// Tokens that were chosen, those it resumed from and an EOS token included.
         generated_tokens: u32,
     },
     /// It could not be completed; other requests are not concerned.
     Failed {
+        /// What failed.
+        kind: FailureKind,
         /// Why, for people.
         message: String,
     },
@@ -74,10 +76,19 @@ pub struct PromptToken {
 /// Why a request is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FinishReason {
-    /// The model chose an end-of-text token.
-    EndOfText,
+    /// The model chose an EOS token.
+    Eos,
     /// A stop string was found.
     Stop,
     /// `max_tokens` tokens were chosen.
     Length,
+}
+
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// A forward pass of the model.
+    ForwardPass,
+    /// The model gave logits from which no token can be chosen.
+    Logits,
 }

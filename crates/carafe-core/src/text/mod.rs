@@ -1,49 +1,50 @@
 //! Text generation: from a request to events, token by token.
 //!
-//! Data flows through the modules in this order: [`Tokenizer`] (text to tokens), [`Request`] (checked once), [`Generator`] (the
-//! loop: sequences in, steps of the model, events out), where `admission` gives each sequence a row in a `batch` by its `cost`, `plan` says what each row
-//! reads in a step, with the guesses of `draft`, and [`Forward`] is the model itself; [`Sampler`] with [`Penalties`] (logits to
-//! a token), then whole characters and stop strings (`output_text`) on the way to the [`Event`].
+//! Data flows through the modules in this order: [`Tokenizer`] (text to tokens), [`Request`] (checked once), [`Generator`] (the loop:
+//! sequences in, inferences of the model, events out). In an iteration the `scheduler` decides which sequences compute which tokens, with
+//! blocks of the `kv_cache` and the `draft` tokens of each; `model_inputs` assembles the tensors, a [`ModelRunner`] runs the model, and the
+//! `output_processor` turns logits into tokens: [`Penalties`], [`Sampler`], then whole characters and stop strings (`output_text`) on the
+//! way to the [`Event`].
 //!
-//! Limits: [`MAX_TEXT_BYTES`] of text to encode, [`MAX_STEP`] positions a row and step, [`STEP_POSITIONS`] a step while anybody writes and
-//! [`PREFILL_POSITIONS`] else, [`MAX_BATCHES`] contexts, [`MAX_WAITING`] requests in the queue, [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`]
-//! bytes, [`MAX_LOGIT_BIASES`] biased tokens, [`MAX_LOGPROBS`] alternatives a token.
+//! Limits: [`MAX_TEXT_BYTES`] of text to encode, [`MAX_WAITING`] requests in the queue, [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`]
+//! bytes, [`MAX_LOGIT_BIASES`] biased tokens, [`MAX_LOGPROBS`] alternatives a token, and those of the [`TextModel`].
 
-mod admission;
-mod batch;
+mod block_pool;
 mod byte_level;
-mod cost;
 mod draft;
 mod event;
 mod extremes;
-mod forward;
 mod generator;
+mod kv_cache;
 mod logprobs;
 mod math;
 mod model;
+mod model_inputs;
+mod model_runner;
+mod output_processor;
 mod output_text;
 mod penalties;
-mod plan;
 mod ranking;
 mod request;
 mod request_error;
 pub mod rng;
 mod sampler;
 mod sampling;
+mod scheduler;
 mod sequence;
 mod stop;
 mod tokenizer;
 mod utf8;
+mod wit;
 
-pub use admission::MAX_BATCHES;
-pub use event::{Event, EventKind, FinishReason, PromptToken};
+pub use carafe_tensor::{DECODER_INPUTS, Role, error_chain};
+pub use event::{Event, EventKind, FailureKind, FinishReason, PromptToken};
 pub use extremes::LogitError;
-pub use forward::{Forward, ForwardError, Logits, Step};
 pub use generator::{Generator, MAX_WAITING, Stats};
 pub use logprobs::{MAX_LOGPROBS, MIN_LOGPROB, TokenLogprob, TokenLogprobs};
-pub use model::{MAX_STEP, ModelError, TextModel};
+pub use model::{ModelError, TextModel};
+pub use model_runner::{Logits, ModelInput, ModelRunner, RunError};
 pub use penalties::Penalties;
-pub use plan::{PREFILL_POSITIONS, STEP_POSITIONS};
 pub use request::{Prompt, Request, ValidRequest};
 pub use request_error::{Asked, ContextExceeded, PromptLength, RequestError, RequestErrorCode};
 pub use sampler::Sampler;

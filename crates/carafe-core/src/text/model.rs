@@ -1,11 +1,8 @@
-//! What the generator must know of a text model: its sizes and its end-of-text tokens.
+//! What the generator must know of a text model: its sizes and its EOS tokens.
 
 use super::tokenizer::Tokenizer;
 
-/// The most new positions a row may have in one step, so that nothing native runs long.
-pub const MAX_STEP: u32 = 128;
-
-/// The sizes of a text model, as its manifest gives them.
+/// The sizes of a text model, as its manifest gives them, and of its KV cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextModel {
     /// How many tokens a sequence may have, prompt and output together.
@@ -13,16 +10,20 @@ pub struct TextModel {
     /// V: how many tokens the model knows; ids are below this.
     pub vocabulary_size: u32,
     /// The tokens that end a text.
-    pub end_of_text: Vec<u32>,
-    /// How many rows one step may have, at least 1.
-    pub max_batch: u32,
-    /// How many new positions a row may have in one step, 1 to [`MAX_STEP`].
-    pub max_step: u32,
-    /// How many positions of one step may have their logits wanted, at least 1.
-    pub max_logits: u32,
-    /// How many positions all contexts together may cache, rows times positions; at least the context's length and 1.
-    pub max_positions: u32,
-    /// How many tokens to guess ahead of each that is chosen; 0 turns speculation off. It changes speed and nothing else.
+    pub eos_token_ids: Vec<u32>,
+    /// Tokens of a block of the KV cache.
+    pub block_size: u32,
+    /// Blocks of the KV cache; together they hold at least one whole context.
+    pub num_blocks: u32,
+    /// How many sequences an inference may have.
+    pub max_num_seqs: u32,
+    /// T: how many tokens an inference may have.
+    pub max_num_batched_tokens: u32,
+    /// N: of how many tokens an inference may give the logits.
+    pub max_num_logits: u32,
+    /// Prompts are computed in chunks that end at multiples of this, itself a multiple of `block_size`.
+    pub prefill_chunk: u32,
+    /// Draft tokens of a step (prompt-lookup speculative decoding); 0 for none. It changes speed and nothing else.
     pub draft_tokens: u32,
 }
 
@@ -30,22 +31,34 @@ pub struct TextModel {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// A size is out of its range.
-    #[error("the model's `{name}` must be {range}, got {value}")]
+    #[error("the model's `{name}` must be {least} to 2147483647, got {value}")]
     Size {
         /// The field of [`TextModel`].
         name: &'static str,
-        /// What it may be.
-        range: &'static str,
+        /// What it must be at least.
+        least: u32,
         /// What it is.
         value: u32,
     },
     /// Not even one whole sequence could be cached.
-    #[error("the model's `max_positions` is {limit}; a context of {context_length} tokens needs one more than these")]
-    Positions {
-        /// The model's `max_positions`.
-        limit: u32,
+    #[error(
+        "a KV cache of {num_blocks} blocks of {block_size} tokens cannot hold one context of {context_length} tokens"
+    )]
+    Cache {
+        /// The model's `num_blocks`.
+        num_blocks: u32,
+        /// The model's `block_size`.
+        block_size: u32,
         /// The model's `context_length`.
         context_length: u32,
+    },
+    /// Chunks would not end at the ends of blocks.
+    #[error("the model's `prefill_chunk` is {prefill_chunk}; it must be a multiple of its `block_size`, {block_size}")]
+    Chunk {
+        /// The model's `prefill_chunk`.
+        prefill_chunk: u32,
+        /// The model's `block_size`.
+        block_size: u32,
     },
     /// The tokenizer is another model's: a token without text could be sampled, or a text have a token without logits.
     #[error("the model knows {model} tokens, its tokenizer {tokenizer}; the two must be equal")]
@@ -55,9 +68,9 @@ pub enum ModelError {
         /// The tokenizer's vocabulary size.
         tokenizer: u32,
     },
-    /// An end-of-text token is no token of the model.
-    #[error("the model's end-of-text token {id} is outside its vocabulary of {vocabulary_size}")]
-    EndOfText {
+    /// An EOS token is no token of the model.
+    #[error("the model's EOS token {id} is outside its vocabulary of {vocabulary_size}")]
+    EosToken {
         /// The token.
         id: u32,
         /// The model's `vocabulary_size`.
@@ -68,26 +81,46 @@ pub enum ModelError {
 impl TextModel {
     /// Checks the sizes, and that `tokenizer` has exactly the model's vocabulary.
     pub fn check(&self, tokenizer: &Tokenizer) -> Result<(), ModelError> {
-        const AT_LEAST_1: &str = "at least 1";
-        check_size("context_length", self.context_length, u32::MAX, AT_LEAST_1)?;
-        check_size("vocabulary_size", self.vocabulary_size, i32::MAX.unsigned_abs(), "1 to 2147483647")?;
-        check_size("max_batch", self.max_batch, u32::MAX, AT_LEAST_1)?;
-        check_size("max_step", self.max_step, MAX_STEP, "1 to 128")?;
-        check_size("max_logits", self.max_logits, u32::MAX, AT_LEAST_1)?;
-        if self.max_positions <= self.context_length {
-            return Err(ModelError::Positions { limit: self.max_positions, context_length: self.context_length });
+        for (name, value) in [
+            ("context_length", self.context_length),
+            ("vocabulary_size", self.vocabulary_size),
+            ("block_size", self.block_size),
+            ("num_blocks", self.num_blocks),
+            ("max_num_seqs", self.max_num_seqs),
+            ("max_num_logits", self.max_num_logits),
+            ("prefill_chunk", self.prefill_chunk),
+        ] {
+            check_size(name, value, 1)?;
         }
+        // A chunk beside sequences that decode, and one token at least for each of these.
+        check_size("max_num_batched_tokens", self.max_num_batched_tokens, self.prefill_chunk.max(self.max_num_seqs))?;
+        self.check_blocks()?;
         if tokenizer.vocabulary_size() != self.vocabulary_size {
             return Err(ModelError::Vocabulary { model: self.vocabulary_size, tokenizer: tokenizer.vocabulary_size() });
         }
-        match self.end_of_text.iter().find(|&&id| id >= self.vocabulary_size) {
-            Some(&id) => Err(ModelError::EndOfText { id, vocabulary_size: self.vocabulary_size }),
+        match self.eos_token_ids.iter().find(|&&id| id >= self.vocabulary_size) {
+            Some(&id) => Err(ModelError::EosToken { id, vocabulary_size: self.vocabulary_size }),
             None => Ok(()),
         }
     }
+
+    fn check_blocks(&self) -> Result<(), ModelError> {
+        let Self { num_blocks, block_size, context_length, prefill_chunk, .. } = *self;
+        if u64::from(num_blocks) * u64::from(block_size) < u64::from(context_length) {
+            return Err(ModelError::Cache { num_blocks, block_size, context_length });
+        }
+        if !prefill_chunk.is_multiple_of(block_size) {
+            return Err(ModelError::Chunk { prefill_chunk, block_size });
+        }
+        Ok(())
+    }
 }
 
-/// Refuses a size that is zero or over its limit.
-fn check_size(name: &'static str, value: u32, limit: u32, range: &'static str) -> Result<(), ModelError> {
-    if (1..=limit).contains(&value) { Ok(()) } else { Err(ModelError::Size { name, range, value }) }
+/// Refuses a size below its least, or one that no signed 32-bit integer holds.
+fn check_size(name: &'static str, value: u32, least: u32) -> Result<(), ModelError> {
+    if (least..=i32::MAX.unsigned_abs()).contains(&value) {
+        Ok(())
+    } else {
+        Err(ModelError::Size { name, least, value })
+    }
 }

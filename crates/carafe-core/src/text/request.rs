@@ -36,9 +36,9 @@ pub struct Request {
     pub sampling: Sampling,
     /// Texts that end the request: at most [`MAX_STOPS`], each of 1 to [`MAX_STOP_BYTES`] bytes.
     pub stop: Vec<String>,
-    /// Whether to go on after an end-of-text token; it gives no text then, but counts.
-    pub ignore_end_of_text: bool,
-    /// End-of-text is not chosen before this many tokens; at most `max_tokens`, if a client gave
+    /// Whether to go on after an EOS token; it gives no text then, but counts.
+    pub ignore_eos: bool,
+    /// An EOS token is not chosen before this many tokens; at most `max_tokens`, if a client gave
     /// that. A stop string ends the request even earlier.
     pub min_tokens: u32,
     /// Whether each token comes with its log-probability, and with how many alternatives, at most [`MAX_LOGPROBS`].
@@ -59,7 +59,7 @@ impl Request {
             max_tokens_is_default: false,
             sampling: Sampling::default(),
             stop: Vec::new(),
-            ignore_end_of_text: false,
+            ignore_eos: false,
             min_tokens: 0,
             logprobs: None,
             echo: false,
@@ -91,7 +91,7 @@ impl Request {
             max_tokens: self.max_tokens.max(self.min_tokens).min(room),
             sampling: self.sampling,
             stop: self.stop,
-            ignore_end_of_text: self.ignore_end_of_text,
+            ignore_eos: self.ignore_eos,
             min_tokens: self.min_tokens,
             logprobs: self.logprobs,
             echo: self.echo,
@@ -107,7 +107,7 @@ pub struct ValidRequest {
     pub(super) max_tokens: u32,
     pub(super) sampling: Sampling,
     pub(super) stop: Vec<String>,
-    pub(super) ignore_end_of_text: bool,
+    pub(super) ignore_eos: bool,
     pub(super) min_tokens: u32,
     pub(super) logprobs: Option<u32>,
     pub(super) echo: bool,

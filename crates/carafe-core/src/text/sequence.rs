@@ -1,6 +1,6 @@
-//! One request on its way: its tokens, how far the model has read them, and what was made of them.
+//! One request on its way: its tokens, how many of them the model has computed, and what was made of them.
 //!
-//! A sequence knows nothing of batches or contexts. The only thing that it needs to go on is its tokens: draws are
+//! A sequence knows nothing of batches or blocks. The only thing that it needs to go on is its tokens: draws are
 //! addressed by their number, and penalties, characters and stop strings follow from replaying the tokens. So a request that resumes is
 //! one whose first tokens were chosen elsewhere.
 
@@ -30,19 +30,19 @@ pub(super) struct Sequence {
     tokens: Vec<u32>,
     /// Tokens of the prompt.
     pub(super) prompt_tokens: usize,
-    /// How many of the tokens the model has read.
-    read: usize,
+    /// How many of the tokens the model has computed.
+    num_computed_tokens: usize,
     penalties: Penalties,
     text: OutputText,
     /// The prompt's log-probabilities so far; its first token has none.
     prompt_logprobs: Vec<TokenLogprobs>,
     /// The prompt's text, while it is still to be echoed.
     echo: Option<Echo>,
-    /// Its guesses at tokens to come.
+    /// What drafts its next tokens.
     drafter: Drafter,
-    /// Whether it runs without company, since the company it had has failed.
-    alone: bool,
-    /// Whether its start has been told.
+    /// Whether it runs in inferences of its own, since one that it shared has failed.
+    isolated: bool,
+    /// Whether its start was emitted.
     started: bool,
 }
 
@@ -82,13 +82,13 @@ impl Sequence {
             prompt_tokens: tokens.len(),
             penalties: Penalties::new(&tokens),
             tokens,
-            read: 0,
+            num_computed_tokens: 0,
             text,
             prompt_logprobs: Vec::new(),
             // A request that resumes has echoed its prompt before.
             echo: echo.filter(|_| resume.is_empty()),
             drafter: Drafter::default(),
-            alone: false,
+            isolated: false,
             started: false,
             request,
         };
@@ -105,44 +105,49 @@ impl Sequence {
         self.tokens.len() - self.prompt_tokens
     }
 
-    /// The position of the next token to read.
-    pub(super) fn position(&self) -> usize {
-        self.read
+    /// All tokens, computed or not.
+    pub(super) fn tokens(&self) -> &[u32] {
+        &self.tokens
     }
 
-    /// The next tokens for the model to read, at most `limit`.
-    pub(super) fn unread(&self, limit: usize) -> &[u32] {
-        let end = self.tokens.len().min(self.read.saturating_add(limit));
-        &self.tokens[self.read..end]
+    /// How many of the tokens the model has computed; the next one is at this position.
+    pub(super) fn num_computed_tokens(&self) -> usize {
+        self.num_computed_tokens
     }
 
-    /// How many tokens the model has yet to read before it can choose the next; 1 while it writes.
-    pub(super) fn unread_count(&self) -> usize {
-        self.tokens.len() - self.read
+    /// The next tokens for the model to compute, at most `limit`.
+    pub(super) fn pending_tokens(&self, limit: usize) -> &[u32] {
+        let end = self.tokens.len().min(self.num_computed_tokens.saturating_add(limit));
+        &self.tokens[self.num_computed_tokens..end]
     }
 
-    /// How many more positions it can come to need: what is unread, and what may yet be chosen.
-    pub(super) fn remaining(&self) -> usize {
-        self.unread_count() + (self.request.max_tokens as usize).saturating_sub(self.generated_tokens())
+    /// How many tokens the model has yet to compute before the next can be chosen; 1 while it decodes.
+    pub(super) fn num_pending_tokens(&self) -> usize {
+        self.tokens.len() - self.num_computed_tokens
     }
 
-    /// Whether it reads a prompt, or its own earlier tokens, rather than writes.
-    pub(super) fn is_reading(&self) -> bool {
-        self.unread_count() > 1 || self.generated_tokens() == 0
+    /// How many tokens it can come to have computed: all but the last, which nothing follows.
+    pub(super) fn max_num_computed_tokens(&self) -> usize {
+        self.prompt_tokens + (self.request.max_tokens as usize).saturating_sub(1)
     }
 
-    /// How many of the first tokens are those of `other`, of which `other` has read some: the first is how many both have, the
-    /// second how many of these have been read. The last token is left out, since its logits are wanted.
-    pub(super) fn shared_with(&self, other: &Self) -> (usize, usize) {
-        if self.scores_prompt() {
-            return (0, 0);
-        }
+    /// Whether it computes a prompt, or its own earlier tokens, rather than decodes.
+    pub(super) fn is_prefilling(&self) -> bool {
+        self.num_pending_tokens() > 1 || self.generated_tokens() == 0
+    }
+
+    /// Whether it may begin with another sequence's blocks, and the other way round. A scored prompt wants all of its logits.
+    pub(super) fn may_share(&self) -> bool {
+        !self.isolated && !self.scores_prompt()
+    }
+
+    /// How many of the first tokens are those of `other`. The last token is left out, since its logits are wanted.
+    pub(super) fn num_common_tokens(&self, other: &Self) -> usize {
         let own = &self.tokens[..self.tokens.len() - 1];
-        let both = own.iter().zip(&other.tokens).take_while(|(mine, theirs)| mine == theirs).count();
-        (both, both.min(other.read))
+        own.iter().zip(&other.tokens).take_while(|(mine, theirs)| mine == theirs).count()
     }
 
-    /// At most `count` guesses at the tokens after the last, as far as so many may be chosen.
+    /// At most `count` draft tokens after the last, as far as that many may be chosen.
     pub(super) fn draft(&mut self, count: usize) -> Vec<u32> {
         // The step itself chooses one token, and one that is the last needs no successor.
         let may_follow = (self.request.max_tokens as usize).saturating_sub(self.generated_tokens() + 1);
@@ -152,21 +157,21 @@ impl Sequence {
         }
     }
 
-    /// Learns how many of the guesses that were read were right.
-    pub(super) fn learn(&mut self, read: usize, right: usize) {
-        self.drafter.learn(read, right);
+    /// Learns how many of the computed draft tokens were accepted.
+    pub(super) fn learn(&mut self, num_drafts: usize, num_accepted: usize) {
+        self.drafter.learn(num_drafts, num_accepted);
     }
 
-    /// Goes back to where the model has read nothing, to run once more, without company.
-    pub(super) fn retry_alone(&mut self) {
-        self.read = 0;
+    /// Goes back to where the model has computed nothing; `isolated` if it may be at fault for that.
+    pub(super) fn recompute(&mut self, isolated: bool) {
+        self.num_computed_tokens = 0;
         self.prompt_logprobs.clear();
-        self.alone = true;
+        self.isolated |= isolated;
     }
 
-    /// Whether it must not share a context.
-    pub(super) fn is_alone(&self) -> bool {
-        self.alone
+    /// Whether it must not share an inference.
+    pub(super) fn is_isolated(&self) -> bool {
+        self.isolated
     }
 
     /// The event of its start, once.
@@ -175,9 +180,9 @@ impl Sequence {
         is_first.then_some(EventKind::Started { prompt_tokens: self.prompt_tokens as u32 })
     }
 
-    /// Notes that the model has read `count` more tokens.
+    /// Notes that the model has computed `count` more tokens.
     pub(super) fn advance(&mut self, count: usize) {
-        self.read += count;
+        self.num_computed_tokens += count;
     }
 
     /// Whether tokens are to be generated, and not only the prompt to be echoed.
@@ -190,12 +195,12 @@ impl Sequence {
         self.wants_tokens() || self.scores_prompt()
     }
 
-    /// Whether the log-probabilities of the tokens that are read next are wanted.
+    /// Whether the log-probabilities of the tokens that are computed next are wanted.
     pub(super) fn scores_prompt(&self) -> bool {
         self.echo.is_some() && self.request.logprobs.is_some()
     }
 
-    /// Takes the log-probabilities of the prompt's tokens from the logits `[N, V]` of the positions from [`Sequence::position`] on. Each
+    /// Takes the log-probabilities of the prompt's tokens from the logits `[N, V]` of the positions from [`Sequence::num_computed_tokens`] on. Each
     /// position's are those of the token after it.
     pub(super) fn score_prompt(
         &mut self,
@@ -204,16 +209,16 @@ impl Sequence {
         sampler: &mut Sampler,
     ) -> Result<(), LogitError> {
         let count = self.request.logprobs.unwrap_or_default();
-        let followers = self.tokens[..self.prompt_tokens].iter().skip(self.read + 1);
+        let followers = self.tokens[..self.prompt_tokens].iter().skip(self.num_computed_tokens + 1);
         for (row, &token) in logits.chunks_exact(vocabulary_size).zip(followers) {
             self.prompt_logprobs.push(sampler.logprobs(row, token, count)?);
         }
         Ok(())
     }
 
-    /// The prompt's event, once, when the model has read the prompt and the request echoes it.
+    /// The prompt's event, once, when the model has computed the prompt and the request echoes it.
     pub(super) fn take_echo(&mut self) -> Option<EventKind> {
-        let Echo { text, offsets } = self.echo.take_if(|_| self.read >= self.prompt_tokens)?;
+        let Echo { text, offsets } = self.echo.take_if(|_| self.num_computed_tokens >= self.prompt_tokens)?;
         // Nothing precedes the first token, and the others have none either where they were not
         // asked for.
         let scores = mem::take(&mut self.prompt_logprobs).into_iter().map(Some);
@@ -241,7 +246,7 @@ impl Sequence {
         }
         let sampling = &self.request.sampling;
         let may_end = self.generated_tokens() >= self.request.min_tokens as usize;
-        let excluded = if may_end { &[] } else { &model.end_of_text[..] };
+        let excluded = if may_end { &[] } else { &model.eos_token_ids[..] };
         self.penalties.apply(sampling, excluded, logits);
         let draws = rng::draws(sampling.seed, self.generated_tokens() as u64);
         let token = sampler.sample(logits, sampling, draws)?;
@@ -253,13 +258,13 @@ impl Sequence {
     pub(super) fn accept(&mut self, token: u32, model: &TextModel, tokenizer: &Tokenizer) -> Accepted {
         self.tokens.push(token);
         self.penalties.count(token);
-        let ends_text = model.end_of_text.contains(&token);
+        let ends_text = model.eos_token_ids.contains(&token);
         let bytes = if ends_text { None } else { tokenizer.token_bytes(token) };
         let TokenText { text, offset, stopped } = self.text.push(bytes.unwrap_or_default());
         let finished = if stopped {
             Some((FinishReason::Stop, String::new()))
-        } else if ends_text && !self.request.ignore_end_of_text {
-            Some(self.finish(FinishReason::EndOfText))
+        } else if ends_text && !self.request.ignore_eos {
+            Some(self.finish(FinishReason::Eos))
         } else if self.generated_tokens() >= self.request.max_tokens as usize {
             Some(self.finish(FinishReason::Length))
         } else {

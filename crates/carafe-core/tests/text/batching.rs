@@ -1,15 +1,15 @@
-//! Many requests in one batch: who is in it, and that nobody notices the others.
+//! Many requests at once: which of them share a step, and that none of them notices the others.
 
 use std::{cell::RefCell, rc::Rc};
 
-use carafe_core::text::{Event, EventKind, Generator, MAX_BATCHES, Prompt, Request, Sampling, Stats, TextModel};
+use carafe_core::text::{Event, EventKind, FailureKind, Generator, Prompt, Request, Sampling, Stats, TextModel};
 
 use crate::fake::{self, Fake, Log, Logits, byte_token, drain, model, noise, script};
 
-/// A request that writes on to its `max_tokens`.
+/// A request that decodes to its `max_tokens`.
 fn endless(prompt: &[u32], max_tokens: u32) -> Request {
     let mut request = Request::new(Prompt::Tokens(prompt.to_vec()), max_tokens);
-    request.ignore_end_of_text = true;
+    request.ignore_eos = true;
     request.sampling = Sampling { seed: prompt.len() as u64, ..Sampling::default() };
     request
 }
@@ -35,15 +35,19 @@ fn generator_and_log(logits: Logits, model: TextModel) -> (Generator<Fake>, Rc<R
     (fake::generator(fake), log)
 }
 
+/// How many sequences each step had.
+fn rows(log: &RefCell<Log>) -> Vec<usize> {
+    log.borrow().steps.iter().map(Vec::len).collect()
+}
+
 #[test]
-fn requests_that_come_together_are_read_and_written_together() {
+fn requests_that_come_together_share_every_step() {
     let (mut generator, log) = generator_and_log(noise(3), model());
-    for _ in 0..4 {
-        generator.submit(endless(&[7, 8, 9], 5)).unwrap();
+    for start in 1..=4 {
+        generator.submit(endless(&[start, 8, 9], 5)).unwrap();
     }
     drain(&mut generator);
-    assert_eq!(log.borrow().rows, [1, 4, 4, 4, 4, 4]);
-    assert_eq!(log.borrow().lengths, [1, 3, 1, 1, 1, 1]);
+    assert_eq!(log.borrow().steps, [[3; 4], [1; 4], [1; 4], [1; 4], [1; 4]]);
 }
 
 #[test]
@@ -53,7 +57,7 @@ fn a_request_joins_others_at_the_next_step_and_leaves_with_its_last_token() {
     (0..3).for_each(|_| drop(generator.step()));
     generator.submit(endless(&[9], 3)).unwrap();
     drain(&mut generator);
-    assert_eq!(log.borrow().rows, [1, 1, 1, 2, 2, 2, 1, 1, 1, 1]);
+    assert_eq!(rows(&log), [1, 1, 1, 2, 2, 2, 1, 1, 1]);
 }
 
 #[test]
@@ -76,9 +80,9 @@ fn a_request_has_the_tokens_that_it_has_alone_whenever_it_joins() {
 }
 
 #[test]
-fn a_prompt_that_another_request_has_read_is_not_read_again() {
+fn full_blocks_of_a_prompt_that_another_request_computes_are_shared() {
     let prompt: Vec<u32> = (100..130).collect();
-    let (mut generator, log) = generator_and_log(noise(4), TextModel { max_positions: 300, ..model() });
+    let (mut generator, log) = generator_and_log(noise(4), model());
     let requests = [1u64, 2, 3].map(|seed| {
         let mut request = endless(&prompt, 6);
         request.sampling.seed = seed;
@@ -86,16 +90,16 @@ fn a_prompt_that_another_request_has_read_is_not_read_again() {
     });
     let ids = requests.clone().map(|request| generator.submit(request).unwrap());
     let events = drain(&mut generator);
-    let Stats { prompt_tokens, shared_tokens, .. } = generator.stats();
-    assert_eq!((prompt_tokens, shared_tokens), (32, 58), "all but each one's last token");
-    assert!(log.borrow().rows.contains(&3));
+    let Stats { prompt_tokens, cached_tokens, .. } = generator.stats();
+    assert_eq!((prompt_tokens, cached_tokens), (30 + 2 + 2, 28 + 28), "7 full blocks of 4");
+    assert!(rows(&log).contains(&3));
     for (request, id) in requests.into_iter().zip(ids) {
         assert_eq!(tokens(&events, id), alone(&noise(4), request));
     }
 }
 
 #[test]
-fn a_request_may_share_what_another_has_written() {
+fn a_request_may_share_what_another_has_generated() {
     let first = endless(&(100..120).collect::<Vec<_>>(), 20);
     let written = alone(&noise(4), first.clone());
     let (mut generator, _) = generator_and_log(noise(4), model());
@@ -105,50 +109,54 @@ fn a_request_may_share_what_another_has_written() {
     let id = generator.submit(second.clone()).unwrap();
     let events = drain(&mut generator);
     assert_eq!(tokens(&events, id), alone(&noise(4), second));
-    assert_eq!(generator.stats().shared_tokens, 29);
+    assert_eq!(generator.stats().cached_tokens, 28);
 }
 
 #[test]
-fn a_long_prompt_is_read_in_a_context_of_its_own_while_others_write() {
-    let wide = TextModel { context_length: 600, max_positions: 4000, draft_tokens: 0, ..model() };
+fn while_others_decode_a_step_takes_one_chunk_of_prompts() {
+    let wide = TextModel { num_blocks: 100, draft_tokens: 0, ..model() };
     let (mut generator, log) = generator_and_log(noise(3), wide);
-    for start in 1..4 {
-        generator.submit(endless(&[start; 2], 100)).unwrap();
+    generator.submit(endless(&[7, 8], 40)).unwrap();
+    generator.step();
+    for start in 1..=3 {
+        generator.submit(endless(&[start; 20], 1)).unwrap();
     }
-    (0..4).for_each(|_| drop(generator.step()));
-    let prompt: Vec<u32> = (0..200).collect();
-    let long = generator.submit(endless(&prompt, 1)).unwrap();
-    let mut steps = 0;
-    while generator.step().iter().all(|event| event.request != long || !matches!(event.kind, EventKind::Token { .. })) {
-        assert_eq!(log.borrow().open, 2);
-        steps += 1;
-    }
-    // The dummy and 40 pieces of 5 tokens, in turn with the others.
-    assert!((80..=84).contains(&steps), "{steps} steps");
+    (0..8).for_each(|_| drop(generator.step()));
+    // A tail of 4 tokens leaves room for nobody's chunk of 8, only for another tail.
+    let prompts: Vec<&[usize]> = vec![&[8], &[8], &[4], &[8], &[8], &[4], &[8], &[8]];
+    let expected: Vec<Vec<usize>> = prompts.into_iter().map(|prompt| [&[1], prompt].concat()).collect();
+    assert_eq!(log.borrow().steps[1..], expected);
 }
 
 #[test]
-fn prompts_of_any_lengths_that_come_together_are_read_without_holes_and_end_together() {
-    let wide = TextModel { context_length: 600, max_positions: 4000, draft_tokens: 0, ..model() };
-    let (mut generator, log) = generator_and_log(noise(3), wide);
-    let ids = [60u32, 41, 13].map(|length| {
-        let prompt: Vec<u32> = (length..2 * length).collect();
-        generator.submit(endless(&prompt, 2)).unwrap()
-    });
-    let events = drain(&mut generator);
-    let Log { rows, lengths, .. } = &*log.borrow();
-    let positions: usize = rows.iter().zip(lengths).map(|(rows, length)| rows * length).sum();
-    assert_eq!(positions, 1 + 60 + 41 + 13 + 3, "the dummy, the prompts, and one more token each");
-    assert!(ids.iter().all(|&id| tokens(&events, id).len() == 2));
+fn while_nobody_decodes_a_step_takes_as_many_chunks_as_fit() {
+    let (mut generator, log) = generator_and_log(noise(3), TextModel { draft_tokens: 0, ..model() });
+    for start in 1..=3 {
+        generator.submit(endless(&[start; 20], 1)).unwrap();
+    }
+    drain(&mut generator);
+    let expected: [&[usize]; 5] = [&[8, 8], &[8, 8], &[4, 4, 8], &[8], &[4]];
+    assert_eq!(log.borrow().steps, expected);
+}
+
+#[test]
+fn prompts_are_cut_at_the_same_places_whatever_else_runs() {
+    let (mut generator, log) = generator_and_log(noise(3), TextModel { num_blocks: 100, ..model() });
+    generator.submit(endless(&[7, 8, 9], 20)).unwrap();
+    generator.step();
+    generator.submit(endless(&(0..30).collect::<Vec<_>>(), 2)).unwrap();
+    drain(&mut generator);
+    let chunks = log.borrow().steps.iter().filter_map(|step| step.get(1).copied()).collect::<Vec<_>>();
+    assert_eq!(chunks[..4], [8, 8, 8, 6]);
 }
 
 #[test]
 fn a_long_prompt_gets_its_turn_however_many_short_ones_come() {
-    let wide = TextModel { context_length: 600, max_positions: 4000, max_batch: 16, ..model() };
+    let wide = TextModel { context_length: 600, num_blocks: 1000, max_num_seqs: 16, max_num_logits: 20, ..model() };
     for delay in 0..5 {
         let (mut generator, _) = generator_and_log(noise(3), wide.clone());
         let mut long = None;
-        let written = (0..600u32).find(|&call| {
+        let written = (0..200u32).find(|&call| {
             if call == 40 + delay {
                 long = Some(generator.submit(endless(&(0..250).collect::<Vec<_>>(), 1)).unwrap());
             }
@@ -158,25 +166,31 @@ fn a_long_prompt_gets_its_turn_however_many_short_ones_come() {
             let events = generator.step();
             long.is_some_and(|long| !tokens(&events, long).is_empty())
         });
-        assert!(written.is_some(), "it was never read");
+        assert!(written.is_some(), "it was never computed");
     }
 }
 
 #[test]
-fn whoever_writes_waits_at_most_for_a_step_of_each_other_context_whatever_comes() {
-    let wide = TextModel { context_length: 600, max_positions: 4000, draft_tokens: 0, ..model() };
+fn a_request_that_decodes_has_a_token_at_every_step_whatever_comes() {
+    let wide = TextModel { context_length: 600, num_blocks: 1000, draft_tokens: 0, ..model() };
     let (mut generator, _) = generator_and_log(noise(3), wide);
-    let writer = generator.submit(endless(&[7, 8], 300)).unwrap();
-    (0..2).for_each(|_| drop(generator.step()));
-    let mut since = 0;
+    let decoding = generator.submit(endless(&[7, 8], 300)).unwrap();
     for call in 0..290u32 {
         if call.is_multiple_of(7) {
             generator.submit(endless(&vec![call % 50 + 1; 1 + call as usize], 3)).unwrap();
         }
-        let has_token = !tokens(&generator.step(), writer).is_empty();
-        since = if has_token { 0 } else { since + 1 };
-        assert!(since < MAX_BATCHES, "nothing for {since} calls");
+        assert_eq!(tokens(&generator.step(), decoding).len(), 1, "call {call}");
     }
+}
+
+#[test]
+fn a_request_waits_until_the_blocks_that_it_can_come_to_need_are_free() {
+    let (mut generator, log) = generator_and_log(noise(3), TextModel { num_blocks: 16, draft_tokens: 0, ..model() });
+    for start in 1..=3 {
+        generator.submit(endless(&[start; 5], 30)).unwrap();
+    }
+    drain(&mut generator);
+    assert_eq!(rows(&log), [[1; 30], [1; 30], [1; 30]].concat(), "each needs 9 of 16 blocks");
 }
 
 #[test]
@@ -187,26 +201,45 @@ fn a_failed_forward_of_a_request_that_is_alone_ends_it() {
         let mut generator = fake::generator(fake);
         let id = generator.submit(endless(&[1, 2], 20)).unwrap();
         let events = drain(&mut generator);
-        let failed = EventKind::Failed { message: "the fake model was told to fail".to_owned() };
+        let message = "the fake model was told to fail".to_owned();
+        let failed = EventKind::Failed { kind: FailureKind::ForwardPass, message };
         assert_eq!(events.last(), Some(&Event { request: id, kind: failed }));
     }
 }
 
 #[test]
-fn requests_whose_batch_failed_start_again_alone_and_lose_nothing() {
+fn requests_whose_step_failed_start_again_isolated_and_lose_nothing() {
     for failure in 0..8 {
         let mut fake = Fake::new(noise(3));
         fake.failures.insert(failure);
         let log = Rc::clone(&fake.log);
         let mut generator = fake::generator(fake);
-        let requests = [endless(&[1, 2], 20), endless(&[3], 12), endless(&[4; 9], 15)];
+        let requests = [endless(&[1, 2], 20), endless(&[3], 12), endless(&[4; 7], 15)];
         let ids = requests.clone().map(|request| generator.submit(request).unwrap());
         let events = drain(&mut generator);
         for (request, id) in requests.into_iter().zip(ids) {
-            assert_eq!(tokens(&events, id), alone(&noise(3), request), "forward {failure} failed");
+            assert_eq!(tokens(&events, id), alone(&noise(3), request), "inference {failure} failed");
         }
-        assert!(log.borrow().rows[failure + 1..].iter().all(|&rows| rows == 1), "they run alone from then on");
+        assert!(rows(&log)[failure + 1..].iter().all(|&rows| rows == 1), "they run isolated from then on");
+        assert_eq!(log.borrow().resets, 2);
     }
+}
+
+#[test]
+fn a_request_whose_every_inference_fails_ends_alone_and_the_others_lose_nothing() {
+    let poison = 42;
+    let mut generator = fake::generator(Fake { poison: Some(poison), ..Fake::new(noise(3)) });
+    let requests = [endless(&[1, 2], 20), endless(&[3, poison], 12), endless(&[4; 7], 15)].map(|mut request| {
+        request.sampling.logit_bias = vec![(poison, -100.0)];
+        request
+    });
+    let ids = requests.clone().map(|request| generator.submit(request).unwrap());
+    let events = drain(&mut generator);
+    for index in [0, 2] {
+        assert_eq!(tokens(&events, ids[index]), alone(&noise(3), requests[index].clone()));
+    }
+    let failed = events.iter().filter(|event| matches!(event.kind, EventKind::Failed { .. }));
+    assert!(failed.map(|event| event.request).eq([ids[1]]));
 }
 
 #[test]
@@ -230,7 +263,7 @@ fn a_request_that_fails_wherever_it_is_ends_alone() {
 }
 
 #[test]
-fn guesses_change_the_steps_and_not_the_tokens() {
+fn drafts_change_the_steps_and_not_the_tokens() {
     let letters: Vec<u32> =
         b"abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc".iter().map(|&byte| byte_token(byte)).collect();
     let logits = script(3, letters[3..].to_vec());
@@ -243,9 +276,9 @@ fn guesses_change_the_steps_and_not_the_tokens() {
         (tokens(&drain(&mut generator), id), forwards(&log), generator.stats())
     };
     let (plain, plain_forwards, _) = run(0);
-    let (guessed, guessed_forwards, stats) = run(3);
-    assert_eq!(plain, guessed);
-    assert_eq!(plain_forwards, 46);
-    assert!(guessed_forwards < 20, "{guessed_forwards} forwards");
+    let (drafted, drafted_forwards, stats) = run(3);
+    assert_eq!(plain, drafted);
+    assert_eq!(plain_forwards, 45);
+    assert!(drafted_forwards < 20, "{drafted_forwards} inferences");
     assert!(stats.accepted_tokens > 25 && stats.draft_tokens >= stats.accepted_tokens, "{stats:?}");
 }

@@ -29,7 +29,7 @@ fn a_scored_prompt_has_the_log_probabilities_of_each_token_after_those_before() 
 #[test]
 fn tokens_score_the_same_when_they_are_generated_and_when_they_are_echoed() {
     let mut request = greedy(9);
-    (request.logprobs, request.ignore_end_of_text) = (Some(2), true);
+    (request.logprobs, request.ignore_eos) = (Some(2), true);
     let generated = run(noise(4), request);
     let hi = [byte_token(b'h'), byte_token(b'i')];
     let (_, echoed) = run(noise(4), score([&hi, &generated.tokens[..]].concat())).prompt.unwrap();
@@ -38,14 +38,14 @@ fn tokens_score_the_same_when_they_are_generated_and_when_they_are_echoed() {
 }
 
 #[test]
-fn steps_that_score_have_no_more_positions_than_may_have_logits() {
-    let model = TextModel { max_logits: 3, ..fake::model() };
+fn steps_that_score_have_no_more_tokens_than_may_have_logits() {
+    let model = TextModel { max_num_logits: 3, ..fake::model() };
     let fake = Fake { model, ..Fake::new(noise(3)) };
     let log = Rc::clone(&fake.log);
     let mut generator = fake::generator(fake);
     generator.submit(score((1..=8).collect())).unwrap();
     drain(&mut generator);
-    assert_eq!(log.borrow().lengths, [1, 3, 3, 2]);
+    assert_eq!(log.borrow().steps, [[3], [3], [2]]);
 }
 
 #[test]

@@ -1,23 +1,29 @@
 //! What the tests generate with: a small tokenizer, and a model whose logits are a pure function of what it has read.
 //!
-//! The fake model is also the judge of every step: it keeps to the contract of `Forward` and panics where the generator breaks it.
+//! The fake model is also the judge of every step: it keeps to the contract of `ModelRunner` and panics where the generator breaks it.
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    rc::Rc,
+};
 
+use carafe_core::text::{DECODER_INPUTS, Role};
 use carafe_core::text::{
-    Event, EventKind, FinishReason, Forward, ForwardError, Generator, Logits as Answer, Prompt, PromptToken, Request,
-    Step, TextModel, TokenLogprobs, Tokenizer, rng,
+    Event, EventKind, FinishReason, Generator, Logits as Answer, ModelInput, ModelRunner, Prompt, PromptToken, Request,
+    RunError, TextModel, TokenLogprobs, Tokenizer, rng,
 };
 use serde_json::{Value, json};
 
-/// The end-of-text token of [`tokenizer`].
-pub(crate) const END_OF_TEXT: u32 = 0;
+/// The EOS token of [`tokenizer`].
+pub(crate) const EOS: u32 = 0;
 
 /// Tokens of more than one byte, made by merging two others. The last one is never made of a text, as the pre-tokenizer parts
 /// words before a space.
 const MERGES: [(&str, &str); 6] = [("h", "e"), ("Ġ", "t"), ("Ġt", "he"), ("l", "l"), ("he", "ll"), ("a", "Ġ")];
 
-/// How many tokens [`tokenizer`] has: end-of-text, the bytes, the merges.
+/// How many tokens [`tokenizer`] has: EOS, the bytes, the merges.
 pub(crate) const VOCABULARY_SIZE: u32 = 1 + 256 + MERGES.len() as u32;
 
 /// GPT-2's character for each byte, written down independently of the crate.
@@ -38,7 +44,7 @@ pub(crate) fn byte_token(byte: u8) -> u32 {
 /// The `tokenizer.json` of a small byte-level BPE.
 pub(crate) fn tokenizer_json() -> Value {
     let mut vocabulary = serde_json::Map::new();
-    vocabulary.insert("<|endoftext|>".to_owned(), json!(END_OF_TEXT));
+    vocabulary.insert("<|endoftext|>".to_owned(), json!(EOS));
     for byte in 0..=255 {
         vocabulary.insert(byte_character(byte).to_string(), json!(byte_token(byte)));
     }
@@ -49,7 +55,7 @@ pub(crate) fn tokenizer_json() -> Value {
     json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
         "added_tokens": [{
-            "id": END_OF_TEXT, "content": "<|endoftext|>", "single_word": false,
+            "id": EOS, "content": "<|endoftext|>", "single_word": false,
             "lstrip": false, "rstrip": false, "normalized": false, "special": true
         }],
         "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
@@ -61,22 +67,24 @@ pub(crate) fn tokenizer_json() -> Value {
     })
 }
 
-/// A small byte-level BPE: token 0 is end-of-text, token 1 + b the byte b.
+/// A small byte-level BPE: token 0 is EOS, token 1 + b the byte b.
 pub(crate) fn tokenizer() -> Tokenizer {
     Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes()).unwrap()
 }
 
-/// The model that goes with [`tokenizer`]: short context and short steps, so that prompts are cut; few rows and little room, so that
+/// The model that goes with [`tokenizer`]: short context and short chunks, so that prompts are cut; few sequences and few blocks, so that
 /// requests wait.
 pub(crate) fn model() -> TextModel {
     TextModel {
         context_length: 64,
         vocabulary_size: VOCABULARY_SIZE,
-        end_of_text: vec![END_OF_TEXT],
-        max_batch: 4,
-        max_step: 5,
-        max_logits: 6,
-        max_positions: 200,
+        eos_token_ids: vec![EOS],
+        block_size: 4,
+        num_blocks: 40,
+        max_num_seqs: 4,
+        max_num_batched_tokens: 16,
+        max_num_logits: 6,
+        prefill_chunk: 8,
         draft_tokens: 3,
     }
 }
@@ -92,10 +100,10 @@ pub(crate) fn noise(seed: u64) -> Logits {
     })
 }
 
-/// Logits that write `tokens` after a prompt of `prompt` tokens, and then end-of-text.
+/// Logits that write `tokens` after a prompt of `prompt` tokens, and then EOS.
 pub(crate) fn script(prompt: usize, tokens: Vec<u32>) -> Logits {
     Rc::new(move |read| {
-        let wanted = tokens.get(read.len() - prompt).copied().unwrap_or(END_OF_TEXT);
+        let wanted = tokens.get(read.len() - prompt).copied().unwrap_or(EOS);
         (0..VOCABULARY_SIZE).map(|token| if token == wanted { 10.0 } else { 0.0 }).collect()
     })
 }
@@ -103,16 +111,12 @@ pub(crate) fn script(prompt: usize, tokens: Vec<u32>) -> Logits {
 /// What the fake model was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// Forwards, failed ones included.
+    /// Inferences, failed ones included.
     pub(crate) forwards: usize,
-    /// Lengths (S) of all steps.
-    pub(crate) lengths: Vec<usize>,
-    /// Rows (B) of all steps.
-    pub(crate) rows: Vec<usize>,
-    /// Contexts that are open.
-    pub(crate) open: usize,
-    /// Positions that all of them cache, rows times positions.
-    pub(crate) cached: usize,
+    /// Of each inference, the new tokens of each of its sequences.
+    pub(crate) steps: Vec<Vec<usize>>,
+    /// How often the cache was made anew.
+    pub(crate) resets: usize,
 }
 
 /// A model without weights.
@@ -120,122 +124,148 @@ pub(crate) struct Fake {
     pub(crate) logits: Logits,
     /// What steps are held against.
     pub(crate) model: TextModel,
-    /// The forwards that fail, counted from 0.
+    /// The inferences that fail, counted from 0.
     pub(crate) failures: BTreeSet<usize>,
+    /// A token whose presence makes every inference fail.
+    pub(crate) poison: Option<u32>,
     pub(crate) log: Rc<RefCell<Log>>,
+    /// Of each block, the token and the position of each of its computed tokens; none while the cache must be reset.
+    pub(crate) cache: Option<Vec<Vec<(u32, i32)>>>,
 }
 
 impl Fake {
     pub(crate) fn new(logits: Logits) -> Self {
-        Self { logits, model: model(), failures: BTreeSet::new(), log: Rc::default() }
+        Self { logits, model: model(), failures: BTreeSet::new(), poison: None, log: Rc::default(), cache: None }
     }
 }
 
-/// What the fake model has read in one context.
-pub(crate) struct FakeContext {
-    /// Of each row, the token and the place of each of its P positions.
-    rows: Vec<Vec<(u32, i32)>>,
-    failed: bool,
-    model: TextModel,
-    log: Rc<RefCell<Log>>,
-}
-
-impl FakeContext {
-    /// P: positions of each row, the dummy included.
-    fn positions(&self) -> usize {
-        self.rows.first().map_or(0, Vec::len)
+impl ModelRunner for Fake {
+    fn reset(&mut self) -> Result<(), RunError> {
+        assert!(self.cache.is_none(), "a cache that is in order was reset");
+        self.cache = Some(vec![Vec::new(); self.model.num_blocks as usize]);
+        self.log.borrow_mut().resets += 1;
+        Ok(())
     }
 
-    fn cached(&self) -> usize {
-        self.rows.len() * self.positions()
-    }
-}
-
-impl Drop for FakeContext {
-    fn drop(&mut self) {
+    fn run(&mut self, inputs: &[ModelInput], logits: &mut Answer) -> Result<(), RunError> {
+        let mut cache = self.cache.take().expect("the cache was reset after a failure");
+        let step = Step::checked(inputs, &self.model);
         let mut log = self.log.borrow_mut();
-        log.open -= 1;
-        log.cached -= self.cached();
-    }
-}
-
-impl Forward for Fake {
-    type Context = FakeContext;
-
-    fn open_context(&mut self) -> Result<FakeContext, ForwardError> {
-        self.log.borrow_mut().open += 1;
-        Ok(FakeContext { rows: Vec::new(), failed: false, model: self.model.clone(), log: Rc::clone(&self.log) })
-    }
-
-    fn forward(&mut self, context: &mut FakeContext, step: &Step<'_>, logits: &mut Answer) -> Result<(), ForwardError> {
-        assert!(!context.failed, "a context was used after it failed");
-        check_shapes(context, step);
-        let mut log = self.log.borrow_mut();
-        log.lengths.push(step.length);
-        log.rows.push(step.rows);
         log.forwards += 1;
-        if self.failures.contains(&(log.forwards - 1)) {
-            context.failed = true;
-            return Err(ForwardError::new("the fake model was told to fail"));
+        log.steps.push(step.sequences.iter().map(|sequence| sequence.tokens.len()).collect());
+        let ids = step.sequences.iter().flat_map(|sequence| &sequence.tokens).map(|(id, _)| *id);
+        let is_poisoned = self.poison.is_some_and(|poison| ids.into_iter().any(|id| id == poison));
+        if is_poisoned || self.failures.contains(&(log.forwards - 1)) {
+            return Err(RunError::new("the fake model was told to fail"));
         }
-        if context.rows.is_empty() {
-            check_dummy(step);
-        }
-        log.cached -= context.cached();
-        context.rows = (0..step.rows).map(|row| extended(context, step, row)).collect();
-        log.cached += context.cached();
-        assert!(log.cached <= self.model.max_positions as usize, "{} positions are cached", log.cached);
-        let row_of = |index: i32| {
-            let (row, place) = (index as usize / step.length, index as usize % step.length);
-            let tokens = visible(context, step, row, context.positions() - step.length + place);
-            tokens.map_or_else(|| vec![f32::NAN; VOCABULARY_SIZE as usize], |tokens| (self.logits)(&tokens))
-        };
-        logits.refill(|values| step.logit_idx.iter().for_each(|&index| values.extend(row_of(index))));
+        let seen: Vec<Vec<u32>> =
+            step.sequences.iter().flat_map(|sequence| sequence.compute(&mut cache, self.model.block_size)).collect();
+        logits.refill(|values| step.logit_idx.iter().for_each(|&index| values.extend((self.logits)(&seen[index]))));
+        self.cache = Some(cache);
         Ok(())
     }
 }
 
-/// What a row of the step before has become in this step.
-fn extended(context: &FakeContext, step: &Step<'_>, row: usize) -> Vec<(u32, i32)> {
-    let mut cells = context.rows.get(step.beam_idx[row] as usize).cloned().unwrap_or_default();
-    let new = row * step.length..(row + 1) * step.length;
-    cells.extend(new.map(|index| (step.input_ids[index].unsigned_abs(), step.position_ids[index])));
-    cells
+/// The inputs of an inference, taken apart.
+struct Step {
+    sequences: Vec<Sequence>,
+    logit_idx: Vec<usize>,
 }
 
-/// The tokens that a position may see, itself the last; none if it is hidden itself. They must stand one after the other.
-fn visible(context: &FakeContext, step: &Step<'_>, row: usize, last: usize) -> Option<Vec<u32>> {
-    let total = context.positions();
-    let mask = &step.attention_mask[row * total..(row + 1) * total];
-    assert_eq!(mask[0], 0, "the dummy must stay hidden");
-    let seen = context.rows[row].iter().zip(mask).take(last + 1).filter(|(_, mask)| **mask == 1);
-    let seen: Vec<(u32, i32)> = seen.map(|(cell, _)| *cell).collect();
-    let places: Vec<i32> = seen.iter().map(|(_, place)| *place).collect();
-    assert_eq!(places, Vec::from_iter(0..seen.len() as i32), "the positions of a sequence are consecutive");
-    (mask[last] == 1).then(|| seen.into_iter().map(|(token, _)| token).collect())
+/// A sequence of an inference.
+struct Sequence {
+    tokens: Vec<(u32, i32)>,
+    past: usize,
+    blocks: Vec<usize>,
 }
 
-fn check_shapes(context: &FakeContext, step: &Step<'_>) {
-    let model = &context.model;
-    let (rows, length) = (step.rows, step.length);
-    assert!((1..=model.max_batch as usize).contains(&rows));
-    assert!((1..=model.max_step as usize).contains(&length));
-    assert_eq!(step.input_ids.len(), rows * length);
-    assert!(step.input_ids.iter().all(|id| (0..VOCABULARY_SIZE as i32).contains(id)));
-    assert_eq!(step.position_ids.len(), rows * length);
-    assert!(step.position_ids.iter().all(|place| (0..model.context_length as i32).contains(place)));
-    assert_eq!(step.attention_mask.len(), rows * (context.positions() + length));
-    assert!(step.attention_mask.iter().all(|mask| (0..=1).contains(mask)));
-    assert_eq!(step.beam_idx.len(), rows);
-    let sources = if context.rows.is_empty() { rows } else { context.rows.len() };
-    assert!(step.beam_idx.iter().all(|row| (0..sources as i32).contains(row)));
-    assert!((1..=model.max_logits as usize).contains(&step.logit_idx.len()));
-    assert!(step.logit_idx.iter().all(|&index| (0..(rows * length) as i32).contains(&index)));
+impl Step {
+    /// Holds the inputs against the model's sizes and against one another.
+    fn checked(inputs: &[ModelInput], model: &TextModel) -> Self {
+        assert!(inputs.iter().map(|input| input.role).eq(DECODER_INPUTS.iter().map(|port| port.role)));
+        for (input, port) in inputs.iter().zip(&DECODER_INPUTS) {
+            let size: usize = input.dims.iter().map(|dim| *dim as usize).product();
+            assert_eq!((input.dims.len(), size), (port.dims.len(), input.values.len()), "{}", input.role);
+        }
+        let [ids, positions, pasts, begins, blocks, block_begins, longest, logit_idx] =
+            [Role::InputIds, Role::PositionIds, Role::PastLens, Role::SubsequenceBegins, Role::BlockIndices]
+                .into_iter()
+                .chain([Role::BlockIndicesBegins, Role::MaxContextLen, Role::LogitIdx])
+                .map(|role| values(inputs, role, model))
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap();
+        assert!((1..=model.max_num_batched_tokens as usize).contains(&ids.len()));
+        assert!((1..=model.max_num_seqs as usize).contains(&pasts.len()));
+        assert!((1..=model.max_num_logits as usize).contains(&logit_idx.len()));
+        assert!(logit_idx.is_sorted() && logit_idx.iter().all(|&index| index < ids.len()));
+        let (tokens, blocks_of) = (ranges(&begins, ids.len()), ranges(&block_begins, blocks.len()));
+        assert_eq!([tokens.len(), blocks_of.len()], [pasts.len(); 2]);
+        let sequence = |((past, tokens), of): ((&usize, Range<usize>), Range<usize>)| Sequence {
+            tokens: tokens.map(|index| (ids[index] as u32, positions[index] as i32)).collect(),
+            past: *past,
+            blocks: blocks[of].to_vec(),
+        };
+        let sequences: Vec<Sequence> = pasts.iter().zip(tokens).zip(blocks_of).map(sequence).collect();
+        assert_eq!(longest, [sequences.iter().map(Sequence::len).max().unwrap()]);
+        let step = Self { sequences, logit_idx };
+        step.check_blocks(model);
+        step
+    }
+
+    /// A sequence has the blocks that it needs, and one that is written is nobody else's.
+    fn check_blocks(&self, model: &TextModel) {
+        let size = model.block_size as usize;
+        let mut named = BTreeMap::new();
+        for sequence in &self.sequences {
+            assert!(sequence.len() <= model.context_length as usize);
+            assert_eq!(sequence.blocks.len(), sequence.len().div_ceil(size));
+            for (index, &block) in sequence.blocks.iter().enumerate() {
+                assert!(block < model.num_blocks as usize);
+                let is_written = (index + 1) * size > sequence.past;
+                let (count, written) = named.entry(block).or_insert((0, false));
+                (*count, *written) = (*count + 1, *written || is_written);
+            }
+        }
+        assert!(named.values().all(|&(count, written)| count == 1 || !written), "a block is written and named twice");
+    }
 }
 
-fn check_dummy(step: &Step<'_>) {
-    assert_eq!((step.rows, step.length), (1, 1));
-    assert_eq!((step.input_ids, step.position_ids, step.attention_mask), (&[0][..], &[0][..], &[0][..]));
+impl Sequence {
+    /// Past and new tokens.
+    fn len(&self) -> usize {
+        self.past + self.tokens.len()
+    }
+
+    /// Writes the new tokens; of each, what the model sees then: all tokens up to it.
+    fn compute(&self, cache: &mut [Vec<(u32, i32)>], block_size: u32) -> Vec<Vec<u32>> {
+        let size = block_size as usize;
+        for (place, &token) in (self.past..).zip(&self.tokens) {
+            let block = &mut cache[self.blocks[place / size]];
+            assert!(block.len() >= place % size, "the past was not computed");
+            block.truncate(place % size);
+            block.push(token);
+        }
+        let all: Vec<(u32, i32)> =
+            self.blocks.iter().flat_map(|&block| cache[block].clone()).take(self.len()).collect();
+        assert!(all.iter().map(|(_, position)| *position).eq(0..self.len() as i32), "positions are consecutive");
+        let ids: Vec<u32> = all.into_iter().map(|(id, _)| id).collect();
+        (self.past..self.len()).map(|last| ids[..=last].to_vec()).collect()
+    }
+}
+
+/// The values of an input, none of which is negative, nor an id outside the vocabulary.
+fn values(inputs: &[ModelInput], role: Role, model: &TextModel) -> Vec<usize> {
+    let values = &inputs.iter().find(|input| input.role == role).unwrap().values;
+    let limit = if role == Role::InputIds { model.vocabulary_size.cast_signed() } else { i32::MAX };
+    assert!(values.iter().all(|value| (0..limit).contains(value)), "{role}: {values:?}");
+    values.iter().map(|&value| value as usize).collect()
+}
+
+/// What begins at 0, rises and ends at the total, as ranges.
+fn ranges(begins: &[usize], total: usize) -> Vec<Range<usize>> {
+    assert_eq!((begins.first(), begins.last()), (Some(&0), Some(&total)));
+    begins.windows(2).map(|pair| pair[0]..pair[1]).inspect(|range| assert!(!range.is_empty())).collect()
 }
 
 /// A generator over the fake model.
@@ -291,7 +321,7 @@ pub(crate) fn run(logits: Logits, request: Request) -> Outcome {
                 outcome.texts.push(text);
                 outcome.finished = Some((reason, generated_tokens));
             }
-            EventKind::Failed { message } => panic!("{message}"),
+            EventKind::Failed { message, .. } => panic!("{message}"),
         }
     }
     outcome

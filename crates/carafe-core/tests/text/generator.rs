@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use carafe_core::text::{Event, EventKind, FinishReason, Prompt, Request, Stats};
+use carafe_core::text::{Event, EventKind, FailureKind, FinishReason, Prompt, Request, Stats};
 
 use crate::fake::{self, Fake, byte_token, drain, greedy, noise, script};
 
@@ -12,16 +12,16 @@ fn kinds(events: &[Event], request: u64) -> Vec<&EventKind> {
 }
 
 #[test]
-fn a_request_starts_with_the_dummy_then_its_prompt_in_pieces_then_token_by_token() {
+fn a_prompt_is_computed_in_chunks_then_the_output_token_by_token() {
     let fake = Fake::new(noise(3));
     let log = Rc::clone(&fake.log);
     let mut generator = fake::generator(fake);
-    let prompt = Prompt::Tokens((1..=12).collect());
+    let prompt = Prompt::Tokens((1..=18).collect());
     let mut request = Request::new(prompt, 3);
-    request.ignore_end_of_text = true;
+    request.ignore_eos = true;
     generator.submit(request).unwrap();
     drain(&mut generator);
-    assert_eq!(log.borrow().lengths, [1, 5, 5, 2, 1, 1]);
+    assert_eq!(log.borrow().steps, [[8], [8], [2], [1], [1]]);
 }
 
 #[test]
@@ -48,40 +48,31 @@ fn the_first_event_counts_the_prompt_and_the_last_all_tokens() {
     let events = drain(&mut generator);
     let kinds = kinds(&events, id);
     assert_eq!(kinds.first(), Some(&&EventKind::Started { prompt_tokens: 2 }));
-    let finished = EventKind::Finished {
-        reason: FinishReason::EndOfText,
-        text: String::new(),
-        prompt_tokens: 2,
-        generated_tokens: 2,
-    };
+    let finished =
+        EventKind::Finished { reason: FinishReason::Eos, text: String::new(), prompt_tokens: 2, generated_tokens: 2 };
     assert_eq!(kinds.last(), Some(&&finished));
 }
 
 #[test]
-fn a_context_is_closed_with_its_request() {
-    let fake = Fake::new(noise(3));
-    let log = Rc::clone(&fake.log);
-    let mut generator = fake::generator(fake);
+fn blocks_are_freed_with_their_request() {
+    let mut generator = fake::generator(Fake::new(noise(3)));
     for _ in 0..3 {
         generator.submit(greedy(2)).unwrap();
     }
-    while !generator.is_idle() {
-        generator.step();
-        assert!(log.borrow().open <= 1);
-    }
-    assert_eq!(log.borrow().open, 0);
+    generator.step();
+    assert_eq!(generator.stats().used_blocks, 3);
+    drain(&mut generator);
+    assert_eq!(generator.stats().used_blocks, 0);
 }
 
 #[test]
 fn a_cancelled_request_has_no_further_event_and_the_next_one_runs() {
-    let fake = Fake::new(noise(3));
-    let log = Rc::clone(&fake.log);
-    let mut generator = fake::generator(fake);
+    let mut generator = fake::generator(Fake::new(noise(3)));
     let running = generator.submit(greedy(30)).unwrap();
     generator.step();
     let waiting = generator.submit(greedy(30)).unwrap();
     assert!(generator.cancel(running));
-    assert_eq!(log.borrow().open, 0);
+    assert_eq!(generator.stats().used_blocks, 0);
     let last = generator.submit(greedy(2)).unwrap();
     assert!(generator.cancel(waiting));
     assert!(!generator.cancel(waiting));
@@ -108,7 +99,7 @@ fn a_logit_that_is_no_number_fails_the_request_and_not_the_generator() {
         let fine = generator.submit(request).unwrap();
         let events = drain(&mut generator);
         let message = format!("the logit of token 17 is `{value}`; every logit must be a finite number");
-        assert_eq!(kinds(&events, broken).last(), Some(&&EventKind::Failed { message }));
+        assert_eq!(kinds(&events, broken).last(), Some(&&EventKind::Failed { kind: FailureKind::Logits, message }));
         assert!(matches!(kinds(&events, fine).last(), Some(EventKind::Finished { .. })));
     }
 }
@@ -118,7 +109,8 @@ fn logits_of_the_wrong_size_fail_the_request() {
     let mut generator = fake::generator(Fake::new(Rc::new(|_: &[u32]| vec![0.0; 7])));
     let id = generator.submit(greedy(5)).unwrap();
     let events = drain(&mut generator);
-    let failed = EventKind::Failed { message: "the model returned 7 logits instead of 1 x 263".to_owned() };
+    let kind = FailureKind::ForwardPass;
+    let failed = EventKind::Failed { kind, message: "the model returned 7 logits instead of 1 x 263".to_owned() };
     assert_eq!(kinds(&events, id).last(), Some(&&failed));
 }
 
@@ -149,8 +141,16 @@ fn the_stats_count_what_was_done() {
     generator.submit(greedy(9)).unwrap();
     assert_eq!(generator.stats(), Stats { waiting: 2, ..Stats::default() });
     generator.step();
-    assert_eq!(generator.stats(), Stats { running: 2, forwards: 1, ..Stats::default() });
+    let begun = Stats {
+        running: 2,
+        used_blocks: 2,
+        num_forward_passes: 1,
+        prompt_tokens: 4,
+        generated_tokens: 2,
+        ..Stats::default()
+    };
+    assert_eq!(generator.stats(), begun);
     drain(&mut generator);
-    let done = Stats { forwards: 3, prompt_tokens: 4, generated_tokens: 4, ..Stats::default() };
+    let done = Stats { num_forward_passes: 2, prompt_tokens: 4, generated_tokens: 4, ..Stats::default() };
     assert_eq!(generator.stats(), done);
 }

@@ -4,13 +4,13 @@
 use carafe_core::text::{EventKind, FinishReason, Prompt, Request};
 use proptest::prelude::*;
 
-use crate::fake::{self, END_OF_TEXT, Fake, Outcome, VOCABULARY_SIZE, byte_token, drain, run, script, tokenizer};
+use crate::fake::{self, EOS, Fake, Outcome, VOCABULARY_SIZE, byte_token, drain, run, script, tokenizer};
 
-/// A greedy request that goes on past end-of-text, on a prompt of at least one token.
+/// A greedy request that goes on past EOS, on a prompt of at least one token.
 fn request(prompt: &[u32], output: usize, echo: bool) -> Request {
     let mut request = Request::new(Prompt::Tokens(prompt.to_vec()), output as u32);
     request.sampling.temperature = 0.0;
-    Request { ignore_end_of_text: true, echo, ..request }
+    Request { ignore_eos: true, echo, ..request }
 }
 
 /// Everything that is delivered, in its order, and where each token begins.
@@ -20,9 +20,9 @@ fn delivered(outcome: &Outcome) -> (String, Vec<u32>) {
     (prompt + &outcome.texts.concat(), offsets.collect())
 }
 
-/// The bytes of a token that is written: end-of-text has none there.
+/// The bytes of a token that is written: EOS has none there.
 fn written(token: u32) -> Vec<u8> {
-    if token == END_OF_TEXT { Vec::new() } else { tokenizer().token_bytes(token).unwrap().to_vec() }
+    if token == EOS { Vec::new() } else { tokenizer().token_bytes(token).unwrap().to_vec() }
 }
 
 /// How many characters of the lossy text come before the one that holds the byte at `place`, or

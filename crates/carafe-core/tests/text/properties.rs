@@ -1,14 +1,14 @@
 //! Random submits, cancels and failures against a plain model of what must come of them.
 //!
 //! The model generates each request alone, keeps all bytes and looks for stop strings in the whole text: no queue, no stream, no
-//! context. The generator must tell the same, however requests are interleaved, cancelled or failed.
+//! cache. The generator must tell the same, however requests are interleaved, cancelled or failed.
 
 use std::collections::BTreeMap;
 
 use carafe_core::text::{EventKind, FinishReason, Generator, Penalties, Prompt, Request, Sampler, Sampling, rng};
 use proptest::prelude::*;
 
-use crate::fake::{self, END_OF_TEXT, Fake, Logits, byte_token, model, noise, tokenizer};
+use crate::fake::{self, EOS, Fake, Logits, byte_token, model, noise, tokenizer};
 
 /// What the caller does.
 #[derive(Debug, Clone)]
@@ -19,10 +19,10 @@ enum Action {
     Cancel(usize),
 }
 
-/// Logits that prefer a few tokens, so that emoji, stop strings and end-of-text are likely.
+/// Logits that prefer a few tokens, so that emoji, stop strings and EOS are likely.
 fn lively() -> Logits {
     let noise = noise(11);
-    let likely: Vec<u32> = "ab👋".bytes().map(byte_token).chain([END_OF_TEXT]).collect();
+    let likely: Vec<u32> = "ab👋".bytes().map(byte_token).chain([EOS]).collect();
     std::rc::Rc::new(move |tokens| {
         let mut logits = noise(tokens);
         for &token in &likely {
@@ -43,14 +43,14 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
     let echoed = whole_characters(&bytes).len();
     loop {
         let mut logits = logits(&[prompt.as_slice(), &tokens].concat());
-        let excluded = if tokens.len() < request.min_tokens as usize { &[END_OF_TEXT][..] } else { &[] };
+        let excluded = if tokens.len() < request.min_tokens as usize { &[EOS][..] } else { &[] };
         penalties.apply(&request.sampling, excluded, &mut logits);
         let draws = rng::draws(request.sampling.seed, tokens.len() as u64);
         let token = sampler.sample(&logits, &request.sampling, draws).unwrap();
         penalties.count(token);
         tokens.push(token);
-        let ended = token == END_OF_TEXT && !request.ignore_end_of_text;
-        if token != END_OF_TEXT {
+        let ended = token == EOS && !request.ignore_eos;
+        if token != EOS {
             bytes.extend_from_slice(tokenizer.token_bytes(token).unwrap());
         }
         if let Some(text) = stopped(&whole_characters(&bytes)[echoed..], &request.stop) {
@@ -58,7 +58,7 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
         }
         if ended || tokens.len() == request.max_tokens as usize {
             let text = String::from_utf8_lossy(&bytes)[echoed..].to_owned();
-            let reason = if ended { FinishReason::EndOfText } else { FinishReason::Length };
+            let reason = if ended { FinishReason::Eos } else { FinishReason::Length };
             return match stopped(&text, &request.stop) {
                 Some(text) => (tokens, text, FinishReason::Stop),
                 None => (tokens, text, reason),
@@ -109,10 +109,10 @@ fn request() -> impl Strategy<Value = Request> {
     let stop = prop::collection::vec("[ab👋]{1,3}", 0..3);
     let logprobs = (prop::option::of(0u32..5), any::<bool>());
     (prompt, 1u32..30, sampling(), stop, any::<bool>(), 0u32..6, logprobs).prop_map(
-        |(prompt, max_tokens, sampling, stop, ignore_end_of_text, min_tokens, (logprobs, echo))| Request {
+        |(prompt, max_tokens, sampling, stop, ignore_eos, min_tokens, (logprobs, echo))| Request {
             sampling,
             stop,
-            ignore_end_of_text,
+            ignore_eos,
             min_tokens: min_tokens.min(max_tokens),
             logprobs,
             echo,
@@ -129,9 +129,9 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// What was told about one request so far.
+/// What was emitted about one request so far.
 #[derive(Debug, Default)]
-struct Told {
+struct Emitted {
     started: bool,
     tokens: Vec<u32>,
     text: String,
@@ -140,7 +140,7 @@ struct Told {
     cancelled: bool,
 }
 
-impl Told {
+impl Emitted {
     fn is_over(&self) -> bool {
         self.reason.is_some() || self.failed || self.cancelled
     }
@@ -148,26 +148,26 @@ impl Told {
 
 /// Takes one step and files its events, checking their order. Requests are started in the order of their ids, but for those that wait for
 /// another one's prompt.
-fn step(generator: &mut Generator<Fake>, requests: &BTreeMap<u64, Request>, told: &mut BTreeMap<u64, Told>) {
+fn step(generator: &mut Generator<Fake>, requests: &BTreeMap<u64, Request>, emitted: &mut BTreeMap<u64, Emitted>) {
     for event in generator.step() {
         let request = &requests[&event.request];
-        let told = told.get_mut(&event.request).unwrap();
-        assert!(!told.is_over(), "nothing may follow the end");
-        assert_eq!(told.started, !matches!(event.kind, EventKind::Started { .. }), "it starts once, and first");
+        let emitted = emitted.get_mut(&event.request).unwrap();
+        assert!(!emitted.is_over(), "nothing may follow the end");
+        assert_eq!(emitted.started, !matches!(event.kind, EventKind::Started { .. }), "it starts once, and first");
         match event.kind {
-            EventKind::Started { .. } => told.started = true,
-            EventKind::Prompt { .. } => assert!(request.echo && told.tokens.is_empty(), "the echo comes first"),
+            EventKind::Started { .. } => emitted.started = true,
+            EventKind::Prompt { .. } => assert!(request.echo && emitted.tokens.is_empty(), "the echo comes first"),
             EventKind::Token { id, text, logprobs, .. } => {
-                told.tokens.push(id);
-                told.text.push_str(&text);
+                emitted.tokens.push(id);
+                emitted.text.push_str(&text);
                 assert_eq!(logprobs.map(|logprobs| logprobs.top.len() as u32), request.logprobs);
             }
             EventKind::Finished { reason, text, generated_tokens, .. } => {
-                told.text.push_str(&text);
-                told.reason = Some(reason);
-                assert_eq!(generated_tokens as usize, told.tokens.len());
+                emitted.text.push_str(&text);
+                emitted.reason = Some(reason);
+                assert_eq!(generated_tokens as usize, emitted.tokens.len());
             }
-            EventKind::Failed { .. } => told.failed = true,
+            EventKind::Failed { .. } => emitted.failed = true,
         }
     }
 }
@@ -185,19 +185,19 @@ proptest! {
         fake.failures = failures.clone();
         let log = fake.log.clone();
         let mut generator = Generator::new(fake, tokenizer(), model()).unwrap();
-        let (mut requests, mut told) = (BTreeMap::new(), BTreeMap::<u64, Told>::new());
+        let (mut requests, mut emitted) = (BTreeMap::new(), BTreeMap::<u64, Emitted>::new());
         for action in actions {
             match action {
                 Action::Submit(request) => {
                     let id = generator.submit((*request).clone()).unwrap();
                     prop_assert!(requests.insert(id, *request).is_none(), "an id was given twice");
-                    told.insert(id, Told::default());
+                    emitted.insert(id, Emitted::default());
                 }
-                Action::Step(count) => (0..count).for_each(|_| step(&mut generator, &requests, &mut told)),
+                Action::Step(count) => (0..count).for_each(|_| step(&mut generator, &requests, &mut emitted)),
                 Action::Cancel(number) => {
-                    if let Some((&id, told)) = told.iter_mut().nth(number) {
-                        prop_assert_eq!(generator.cancel(id), !told.is_over());
-                        told.cancelled |= !told.is_over();
+                    if let Some((&id, emitted)) = emitted.iter_mut().nth(number) {
+                        prop_assert_eq!(generator.cancel(id), !emitted.is_over());
+                        emitted.cancelled |= !emitted.is_over();
                     }
                 }
             }
@@ -206,21 +206,21 @@ proptest! {
             if generator.is_idle() {
                 break;
             }
-            step(&mut generator, &requests, &mut told);
+            step(&mut generator, &requests, &mut emitted);
         }
         prop_assert!(generator.is_idle());
-        prop_assert_eq!(log.borrow().open, 0);
+        prop_assert_eq!(generator.stats().used_blocks, 0);
 
-        let failed = told.values().filter(|told| told.failed).count();
+        let failed = emitted.values().filter(|emitted| emitted.failed).count();
         prop_assert!(failed <= failures.iter().filter(|&&number| number < log.borrow().forwards).count());
-        for (id, told) in &told {
-            prop_assert!(told.is_over(), "request {} was lost", id);
+        for (id, emitted) in &emitted {
+            prop_assert!(emitted.is_over(), "request {} was lost", id);
             let (tokens, text, reason) = expected(&logits, &requests[id]);
-            if told.reason.is_some() {
-                prop_assert_eq!((&told.tokens, &told.text, told.reason), (&tokens, &text, Some(reason)));
+            if emitted.reason.is_some() {
+                prop_assert_eq!((&emitted.tokens, &emitted.text, emitted.reason), (&tokens, &text, Some(reason)));
             } else {
-                prop_assert!(tokens.starts_with(&told.tokens));
-                prop_assert!(text.starts_with(&told.text));
+                prop_assert!(tokens.starts_with(&emitted.tokens));
+                prop_assert!(text.starts_with(&emitted.text));
             }
         }
     }

@@ -67,7 +67,7 @@ fn a_default_of_max_tokens_gives_way_to_the_room_and_to_min_tokens() {
         let mut request = Request::new(Prompt::Tokens(vec![1; prompt_tokens]), 16);
         (request.max_tokens_is_default, request.min_tokens) = (true, min_tokens);
         let mut generator = fake::generator(Fake::new(noise(1)));
-        request.ignore_end_of_text = true;
+        request.ignore_eos = true;
         generator.submit(request).unwrap();
         let events = std::iter::from_fn(|| (!generator.is_idle()).then(|| generator.step())).flatten();
         let tokens = events.filter(|event| matches!(event.kind, EventKind::Token { .. })).count();
@@ -113,7 +113,7 @@ fn zero_max_tokens_without_echo_give_an_end_and_no_text() {
         let (reason, text) = (FinishReason::Length, String::new());
         let finished = EventKind::Finished { reason, text, prompt_tokens: 2, generated_tokens: 0 };
         assert_eq!(kinds, [EventKind::Started { prompt_tokens: 2 }, finished]);
-        assert_eq!((generator.is_idle(), generator.stats().forwards), (true, 0));
+        assert_eq!((generator.is_idle(), generator.stats().num_forward_passes), (true, 0));
     }
 }
 
@@ -225,16 +225,21 @@ fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
     assert_eq!(error(larger), ModelError::Vocabulary { model: 264, tokenizer: 263 });
     let smaller = TextModel { vocabulary_size: 262, ..model() };
     assert_eq!(error(smaller), ModelError::Vocabulary { model: 262, tokenizer: 263 });
-    let outside = TextModel { end_of_text: vec![0, 263], ..model() };
-    assert_eq!(error(outside), ModelError::EndOfText { id: 263, vocabulary_size: 263 });
-    let long = TextModel { max_step: 129, ..model() };
-    assert_eq!(error(long).to_string(), "the model's `max_step` must be 1 to 128, got 129");
-    let small = TextModel { max_positions: 64, ..model() };
-    assert_eq!(error(small), ModelError::Positions { limit: 64, context_length: 64 });
+    let outside = TextModel { eos_token_ids: vec![0, 263], ..model() };
+    assert_eq!(error(outside), ModelError::EosToken { id: 263, vocabulary_size: 263 });
+    let uneven = TextModel { prefill_chunk: 6, ..model() };
+    assert_eq!(error(uneven), ModelError::Chunk { prefill_chunk: 6, block_size: 4 });
+    let small = TextModel { num_blocks: 15, ..model() };
+    assert_eq!(error(small), ModelError::Cache { num_blocks: 15, block_size: 4, context_length: 64 });
+    let narrow = TextModel { max_num_batched_tokens: 7, ..model() };
+    let message = "the model's `max_num_batched_tokens` must be 8 to 2147483647, got 7";
+    assert_eq!(error(narrow).to_string(), message);
     for broken in [
-        TextModel { max_step: 0, ..model() },
-        TextModel { max_logits: 0, ..model() },
-        TextModel { max_batch: 0, ..model() },
+        TextModel { prefill_chunk: 0, ..model() },
+        TextModel { block_size: 0, ..model() },
+        TextModel { num_blocks: 0, ..model() },
+        TextModel { max_num_logits: 0, ..model() },
+        TextModel { max_num_seqs: 0, ..model() },
         TextModel { context_length: 0, ..model() },
         TextModel { vocabulary_size: 0, ..model() },
     ] {

@@ -1,8 +1,8 @@
-//! The text of a request: whole characters, stop strings, end-of-text.
+//! The text of a request: whole characters, stop strings, EOS.
 
 use carafe_core::text::FinishReason;
 
-use crate::fake::{self, END_OF_TEXT, byte_token, greedy, run, script};
+use crate::fake::{self, EOS, byte_token, greedy, run, script};
 
 /// The tokens of each byte of `text`.
 fn byte_tokens(text: &str) -> Vec<u32> {
@@ -13,7 +13,7 @@ fn byte_tokens(text: &str) -> Vec<u32> {
 fn an_emoji_split_over_tokens_arrives_whole() {
     let outcome = run(script(2, byte_tokens("a👋b")), greedy(20));
     assert_eq!(outcome.texts, ["a", "", "", "", "👋", "b", "", ""]);
-    assert_eq!(outcome.finished, Some((FinishReason::EndOfText, 7)));
+    assert_eq!(outcome.finished, Some((FinishReason::Eos, 7)));
 }
 
 #[test]
@@ -30,18 +30,18 @@ fn bytes_that_are_no_text_become_replacements_at_once() {
 }
 
 #[test]
-fn end_of_text_is_a_token_without_text() {
+fn eos_is_a_token_without_text() {
     let outcome = run(script(2, byte_tokens("a")), greedy(9));
-    assert_eq!(outcome.tokens, [byte_token(b'a'), END_OF_TEXT]);
+    assert_eq!(outcome.tokens, [byte_token(b'a'), EOS]);
     assert_eq!(outcome.texts, ["a", "", ""]);
-    assert_eq!(outcome.finished, Some((FinishReason::EndOfText, 2)));
+    assert_eq!(outcome.finished, Some((FinishReason::Eos, 2)));
 }
 
 #[test]
-fn ignored_end_of_text_counts_and_is_not_written() {
+fn ignored_eos_counts_and_is_not_written() {
     let mut request = greedy(4);
-    request.ignore_end_of_text = true;
-    let tokens = [byte_tokens("a"), vec![END_OF_TEXT], byte_tokens("bc")].concat();
+    request.ignore_eos = true;
+    let tokens = [byte_tokens("a"), vec![EOS], byte_tokens("bc")].concat();
     let outcome = run(script(2, tokens.clone()), request);
     assert_eq!(outcome.tokens, tokens);
     assert_eq!(outcome.texts.concat(), "abc");
@@ -49,13 +49,13 @@ fn ignored_end_of_text_counts_and_is_not_written() {
 }
 
 #[test]
-fn end_of_text_is_not_chosen_before_min_tokens() {
+fn eos_is_not_chosen_before_min_tokens() {
     let mut request = greedy(8);
     request.min_tokens = 3;
     let outcome = run(script(2, byte_tokens("a")), request);
     assert_eq!(outcome.tokens.len(), 4);
-    assert!(!outcome.tokens[..3].contains(&END_OF_TEXT));
-    assert_eq!(outcome.finished, Some((FinishReason::EndOfText, 4)));
+    assert!(!outcome.tokens[..3].contains(&EOS));
+    assert_eq!(outcome.finished, Some((FinishReason::Eos, 4)));
 }
 
 #[test]

@@ -70,17 +70,17 @@ fn a_text_over_the_limit_is_refused() {
 fn a_special_token_in_text_is_text() {
     let tokenizer = fake::tokenizer();
     let ids = tokenizer.encode("a<|endoftext|>b").unwrap();
-    assert!(!ids.contains(&fake::END_OF_TEXT));
+    assert!(!ids.contains(&fake::EOS));
     assert_eq!(ids.len(), "a<|endoftext|>b".len());
     assert_eq!(tokenizer.decode(&ids).unwrap(), "a<|endoftext|>b");
-    assert_eq!(tokenizer.decode(&[fake::END_OF_TEXT]).unwrap(), "<|endoftext|>");
+    assert_eq!(tokenizer.decode(&[fake::EOS]).unwrap(), "<|endoftext|>");
 }
 
 #[test]
 fn a_special_token_is_its_own_text_and_not_bytes_written_as_characters() {
     let json = fake::tokenizer_json().to_string().replace("<|endoftext|>", "<é>");
     let tokenizer = Tokenizer::from_bytes(json.as_bytes()).unwrap();
-    assert_eq!(tokenizer.token_bytes(fake::END_OF_TEXT), Some("<é>".as_bytes()));
+    assert_eq!(tokenizer.token_bytes(fake::EOS), Some("<é>".as_bytes()));
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! The conversion between `wit/text.wit`'s requests and events and those of this crate, written once.
+//!
+//! A guest exports these types and the host imports them; the bindings of each are types of its own with the same names and fields. So the
+//! conversion is a macro, which the guest and the host's native path both expand over their bindings.
+
+/// Functions `request`, `request_error` and `event_kind` over the module `$wit`, which has the types of WIT's interface `generation`.
+///
+/// `request` makes a [`Request`](crate::text::Request), `request_error` a `RequestError` of one that was refused, and `event_kind` an
+/// `EventKind` of an event; tokens get their bytes from the tokenizer.
+#[macro_export]
+macro_rules! wit_conversions {
+    ($wit:path) => {
+        use $wit as wit;
+
+        /// The request in the core's words.
+        pub(crate) fn request(request: wit::Request) -> $crate::text::Request {
+            $crate::text::Request {
+                prompt: match request.prompt {
+                    wit::Prompt::Text(prompt) => $crate::text::Prompt::Text(prompt),
+                    wit::Prompt::Tokens(tokens) => $crate::text::Prompt::Tokens(tokens),
+                },
+                max_tokens: request.max_tokens,
+                max_tokens_is_default: request.max_tokens_is_default,
+                sampling: sampling(request.sampling),
+                stop: request.stop,
+                ignore_eos: request.ignore_eos,
+                min_tokens: request.min_tokens,
+                logprobs: request.logprobs,
+                echo: request.echo,
+                resume: request.resume,
+            }
+        }
+
+        fn sampling(sampling: wit::Sampling) -> $crate::text::Sampling {
+            $crate::text::Sampling {
+                temperature: sampling.temperature,
+                top_k: sampling.top_k,
+                top_p: sampling.top_p,
+                min_p: sampling.min_p,
+                repetition_penalty: sampling.repetition_penalty,
+                frequency_penalty: sampling.frequency_penalty,
+                presence_penalty: sampling.presence_penalty,
+                logit_bias: sampling.logit_bias,
+                seed: sampling.seed,
+            }
+        }
+
+        /// Why a request was refused, in the words of the WIT.
+        pub(crate) fn request_error(error: &$crate::text::RequestError) -> wit::RequestError {
+            use $crate::text::RequestErrorCode as Code;
+            let code = match error.code() {
+                Code::Invalid => wit::RequestErrorCode::Invalid,
+                Code::ContextLengthExceeded => wit::RequestErrorCode::ContextLengthExceeded,
+                Code::QueueFull => wit::RequestErrorCode::QueueFull,
+                Code::InvalidResume => wit::RequestErrorCode::InvalidResume,
+            };
+            let message = $crate::text::error_chain(error);
+            wit::RequestError { code, parameter: error.parameter().map(str::to_owned), message }
+        }
+
+        /// An event in the words of the WIT.
+        pub(crate) fn event_kind(kind: $crate::text::EventKind, tokenizer: &$crate::text::Tokenizer) -> wit::EventKind {
+            use $crate::text::EventKind as Kind;
+            match kind {
+                Kind::Started { prompt_tokens } => wit::EventKind::Started(wit::Started { prompt_tokens }),
+                Kind::Prompt { text, tokens } => {
+                    let tokens = tokens.into_iter().map(|token| prompt_token(token, tokenizer)).collect();
+                    wit::EventKind::Prompt(wit::EchoedPrompt { text, tokens })
+                }
+                Kind::Token { id, text, text_offset, logprobs } => {
+                    let logprobs = logprobs.map(|logprobs| token_logprobs(&logprobs, tokenizer));
+                    let bytes = bytes(id, tokenizer);
+                    wit::EventKind::Token(wit::GeneratedToken { id, bytes, text, text_offset, logprobs })
+                }
+                Kind::Finished { reason, text, prompt_tokens, generated_tokens } => {
+                    let reason = finish_reason(reason);
+                    wit::EventKind::Finished(wit::Finished { reason, text, prompt_tokens, generated_tokens })
+                }
+                Kind::Failed { kind, message } => {
+                    wit::EventKind::Failed(wit::Failure { kind: failure_kind(kind), message })
+                }
+            }
+        }
+
+        fn prompt_token(token: $crate::text::PromptToken, tokenizer: &$crate::text::Tokenizer) -> wit::PromptToken {
+            let logprobs = token.logprobs.map(|logprobs| token_logprobs(&logprobs, tokenizer));
+            let bytes = bytes(token.id, tokenizer);
+            wit::PromptToken { id: token.id, bytes, text_offset: token.text_offset, logprobs }
+        }
+
+        fn token_logprobs(
+            logprobs: &$crate::text::TokenLogprobs,
+            tokenizer: &$crate::text::Tokenizer,
+        ) -> wit::TokenLogprobs {
+            let top = logprobs.top.iter().map(|token| wit::TokenLogprob {
+                id: token.id,
+                bytes: bytes(token.id, tokenizer),
+                logprob: token.logprob,
+            });
+            wit::TokenLogprobs { chosen: logprobs.logprob, top: top.collect() }
+        }
+
+        fn bytes(token: u32, tokenizer: &$crate::text::Tokenizer) -> Vec<u8> {
+            tokenizer.token_bytes(token).unwrap_or_default().to_vec()
+        }
+
+        fn finish_reason(reason: $crate::text::FinishReason) -> wit::FinishReason {
+            match reason {
+                $crate::text::FinishReason::Eos => wit::FinishReason::Eos,
+                $crate::text::FinishReason::Stop => wit::FinishReason::Stop,
+                $crate::text::FinishReason::Length => wit::FinishReason::Length,
+            }
+        }
+
+        fn failure_kind(kind: $crate::text::FailureKind) -> wit::FailureKind {
+            match kind {
+                $crate::text::FailureKind::ForwardPass => wit::FailureKind::ForwardPass,
+                $crate::text::FailureKind::Logits => wit::FailureKind::Logits,
+            }
+        }
+    };
+}
