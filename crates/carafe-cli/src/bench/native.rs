@@ -31,7 +31,7 @@ impl NativeModel {
                 match event.kind {
                     EventKind::Started { prompt_tokens } => times[index].prompt_tokens = prompt_tokens,
                     EventKind::Token { .. } => times[index].note(began),
-                    EventKind::Failed { message } => bail!("a request failed: {message}"),
+                    EventKind::Failed { message, .. } => bail!("a request failed: {message}"),
                     EventKind::Prompt { .. } | EventKind::Finished { .. } => {}
                 }
             }

@@ -3,14 +3,30 @@
 //! A guest exports these types and the host imports them; the bindings of each are types of its own with the same names and fields. So the
 //! conversion is a macro, which the guest and the host's native path both expand over their bindings.
 
-/// Functions `request`, `request_error` and `event_kind` over the module `$wit`, which has the types of WIT's interface `generation`.
+/// Functions `model`, `request`, `request_error` and `event_kind` over the module `$wit`, which has the types of WIT's interface `generation`.
 ///
-/// `request` makes a [`Request`](crate::text::Request), `request_error` a `RequestError` of one that was refused, and `event_kind` an
+/// `model` makes a [`TextModel`](crate::text::TextModel), `request` makes a [`Request`](crate::text::Request), `request_error` a `RequestError` of one that was refused, and `event_kind` an
 /// `EventKind` of an event; tokens get their bytes from the tokenizer.
 #[macro_export]
 macro_rules! wit_conversions {
     ($wit:path) => {
         use $wit as wit;
+
+        /// The model in the core's words.
+        pub(crate) fn model(model: wit::Model) -> $crate::text::TextModel {
+            $crate::text::TextModel {
+                context_length: model.context_length,
+                vocabulary_size: model.vocabulary_size,
+                eos_token_ids: model.eos_token_ids,
+                block_size: model.block_size,
+                num_blocks: model.num_blocks,
+                max_num_seqs: model.max_num_seqs,
+                max_num_batched_tokens: model.max_num_batched_tokens,
+                max_num_logits: model.max_num_logits,
+                prefill_chunk: model.prefill_chunk,
+                draft_tokens: model.draft_tokens,
+            }
+        }
 
         /// The request in the core's words.
         pub(crate) fn request(request: wit::Request) -> $crate::text::Request {
