@@ -1,68 +1,77 @@
-//! One execution context: a graph's state and the computes that advance it.
-//!
-//! A tensor that breaks a rule is refused before OpenVINO sees anything, and leaves the context as it was. A failure
-//! inside OpenVINO is another matter: the state is then unknown, so the context is dead and says so from then on.
-//! There is no reset; a fresh state is a new context.
+//! One run of a graph with its state: nothing for a classifier, the KV cache for a decoder.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::check::{ContextState, Sizes, check};
+use carafe_tensor::{Dim, describe};
+
+use crate::check::check_inputs;
+use crate::decoder::{self, DecoderBounds, DecoderInputs, WrittenBlocks};
 use crate::error::Error;
+use crate::kind::TensorSpec;
 use crate::native::{Output, Request};
 use crate::ports::Interface;
-use crate::shape::describe;
-use crate::spec::TensorSpec;
 use crate::tensor::{Tensor, TensorView};
 
-/// A graph's state (for text, the KV cache), and computes on it.
+/// A graph's execution context.
 pub struct Context {
     request: Request,
-    graph: Arc<Interface>,
-    state: ContextState,
+    interface: Arc<Interface>,
+    cache: Option<Cache>,
+    dead: bool,
     inference: Duration,
 }
 
+/// What is known of a decoder's KV cache.
+pub(crate) struct Cache {
+    pub(crate) bounds: DecoderBounds,
+    pub(crate) written: WrittenBlocks,
+}
+
 impl Context {
-    pub(crate) fn new(graph: Arc<Interface>, request: Request) -> Self {
-        Self { request, graph, state: ContextState::default(), inference: Duration::ZERO }
+    pub(crate) fn new(interface: Arc<Interface>, request: Request, cache: Option<Cache>) -> Self {
+        Self { request, interface, cache, dead: false, inference: Duration::ZERO }
     }
 
-    /// Rows and positions kept, and whether the context is dead.
+    /// Whether an earlier inference failed inside OpenVINO, so that nothing more can be inferred.
     #[must_use]
-    pub fn state(&self) -> &ContextState {
-        &self.state
+    pub fn is_dead(&self) -> bool {
+        self.dead
     }
 
-    /// How long OpenVINO itself took for the latest compute; the rest of it is checks and copies.
+    /// How long OpenVINO itself took for the latest inference; the rest of a compute is checks and copies.
     #[must_use]
     pub fn inference(&self) -> Duration {
         self.inference
     }
 
-    /// Computes, and hands each output by its name to `each`, borrowed from OpenVINO: copy what is to be kept.
+    /// Infers, and hands the output by its name to `each`, borrowed from OpenVINO: copy what is to be kept.
     ///
     /// # Errors
     ///
-    /// What [`check`] refuses, which leaves the context usable; and OpenVINO's failures, after which it is dead.
+    /// What the rules refuse, which leaves the context as it was; and OpenVINO's failures, after which it is dead.
     pub fn compute_with(
         &mut self,
         inputs: &[(&str, TensorView<'_>)],
-        each: impl FnMut(&str, TensorView<'_>),
+        each: impl FnOnce(&str, TensorView<'_>),
     ) -> Result<(), Error> {
-        let checked = check(&self.graph.spec, &self.state, inputs)?;
-        // Dead until proven alive: whatever fails from here on has left the state unknown.
-        self.state.dead = true;
-        let inputs: Vec<_> = self.graph.inputs.iter().copied().zip(checked.tensors).collect();
-        let started = Instant::now();
-        self.request.infer(&inputs).map_err(Error::native("compute"))?;
-        self.inference = started.elapsed();
-        self.hand_out(&checked.sizes, each)?;
-        self.state = checked.next;
+        if self.dead {
+            return Err(Error::DeadContext);
+        }
+        let tensors = check_inputs(&self.interface.sides.inputs, inputs)?;
+        let Some(cache) = &self.cache else {
+            return self.infer(&tensors, 0, each);
+        };
+        let inputs = DecoderInputs::in_order(&tensors)?;
+        let checked = decoder::check_inputs(&cache.bounds, &cache.written, &inputs)?;
+        self.infer(&tensors, checked.num_logits, each)?;
+        if let Some(cache) = &mut self.cache {
+            cache.written.apply(&checked);
+        }
         Ok(())
     }
 
-    /// Computes, and returns a copy of each output with its name.
+    /// Infers, and returns a copy of the output with its name.
     ///
     /// # Errors
     ///
@@ -73,19 +82,33 @@ impl Context {
         Ok(outputs)
     }
 
-    fn hand_out(&mut self, sizes: &Sizes, mut each: impl FnMut(&str, TensorView<'_>)) -> Result<(), Error> {
-        for (output, &port) in self.graph.spec.outputs().iter().zip(&self.graph.outputs) {
-            let tensor = self.request.output(port).map_err(Error::native(format!("read `{}`", output.name)))?;
-            let dims = expected_dims(&tensor, output, sizes)?;
-            each(&output.name, TensorView { dims: &dims, element: output.element, data: tensor.data });
-        }
+    /// Runs OpenVINO over tensors that keep every rule.
+    fn infer(
+        &mut self,
+        tensors: &[TensorView<'_>],
+        num_logits: u32,
+        each: impl FnOnce(&str, TensorView<'_>),
+    ) -> Result<(), Error> {
+        // Dead until proven alive: whatever fails from here on has left the state unknown.
+        self.dead = true;
+        let inputs: Vec<_> = self.interface.inputs.iter().copied().zip(tensors.iter().copied()).collect();
+        let started = Instant::now();
+        self.request.infer(&inputs).map_err(Error::native("compute"))?;
+        self.inference = started.elapsed();
+        let output = &self.interface.sides.output;
+        let tensor = self.request.output(self.interface.output);
+        let tensor = tensor.map_err(Error::native(format!("read `{}`", output.name)))?;
+        let dims = expected_dims(&tensor, output, num_logits)?;
+        each(&output.name, TensorView { dims: &dims, element: output.element, data: tensor.data });
+        self.dead = false;
         Ok(())
     }
 }
 
 /// The output's dimensions by its description; what OpenVINO gives must have these, the type and the bytes of both.
-fn expected_dims(tensor: &Output<'_>, output: &TensorSpec, sizes: &Sizes) -> Result<Vec<u32>, Error> {
-    let dims: Vec<u32> = output.shape.iter().map(|dim| sizes.of(*dim)).collect();
+fn expected_dims(tensor: &Output<'_>, output: &TensorSpec, num_logits: u32) -> Result<Vec<u32>, Error> {
+    let size = |dim: &Dim| if let Dim::Fixed(size) = *dim { size } else { num_logits };
+    let dims: Vec<u32> = output.shape.iter().map(size).collect();
     let same_shape = dims.iter().map(|&size| u64::from(size)).eq(tensor.dims.iter().copied());
     let bytes = tensor.data.len() as u64;
     if same_shape && tensor.element == output.element.name() && output.element.bytes_of(&dims) == Some(bytes) {

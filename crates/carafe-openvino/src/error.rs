@@ -60,8 +60,14 @@ pub enum Error {
         asked: PathBuf,
     },
     /// A name that is no profile.
-    #[error("unknown profile `{name}`, expected `fast`, `latency` or `exact`")]
+    #[error("unknown profile `{name}`, expected `auto`, `fast`, `latency` or `exact`")]
     UnknownProfile {
+        /// The name given.
+        name: String,
+    },
+    /// A name that is no precision of a KV cache.
+    #[error("unknown precision `{name}` of a KV cache, expected `f32`, `f16`, `bf16` or `u8`")]
+    UnknownPrecision {
         /// The name given.
         name: String,
     },

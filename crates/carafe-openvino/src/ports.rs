@@ -1,38 +1,37 @@
-//! Holds a model that OpenVINO has read against its description, before it is compiled.
+//! Holds a model that OpenVINO has read against its description, before it is paged and compiled.
 //!
 //! First the width: an input or output of more than 32 bits is refused by name, whatever the description says of it.
 //! Then each side must have exactly the described tensors, of the described types and shapes; a letter (B, S, P+S, N)
 //! must be a dimension that the model leaves open.
 
+use carafe_tensor::{Dim, describe};
+
 use crate::error::Error;
+use crate::kind::{Sides, TensorSpec};
 use crate::native::{Graph, Model, Port};
-use crate::shape::{Dim, Direction, describe};
-use crate::spec::{GraphSpec, TensorSpec};
+use crate::shape::Direction;
 
 /// Element types of more than 32 bits, in OpenVINO's names.
 const WIDE: [&str; 3] = ["f64", "i64", "u64"];
 
-/// A graph's description, with the numbers that its inputs and outputs have in the compiled model.
+/// What a graph takes and gives, with the numbers that its ports have in the compiled model.
 pub(crate) struct Interface {
-    pub(crate) spec: GraphSpec,
-    /// In the order of [`GraphSpec::inputs`].
+    pub(crate) sides: Sides,
+    /// In the order of [`Sides::inputs`].
     pub(crate) inputs: Vec<usize>,
-    /// In the order of [`GraphSpec::outputs`].
-    pub(crate) outputs: Vec<usize>,
+    pub(crate) output: usize,
 }
 
 impl Interface {
     /// Looks the ports of a compiled model up.
-    pub(crate) fn new(spec: GraphSpec, compiled: &Graph) -> Result<Self, Error> {
-        let numbers = |direction: Direction| {
-            let number = |tensor: &TensorSpec| {
-                let found = compiled.port(direction, &tensor.name);
-                found.map_err(Error::native(format!("find {direction} `{}`", tensor.name)))
-            };
-            spec.side(direction).iter().map(number).collect::<Result<Vec<_>, Error>>()
+    pub(crate) fn new(sides: Sides, compiled: &Graph) -> Result<Self, Error> {
+        let number = |direction: Direction, tensor: &TensorSpec| {
+            let found = compiled.port(direction, &tensor.name);
+            found.map_err(Error::native(format!("find {direction} `{}`", tensor.name)))
         };
-        let (inputs, outputs) = (numbers(Direction::Input)?, numbers(Direction::Output)?);
-        Ok(Self { spec, inputs, outputs })
+        let inputs = sides.inputs.iter().map(|tensor| number(Direction::Input, tensor)).collect::<Result<_, _>>()?;
+        let output = number(Direction::Output, &sides.output)?;
+        Ok(Self { sides, inputs, output })
     }
 }
 
@@ -59,14 +58,14 @@ impl std::fmt::Display for Size {
 }
 
 /// Compares both sides of the model with its description.
-pub(crate) fn compare(model: &Model, spec: &GraphSpec) -> Result<(), Error> {
+pub(crate) fn compare(model: &Model, expected: &Sides) -> Result<(), Error> {
     let sides = [Direction::Input, Direction::Output];
     let ports = [read(model, Direction::Input)?, read(model, Direction::Output)?];
     for (direction, ports) in sides.into_iter().zip(&ports) {
         ports.iter().try_for_each(|port| refuse_wide(direction, port))?;
     }
     for (direction, ports) in sides.into_iter().zip(&ports) {
-        compare_side(direction, ports, spec.side(direction))?;
+        compare_side(direction, ports, expected.side(direction))?;
     }
     Ok(())
 }
@@ -85,7 +84,7 @@ fn describe_port(port: &Port) -> String {
 fn fits(port: &Port, tensor: &TensorSpec) -> bool {
     let expected = tensor.shape.iter().map(|dim| match dim {
         Dim::Fixed(size) => Size::Fixed(u64::from(*size)),
-        Dim::Batch | Dim::Step | Dim::Total | Dim::Logits => Size::Open,
+        _ => Size::Open,
     });
     port.element == tensor.element.name()
         && port.dims.as_ref().is_some_and(|dims| expected.eq(dims.iter().copied().map(Size::from)))

@@ -1,9 +1,14 @@
 //! The precisions that a graph can run in, by name.
 //!
 //! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on machines that have the
-//! instructions, and says nothing. `fast` is that choice, named; `latency` keeps activations as they are, which is faster
-//! for one sequence and slower for several; `exact` is f32 throughout. What the plugin resolved each to is read back after
-//! compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did not stick is an error.
+//! instructions, and says nothing. `fast` is its choice of activations, named; `latency` does not round them to 8 bits, which is
+//! faster for one sequence and slower for several; `exact` is f32 throughout; `auto` is one of the first two, decided by what the
+//! processor has and never by a timing. What the plugin resolved each to is read back after compiling
+//! ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did not stick is an error.
+//!
+//! A KV cache of 8 bits quantises keys by block, so that results depend on how a block was filled. So no profile has one; it is had by
+//! [`Options::kv_cache_precision`] alone. Without it the cache is f32 in `exact`, and else as wide as the activations, or half of
+//! that: bf16 where these are, f16 where they are f32.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -14,8 +19,11 @@ use crate::error::Error;
 /// A named precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// The plugin's defaults for this processor.
+    /// `fast` on a processor with 8-bit dot products (VNNI), else `latency`: without VNNI both are equally fast, and the latter is the
+    /// more precise.
     #[default]
+    Auto,
+    /// The plugin's activations for this processor.
     Fast,
     /// The plugin's defaults, but without dynamic quantisation: activations are never rounded to 8 bits. A step of few rows is
     /// spared that work; one of many loses the 8-bit multiplication that it pays for.
@@ -29,6 +37,7 @@ impl FromStr for Profile {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         match name {
+            "auto" => Ok(Self::Auto),
             "fast" => Ok(Self::Fast),
             "latency" => Ok(Self::Latency),
             "exact" => Ok(Self::Exact),
@@ -40,10 +49,89 @@ impl FromStr for Profile {
 impl fmt::Display for Profile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Auto => "auto",
             Self::Fast => "fast",
             Self::Latency => "latency",
             Self::Exact => "exact",
         })
+    }
+}
+
+impl Profile {
+    /// The profile that this one stands for on this processor.
+    #[must_use]
+    pub fn resolved(self) -> Self {
+        match self {
+            Self::Auto if has_vnni() => Self::Fast,
+            Self::Auto => Self::Latency,
+            named => named,
+        }
+    }
+
+    /// Why `auto` stands for that profile here; nothing for the others.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        (self == Self::Auto).then(|| if has_vnni() { "this processor has VNNI" } else { "this processor has no VNNI" })
+    }
+}
+
+/// Whether the processor multiplies 8-bit integers four at a time.
+fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::is_x86_feature_detected!("avx512vnni") || std::is_x86_feature_detected!("avxvnni")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// Whether the processor computes in bf16, so that the plugin's activations are of that type.
+fn has_bf16() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo")
+        .is_ok_and(|flags| flags.contains("avx512_bf16") || flags.contains("amx_bf16"))
+}
+
+/// The type of the elements of a KV cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KvCachePrecision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// The upper half of 32-bit floats; the processor must compute in it.
+    Bf16,
+    /// 8-bit integers, with a scale for each token's values and each block's keys.
+    U8,
+}
+
+impl KvCachePrecision {
+    /// The type in OpenVINO's words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::U8 => "u8",
+        }
+    }
+}
+
+impl FromStr for KvCachePrecision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let all = [Self::F32, Self::F16, Self::Bf16, Self::U8];
+        let found = all.into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| Error::UnknownPrecision { name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for KvCachePrecision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 
@@ -52,6 +140,8 @@ impl fmt::Display for Profile {
 pub struct Options {
     /// The precision.
     pub profile: Profile,
+    /// Elements of a decoder's KV cache; the profile's choice where absent.
+    pub kv_cache_precision: Option<KvCachePrecision>,
     /// Threads of one compute; the plugin's choice where absent.
     pub threads: Option<NonZeroU32>,
     /// Computes that run side by side, each on one thread of its own, whatever `threads` says; absent, computes take turns.
@@ -66,8 +156,7 @@ const FAST: &[(&str, &str)] = &[("PERFORMANCE_HINT", "LATENCY")];
 
 const LATENCY: &[(&str, &str)] = &[("PERFORMANCE_HINT", "LATENCY"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")];
 
-const EXACT: &[(&str, &str)] =
-    &[("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0"), ("KV_CACHE_PRECISION", "f32")];
+const EXACT: &[(&str, &str)] = &[("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")];
 
 /// Kernels that the plugin keeps for shapes it has seen, under every profile. Each new B*S costs about a megabyte of host
 /// memory, and whoever chooses the shapes is not trusted: with the plugin's own limit of 5000 they could claim gigabytes.
@@ -76,6 +165,9 @@ pub(crate) const KEPT_KERNELS: (&str, &str) = ("CPU_RUNTIME_CACHE_CAPACITY", "51
 
 /// Threads of all computes together.
 pub(crate) const NUM_THREADS: &str = "INFERENCE_NUM_THREADS";
+
+/// The elements of a KV cache.
+pub(crate) const KV_CACHE_PRECISION: &str = "KV_CACHE_PRECISION";
 
 /// The largest number that the plugin can read.
 const MAX_THREADS: u32 = i32::MAX.unsigned_abs();
@@ -89,7 +181,7 @@ pub(crate) const REPORTED: &[&str] = &[
     "EXECUTION_MODE_HINT",
     NUM_THREADS,
     "INFERENCE_PRECISION_HINT",
-    "KV_CACHE_PRECISION",
+    KV_CACHE_PRECISION,
     "NUM_STREAMS",
     "PERFORMANCE_HINT",
     "SCHEDULING_CORE_TYPE",
@@ -98,16 +190,31 @@ pub(crate) const REPORTED: &[&str] = &[
 impl Options {
     /// The plugin properties to set, in order.
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
-        let named = match self.profile {
-            Profile::Fast => FAST,
+        let named = match self.profile.resolved() {
+            Profile::Auto | Profile::Fast => FAST,
             Profile::Latency => LATENCY,
             Profile::Exact => EXACT,
         };
+        let cache = (KV_CACHE_PRECISION, self.cache_precision().name().to_owned());
         // A stream runs one compute at a time, and the streams share the threads out evenly.
         let streams = ("NUM_STREAMS", self.side_by_side.map_or(1, NonZeroU32::get).to_string());
         let threads = self.side_by_side.or(self.threads);
         let threads = threads.map(|threads| (NUM_THREADS, threads.get().min(MAX_THREADS).to_string()));
         let pinning = ("ENABLE_CPU_PINNING", if self.pins_threads { "YES" } else { "NO" }.to_owned());
-        named.iter().map(|&(key, value)| (key, value.to_owned())).chain([streams, pinning]).chain(threads).collect()
+        named
+            .iter()
+            .map(|&(key, value)| (key, value.to_owned()))
+            .chain([streams, pinning, cache])
+            .chain(threads)
+            .collect()
+    }
+
+    fn cache_precision(&self) -> KvCachePrecision {
+        let by_profile = match self.profile.resolved() {
+            Profile::Exact => KvCachePrecision::F32,
+            _ if has_bf16() => KvCachePrecision::Bf16,
+            _ => KvCachePrecision::F16,
+        };
+        self.kv_cache_precision.unwrap_or(by_profile)
     }
 }

@@ -1,4 +1,4 @@
-//! A decoder whose KV cache lies in blocks: what one inference takes, and which blocks were written.
+//! A decoder's KV cache in blocks: what the inputs of one inference must be, and which blocks were written.
 //!
 //! OpenVINO's PagedAttention keeps the keys and values of `block_size` tokens in a block, and a sequence's blocks may lie anywhere. One
 //! inference takes T tokens of B sequences, all of them flat (the paper: Kwon et al., "Efficient Memory Management for Large Language
@@ -13,20 +13,22 @@
 //! logit_idx [N]                                      the tokens, counted in T, whose logits are wanted
 //! ```
 //!
-//! The kernels trust all of it: a wrong block reads or writes another sequence's memory, or nobody's. [`check`](check_inputs) is the one
+//! The kernels trust all of it: a wrong block reads or writes another sequence's memory, or nobody's. [`check_inputs`] is the one
 //! place that owns the rules; it is pure, and knows of the cache only which of its blocks were written, and how far.
 
-mod check;
-mod context;
-mod graph;
+mod layout;
+mod rules;
 
-pub use check::{CheckedInputs, check_inputs};
-pub use context::PagedContext;
-pub use graph::{CacheLayout, PagedGraph};
+pub use layout::CacheLayout;
+pub use rules::{CheckedInputs, check_inputs};
+
+use crate::error::Error;
+use crate::kind::DecoderSpec;
+use crate::tensor::TensorView;
 
 /// The inputs of one inference, each as little-endian i32 at any alignment; nothing is known of them yet.
 #[derive(Clone, Copy, Debug)]
-pub struct PagedInputs<'a> {
+pub struct DecoderInputs<'a> {
     /// `[T]`
     pub input_ids: &'a [[u8; 4]],
     /// `[T]`
@@ -45,21 +47,33 @@ pub struct PagedInputs<'a> {
     pub logit_idx: &'a [[u8; 4]],
 }
 
+impl<'a> DecoderInputs<'a> {
+    /// The inputs of tensors that have passed [`check`](crate::check()), in the order of
+    /// [`DECODER_INPUTS`](carafe_tensor::DECODER_INPUTS).
+    pub(crate) fn in_order(tensors: &[TensorView<'a>]) -> Result<Self, Error> {
+        let values = |index: usize| tensors.get(index).map_or(&[][..], |tensor| tensor.data.as_chunks::<4>().0);
+        let max_context_len = values(6).first().copied();
+        Ok(Self {
+            input_ids: values(0),
+            position_ids: values(1),
+            past_lens: values(2),
+            subsequence_begins: values(3),
+            block_indices: values(4),
+            block_indices_begins: values(5),
+            max_context_len: max_context_len
+                .ok_or_else(|| Error::MissingInput { tensor: carafe_tensor::Role::MaxContextLen.to_string() })?,
+            logit_idx: values(7),
+        })
+    }
+}
+
 /// What one inference may ask for, and what its indices index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PagedBounds {
-    /// T at most.
-    pub max_num_batched_tokens: u32,
-    /// B at most.
-    pub max_num_seqs: u32,
-    /// N at most.
-    pub max_num_logits: u32,
+pub struct DecoderBounds {
+    /// The decoder's sizes.
+    pub spec: DecoderSpec,
     /// Tokens of a block.
     pub block_size: u32,
-    /// Token ids are below it.
-    pub vocabulary_size: u32,
-    /// Tokens of a sequence at most, past and new.
-    pub context_length: u32,
 }
 
 /// How many tokens of each block were written in this context: what may be read.

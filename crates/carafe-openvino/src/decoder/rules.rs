@@ -1,8 +1,8 @@
-//! The rules for the inputs of a paged decoder, in the order in which they build on each other.
+//! The rules for the values of a decoder's inputs, in the order in which they build on each other.
 
 use std::ops::Range;
 
-use super::{PagedBounds, PagedInputs, WrittenBlocks};
+use super::{DecoderBounds, DecoderInputs, WrittenBlocks};
 use crate::error::Error;
 use crate::shape::Bound;
 
@@ -25,9 +25,9 @@ type Values<'a> = &'a [[u8; 4]];
 /// [`Error::TooLarge`], [`Error::WrongDimension`], [`Error::ValueOutOfRange`] or [`Error::Inconsistent`], which name the input, the
 /// element, what it is and what was expected.
 pub fn check_inputs(
-    bounds: &PagedBounds,
+    bounds: &DecoderBounds,
     written: &WrittenBlocks,
-    inputs: &PagedInputs<'_>,
+    inputs: &DecoderInputs<'_>,
 ) -> Result<CheckedInputs, Error> {
     let num_logits = check_sizes(bounds, inputs)?;
     check_values(bounds, written, inputs)?;
@@ -40,10 +40,10 @@ pub fn check_inputs(
 }
 
 /// T, B and N are at least 1 and within their bounds, and every input is as long as they say. Returns N.
-fn check_sizes(bounds: &PagedBounds, inputs: &PagedInputs<'_>) -> Result<u32, Error> {
-    let num_tokens = within(Bound::Tokens, "input_ids", inputs.input_ids, bounds.max_num_batched_tokens)?;
-    let num_seqs = within(Bound::Sequences, "past_lens", inputs.past_lens, bounds.max_num_seqs)?;
-    let num_logits = within(Bound::Logits, "logit_idx", inputs.logit_idx, bounds.max_num_logits)?;
+fn check_sizes(bounds: &DecoderBounds, inputs: &DecoderInputs<'_>) -> Result<u32, Error> {
+    let num_tokens = within(Bound::Tokens, "input_ids", inputs.input_ids, bounds.spec.max_num_batched_tokens)?;
+    let num_seqs = within(Bound::Sequences, "past_lens", inputs.past_lens, bounds.spec.max_num_seqs)?;
+    let num_logits = within(Bound::Logits, "logit_idx", inputs.logit_idx, bounds.spec.max_num_logits)?;
     let lengths = [
         ("position_ids", inputs.position_ids, num_tokens, "T"),
         ("subsequence_begins", inputs.subsequence_begins, num_seqs + 1, "B+1"),
@@ -68,12 +68,12 @@ fn within(bound: Bound, tensor: &str, values: Values<'_>, limit: u32) -> Result<
 }
 
 /// Every index points into what it indexes, whatever else is wrong.
-fn check_values(bounds: &PagedBounds, written: &WrittenBlocks, inputs: &PagedInputs<'_>) -> Result<(), Error> {
+fn check_values(bounds: &DecoderBounds, written: &WrittenBlocks, inputs: &DecoderInputs<'_>) -> Result<(), Error> {
     let num_tokens = inputs.input_ids.len();
     let limits = [
-        ("input_ids", inputs.input_ids, bounds.vocabulary_size as usize),
-        ("position_ids", inputs.position_ids, bounds.context_length as usize),
-        ("past_lens", inputs.past_lens, bounds.context_length as usize),
+        ("input_ids", inputs.input_ids, bounds.spec.vocabulary_size as usize),
+        ("position_ids", inputs.position_ids, bounds.spec.context_length as usize),
+        ("past_lens", inputs.past_lens, bounds.spec.context_length as usize),
         ("block_indices", inputs.block_indices, written.num_blocks()),
         ("logit_idx", inputs.logit_idx, num_tokens),
     ];
@@ -104,13 +104,13 @@ struct Sequence {
 
 impl Sequence {
     /// Blocks that it only reads, and those of them that are full.
-    fn first_written(&self, bounds: &PagedBounds) -> usize {
+    fn first_written(&self, bounds: &DecoderBounds) -> usize {
         (self.past / bounds.block_size) as usize
     }
 }
 
 /// Splits tokens and blocks into sequences: each has at least one new token, and exactly the blocks that it needs.
-fn sequences(bounds: &PagedBounds, inputs: &PagedInputs<'_>) -> Result<Vec<Sequence>, Error> {
+fn sequences(bounds: &DecoderBounds, inputs: &DecoderInputs<'_>) -> Result<Vec<Sequence>, Error> {
     let tokens = ranges("subsequence_begins", inputs.subsequence_begins, inputs.input_ids.len())?;
     let blocks = ranges("block_indices_begins", inputs.block_indices_begins, inputs.block_indices.len())?;
     let all = inputs.past_lens.iter().zip(tokens).zip(blocks).enumerate();
@@ -118,8 +118,8 @@ fn sequences(bounds: &PagedBounds, inputs: &PagedInputs<'_>) -> Result<Vec<Seque
         let past = u32::from_le_bytes(*past);
         // Both are below 2^31 by the rules before.
         let length = past + u32::try_from(tokens.len()).unwrap_or(u32::MAX >> 1);
-        if length > bounds.context_length {
-            let expected = format!("past and new tokens of a sequence to be at most {}", bounds.context_length);
+        if length > bounds.spec.context_length {
+            let expected = format!("past and new tokens of a sequence to be at most {}", bounds.spec.context_length);
             return Err(inconsistent("past_lens", index, length, expected));
         }
         let needed = length.div_ceil(bounds.block_size) as usize;
@@ -153,7 +153,7 @@ fn ranges(tensor: &'static str, begins: Values<'_>, total: usize) -> Result<Vec<
     Ok((0..last).map(|index| place(index)..place(index + 1)).collect())
 }
 
-fn check_max_context_len(inputs: &PagedInputs<'_>, sequences: &[Sequence]) -> Result<(), Error> {
+fn check_max_context_len(inputs: &DecoderInputs<'_>, sequences: &[Sequence]) -> Result<(), Error> {
     let longest = sequences.iter().map(|sequence| sequence.length).max().unwrap_or_default();
     let got = i32::from_le_bytes(inputs.max_context_len);
     if u32::try_from(got).ok() == Some(longest) {
@@ -164,9 +164,9 @@ fn check_max_context_len(inputs: &PagedInputs<'_>, sequences: &[Sequence]) -> Re
 
 /// The past of a sequence lies in blocks that were written that far, in this context.
 fn check_past(
-    bounds: &PagedBounds,
+    bounds: &DecoderBounds,
     written: &WrittenBlocks,
-    inputs: &PagedInputs<'_>,
+    inputs: &DecoderInputs<'_>,
     sequence: &Sequence,
 ) -> Result<(), Error> {
     for (place, needed) in sequence.blocks.clone().zip(tokens_of_blocks(bounds, sequence.past)) {
@@ -181,7 +181,7 @@ fn check_past(
 }
 
 /// How many of so many tokens each block holds.
-fn tokens_of_blocks(bounds: &PagedBounds, tokens: u32) -> impl Iterator<Item = u32> + use<> {
+fn tokens_of_blocks(bounds: &DecoderBounds, tokens: u32) -> impl Iterator<Item = u32> + use<> {
     let size = bounds.block_size;
     (0..tokens.div_ceil(size)).map(move |index| (tokens - index * size).min(size))
 }
@@ -195,7 +195,7 @@ struct Write {
     tokens: u32,
 }
 
-fn writes(bounds: &PagedBounds, inputs: &PagedInputs<'_>, sequences: &[Sequence]) -> Vec<Write> {
+fn writes(bounds: &DecoderBounds, inputs: &DecoderInputs<'_>, sequences: &[Sequence]) -> Vec<Write> {
     let of_sequence = |sequence: &Sequence| {
         let all = sequence.blocks.clone().zip(tokens_of_blocks(bounds, sequence.length));
         all.skip(sequence.first_written(bounds)).map(|(place, tokens)| Write {
@@ -209,9 +209,9 @@ fn writes(bounds: &PagedBounds, inputs: &PagedInputs<'_>, sequences: &[Sequence]
 
 /// A block that is written is named once: neither a second writer nor a reader sees it half done.
 fn check_exclusive(
-    bounds: &PagedBounds,
+    bounds: &DecoderBounds,
     written: &WrittenBlocks,
-    inputs: &PagedInputs<'_>,
+    inputs: &DecoderInputs<'_>,
     sequences: &[Sequence],
     writes: &[Write],
 ) -> Result<(), Error> {
@@ -236,7 +236,7 @@ fn check_exclusive(
     Ok(())
 }
 
-fn block(inputs: &PagedInputs<'_>, place: usize) -> u32 {
+fn block(inputs: &DecoderInputs<'_>, place: usize) -> u32 {
     inputs.block_indices.get(place).map_or(u32::MAX, |bytes| u32::from_le_bytes(*bytes))
 }
 
