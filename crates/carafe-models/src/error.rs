@@ -32,6 +32,18 @@ pub enum Error {
         /// The version read here.
         expected: i64,
     },
+    /// The manifest is of an earlier format, which this version does not read any more.
+    #[error(
+        "`{path}` has format version {got}, and this version of Carafe reads format {expected}\nhint: make the model anew, with `carafe models pull NAME --again` or `python -m carafe_tools convert`"
+    )]
+    OlderFormat {
+        /// The manifest.
+        path: PathBuf,
+        /// The version found.
+        got: i64,
+        /// The version read here.
+        expected: i64,
+    },
     /// A file that the manifest names is not there.
     #[error("`{path}` is missing; the manifest of `{model}` names it")]
     MissingFile {

@@ -34,12 +34,13 @@ impl ModelFolder {
     /// Reads and checks the manifest of a folder.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Manifest`], [`Error::NewerFormat`].
+    /// [`Error::Read`], [`Error::Manifest`], [`Error::NewerFormat`], [`Error::OlderFormat`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = path.join(MANIFEST);
         let text = fs::read_to_string(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
         let manifest = Manifest::parse(&text).map_err(|error| match error {
             ParseError::NewerFormat(got) => Error::NewerFormat { path: file.clone(), got, expected: manifest::FORMAT },
+            ParseError::OlderFormat(got) => Error::OlderFormat { path: file.clone(), got, expected: manifest::FORMAT },
             ParseError::Invalid(reason) => Error::Manifest { path: file.clone(), reason },
         })?;
         if path.file_name().is_none_or(|name| name != manifest.name.as_str()) {

@@ -1,15 +1,19 @@
-//! `model.toml`, format 1: the types that it is read into and the rules they obey.
+//! `model.toml`, format 2: the types that it is read into and the rules they obey.
 //!
 //! A manifest is the whole of what Carafe knows about a model: no model's name, size or preprocessing stands in code. Reading is
 //! strict: an unknown key, a missing key and a value that contradicts another one are errors. [`Manifest::parse`] is the only way in,
 //! so a `Manifest` in hand has been checked.
 
-use serde::Deserialize;
+use carafe_tensor::{Dim, ElementType, Role};
+use serde::{Deserialize, Deserializer};
 
 mod rules;
 
 /// The manifest format that this version reads.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
+
+/// Tokens of a block of the KV cache, by which prompts are cut.
+pub const BLOCK_SIZE: u32 = 32;
 
 /// Longest name of a model.
 pub const MAX_NAME: usize = 64;
@@ -37,12 +41,12 @@ pub struct Manifest {
     pub description: String,
     /// The files of the folder.
     pub files: Files,
-    /// The graph's inputs.
+    /// The graph's inputs; image models only, since those of text models follow from the format.
+    #[serde(default)]
     pub inputs: Vec<Tensor>,
-    /// The graph's outputs.
+    /// The graph's outputs; image models only.
+    #[serde(default)]
     pub outputs: Vec<Tensor>,
-    /// What one compute may ask for; text models only.
-    pub bounds: Option<Bounds>,
     /// What a text model is.
     pub text: Option<Text>,
     /// What an image model expects and answers.
@@ -120,87 +124,39 @@ pub struct Tensor {
     /// Its name in the graph.
     pub name: String,
     /// What it means.
+    #[serde(deserialize_with = "role")]
     pub role: Role,
     /// Type of its elements.
-    #[serde(rename = "type")]
-    pub element: Element,
-    /// Its dimensions.
-    pub shape: Vec<Dimension>,
+    #[serde(rename = "type", deserialize_with = "element")]
+    pub element: ElementType,
+    /// Its dimensions, all of them fixed.
+    #[serde(deserialize_with = "shape")]
+    pub shape: Vec<Dim>,
 }
 
-/// What an input or output means; the host's checks of values follow from it.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Token ids.
-    InputIds,
-    /// Position of each token in its own sequence.
-    PositionIds,
-    /// 1 where a position of the cache is seen, 0 where it is not.
-    AttentionMask,
-    /// Row of the step before that each row continues.
-    BeamIdx,
-    /// Positions of the flattened step whose logits are wanted.
-    LogitIdx,
-    /// An image.
-    Pixels,
-    /// One score a token.
-    Logits,
-    /// One score a label.
-    Scores,
+fn role<'de, D: Deserializer<'de>>(reader: D) -> Result<Role, D::Error> {
+    named(reader, &[Role::Pixels, Role::Scores], Role::name)
 }
 
-/// Type of a tensor's elements; none is wider than 32 bits.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Element {
-    /// Unsigned, 8 bits.
-    U8,
-    /// Signed, 32 bits.
-    I32,
-    /// Floating point, 32 bits.
-    F32,
+fn element<'de, D: Deserializer<'de>>(reader: D) -> Result<ElementType, D::Error> {
+    named(reader, &[ElementType::U8, ElementType::I32, ElementType::F32], ElementType::name)
 }
 
-/// One dimension of a tensor.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(untagged)]
-pub enum Dimension {
-    /// Always the same.
-    Fixed(u32),
-    /// Follows the step.
-    Symbol(Symbol),
+fn shape<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Dim>, D::Error> {
+    Ok(Vec::<u32>::deserialize(reader)?.into_iter().map(Dim::Fixed).collect())
 }
 
-/// A dimension that changes from step to step.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub enum Symbol {
-    /// Rows of the batch.
-    #[serde(rename = "B")]
-    Batch,
-    /// Positions of a row in this step.
-    #[serde(rename = "S")]
-    Step,
-    /// Positions of a row, this step included.
-    #[serde(rename = "P+S")]
-    Total,
-    /// Positions whose logits are wanted.
-    #[serde(rename = "N")]
-    Logits,
-}
-
-/// What one compute may ask for.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Bounds {
-    /// Largest B.
-    pub batch: u32,
-    /// Largest S.
-    pub step: u32,
-    /// Largest N.
-    pub logits: u32,
-    /// Largest B * (P + S).
-    pub positions: u32,
+/// The one of `values` that is written by its name.
+fn named<'de, D: Deserializer<'de>, T: Copy>(
+    reader: D,
+    values: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> Result<T, D::Error> {
+    let word = String::deserialize(reader)?;
+    values.iter().copied().find(|value| name(*value) == word).ok_or_else(|| {
+        let known: Vec<String> = values.iter().map(|value| format!("`{}`", name(*value))).collect();
+        serde::de::Error::custom(format!("unknown word `{}`, expected {}", word.escape_debug(), known.join(" or ")))
+    })
 }
 
 /// What a text model is.
@@ -212,7 +168,9 @@ pub struct Text {
     /// Number of token ids.
     pub vocabulary_size: u32,
     /// Ids that end a text.
-    pub end_of_text: Vec<u32>,
+    pub eos_token_ids: Vec<u32>,
+    /// Prompts are computed in chunks that end at multiples of this, a multiple of [`BLOCK_SIZE`].
+    pub prefill_chunk: u32,
     /// Bits of one weight.
     pub weight_bits: u32,
 }
@@ -357,6 +315,7 @@ impl Manifest {
             text.parse().map_err(|error: toml::de::Error| ParseError::Invalid(error.to_string()))?;
         match table.get("format").and_then(toml::Value::as_integer) {
             Some(got) if got > FORMAT => return Err(ParseError::NewerFormat(got)),
+            Some(got @ 1..FORMAT) => return Err(ParseError::OlderFormat(got)),
             Some(FORMAT) => {}
             _ => return Err(ParseError::Invalid(format!("`format` must be {FORMAT}"))),
         }
@@ -383,6 +342,8 @@ impl Manifest {
 pub enum ParseError {
     /// Its format version is later than [`FORMAT`].
     NewerFormat(i64),
+    /// Its format version is an earlier one.
+    OlderFormat(i64),
     /// Anything else, in words.
     Invalid(String),
 }

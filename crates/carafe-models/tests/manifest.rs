@@ -1,6 +1,6 @@
 //! The rules of `model.toml`: a right manifest of each task passes, and every way to spoil one is refused in words.
 
-use carafe_models::manifest::{FORMAT, Manifest, ParseError, Role};
+use carafe_models::manifest::{FORMAT, Manifest, ParseError};
 
 const TEXT: &str = include_str!("manifests/text.toml");
 const IMAGE: &str = include_str!("manifests/image.toml");
@@ -17,17 +17,19 @@ fn refusal(manifest: &str, from: &str, to: &str) -> String {
 #[test]
 fn right_manifests_of_both_tasks_are_read() {
     let text = Manifest::parse(TEXT).expect("a text model");
-    assert_eq!(text.input(Role::BeamIdx).map(|tensor| tensor.name.as_str()), Some("beam_idx"));
+    assert_eq!(text.text.as_ref().map(|text| (text.context_length, text.prefill_chunk)), Some((64, 64)));
     assert_eq!(text.files.all().count(), 4);
     let image = Manifest::parse(IMAGE).expect("an image model");
     assert_eq!(image.image.map(|image| (image.width, image.score_zero_point)), Some((224, Some(58))));
 }
 
 #[test]
-fn a_newer_format_is_told_apart_from_a_broken_manifest() {
-    let newer = TEXT.replace("format = 1", "format = 2\nfuture = true");
+fn other_formats_are_told_apart_from_a_broken_manifest() {
+    let newer = TEXT.replace("format = 2", "format = 3\nfuture = true");
     assert_eq!(Manifest::parse(&newer).err(), Some(ParseError::NewerFormat(FORMAT + 1)));
-    assert!(refusal(TEXT, "format = 1", "format = 0").contains("`format`"));
+    let older = TEXT.replace("format = 2", "format = 1\npast = true");
+    assert_eq!(Manifest::parse(&older).err(), Some(ParseError::OlderFormat(1)));
+    assert!(refusal(TEXT, "format = 2", "format = 0").contains("`format`"));
 }
 
 #[test]
@@ -48,15 +50,10 @@ fn every_spoilt_text_manifest_is_refused_by_what_is_wrong() {
         ("description = ", "colour = \"red\"\ndescription = ", "colour"),
         ("weight_bits = 8", "weight_bits = 8\nheads = 2", "heads"),
         ("sha256 = \"00", "sha256 = \"0G", "sha256"),
-        ("role = \"beam-idx\"", "role = \"input-ids\"", "two inputs"),
-        ("name = \"beam_idx\"", "name = \"input_ids\"", "two inputs"),
-        ("type = \"i32\"", "type = \"i64\"", "i64"),
-        ("shape = [\"B\", \"P+S\"]", "shape = [\"B\", \"S\"]", "attention_mask"),
-        ("shape = [\"N\", 512]", "shape = [\"N\", 511]", "logits"),
-        ("step = 128", "step = 129", "bounds.step"),
-        ("batch = 16", "batch = 0", "bounds.batch"),
-        ("positions = 4128", "positions = 64", "bounds.positions"),
-        ("end_of_text = [0]", "end_of_text = [512]", "512"),
+        ("[text]", "[[inputs]]\nname = \"x\"\nrole = \"pixels\"\ntype = \"i32\"\nshape = [1]\n\n[text]", "inputs"),
+        ("prefill_chunk = 64", "prefill_chunk = 0", "prefill_chunk"),
+        ("prefill_chunk = 64", "prefill_chunk = 48", "multiple of 32"),
+        ("eos_token_ids = [0]", "eos_token_ids = [512]", "512"),
         ("context_length = 64", "context_length = 0", "context_length"),
         ("tokenizer = ", "labels = ", "labels"),
     ];
@@ -77,6 +74,9 @@ fn every_spoilt_image_manifest_is_refused_by_what_is_wrong() {
         ("score_scale = 0.1", "score_scale = 0.0", "score_scale"),
         ("layout = \"nhwc\"", "layout = \"nchw\"", "input"),
         ("shape = [1, 1001]", "shape = [1001]", "scores"),
+        ("role = \"pixels\"", "role = \"scores\"", "pixels"),
+        ("role = \"pixels\"", "role = \"dreams\"", "unknown word `dreams`, expected `pixels` or `scores`"),
+        ("type = \"u8\"", "type = \"i64\"", "i64"),
     ];
     for (from, to, word) in cases {
         let reason = refusal(IMAGE, from, to);

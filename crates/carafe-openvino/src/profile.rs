@@ -76,21 +76,15 @@ impl Profile {
 }
 
 /// Whether the processor multiplies 8-bit integers four at a time.
+#[cfg(target_arch = "x86_64")]
 fn has_vnni() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        std::is_x86_feature_detected!("avx512vnni") || std::is_x86_feature_detected!("avxvnni")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
-    }
+    std::is_x86_feature_detected!("avx512vnni") || std::is_x86_feature_detected!("avxvnni")
 }
 
 /// Whether the processor computes in bf16, so that the plugin's activations are of that type.
+#[cfg(target_arch = "x86_64")]
 fn has_bf16() -> bool {
-    std::fs::read_to_string("/proc/cpuinfo")
-        .is_ok_and(|flags| flags.contains("avx512_bf16") || flags.contains("amx_bf16"))
+    std::is_x86_feature_detected!("avx512bf16")
 }
 
 /// The type of the elements of a KV cache.

@@ -1,9 +1,8 @@
 //! The rules of a manifest that its types cannot say: what goes with what, and within which limits.
 
-use super::{Dimension, Element, File, Image, MAX_NAME, Manifest, Pixels, Resize, Role, Symbol, Task, Tensor, Text};
+use carafe_tensor::{Dim, ElementType, Role, describe};
 
-/// Most positions that a row may have in one step, so that nothing native runs long.
-const MAX_STEP: u32 = 128;
+use super::{BLOCK_SIZE, File, Image, MAX_NAME, Manifest, Pixels, Resize, Task, Tensor, Text};
 
 type Check = Result<(), String>;
 
@@ -42,7 +41,7 @@ fn roles(manifest: &Manifest) -> Check {
         for (index, tensor) in tensors.iter().enumerate() {
             let earlier = &tensors[..index];
             ensure(earlier.iter().all(|other| other.role != tensor.role), || {
-                format!("two {kind}s have the role {:?}", tensor.role)
+                format!("two {kind}s have the role `{}`", tensor.role)
             })?;
             ensure(earlier.iter().all(|other| other.name != tensor.name), || {
                 format!("two {kind}s are named `{}`", tensor.name)
@@ -55,18 +54,16 @@ fn roles(manifest: &Manifest) -> Check {
 /// What a tensor of a role must look like.
 struct Expected<'a> {
     role: Role,
-    element: Element,
-    shape: &'a [Dimension],
+    element: ElementType,
+    shape: &'a [Dim],
 }
 
 fn tensor(kind: &str, tensors: &[Tensor], expected: &Expected<'_>) -> Check {
     let found = tensors.iter().find(|tensor| tensor.role == expected.role);
-    let tensor = found.ok_or_else(|| format!("no {kind} has the role {:?}", expected.role))?;
+    let tensor = found.ok_or_else(|| format!("no {kind} has the role `{}`", expected.role))?;
     ensure(tensor.element == expected.element && tensor.shape == expected.shape, || {
-        format!(
-            "{kind} `{}` has type {:?} and shape {:?}; its role needs {:?} and {:?}",
-            tensor.name, tensor.element, tensor.shape, expected.element, expected.shape
-        )
+        let (got, needed) = (describe(tensor.element, &tensor.shape), describe(expected.element, expected.shape));
+        format!("{kind} `{}` is {got}; its role needs {needed}", tensor.name)
     })
 }
 
@@ -80,9 +77,10 @@ fn text_model(manifest: &Manifest) -> Check {
         "a text model has no `[image]` and no labels".to_owned()
     })?;
     ensure(manifest.files.tokenizer.is_some(), || "a text model needs `files.tokenizer`".to_owned())?;
-    text_values(text)?;
-    text_tensors(manifest, text.vocabulary_size)?;
-    text_bounds(manifest, text)
+    ensure(manifest.inputs.is_empty() && manifest.outputs.is_empty(), || {
+        "a text model lists no inputs and outputs; those of its graph follow from the format".to_owned()
+    })?;
+    text_values(text)
 }
 
 fn text_values(text: &Text) -> Check {
@@ -93,49 +91,19 @@ fn text_values(text: &Text) -> Check {
     ensure((1..=limit).contains(&text.vocabulary_size), || {
         format!("`vocabulary_size` is {}; expected 1 to {limit}", text.vocabulary_size)
     })?;
-    let outside = text.end_of_text.iter().find(|id| **id >= text.vocabulary_size);
-    outside
-        .map_or(Ok(()), |id| Err(format!("`end_of_text` holds {id}; the vocabulary has {} ids", text.vocabulary_size)))
-}
-
-fn text_tensors(manifest: &Manifest, vocabulary_size: u32) -> Check {
-    use Dimension::{Fixed, Symbol as Of};
-    use Symbol::{Batch, Logits, Step, Total};
-    let inputs: [(Role, &[Dimension]); 5] = [
-        (Role::InputIds, &[Of(Batch), Of(Step)]),
-        (Role::PositionIds, &[Of(Batch), Of(Step)]),
-        (Role::AttentionMask, &[Of(Batch), Of(Total)]),
-        (Role::BeamIdx, &[Of(Batch)]),
-        (Role::LogitIdx, &[Of(Logits)]),
-    ];
-    count("input", &manifest.inputs, inputs.len())?;
-    for (role, shape) in inputs {
-        tensor("input", &manifest.inputs, &Expected { role, element: Element::I32, shape })?;
-    }
-    count("output", &manifest.outputs, 1)?;
-    let shape = [Of(Logits), Fixed(vocabulary_size)];
-    tensor("output", &manifest.outputs, &Expected { role: Role::Logits, element: Element::F32, shape: &shape })
-}
-
-fn text_bounds(manifest: &Manifest, text: &Text) -> Check {
-    let bounds = manifest.bounds.as_ref().ok_or("a text model needs `[bounds]`")?;
-    ensure((1..=MAX_STEP).contains(&bounds.step), || {
-        format!("`bounds.step` is {}; expected 1 to {MAX_STEP}", bounds.step)
+    ensure(text.prefill_chunk >= 1 && text.prefill_chunk.is_multiple_of(BLOCK_SIZE), || {
+        format!("`prefill_chunk` is {}; expected a multiple of {BLOCK_SIZE}", text.prefill_chunk)
     })?;
-    ensure(bounds.batch >= 1 && bounds.logits >= 1, || {
-        "`bounds.batch` and `bounds.logits` must be at least 1".to_owned()
-    })?;
-    // One sequence as long as the context, after the masked position that every context starts with.
-    let least = u64::from(text.context_length) + 1;
-    ensure(u64::from(bounds.positions) >= least, || {
-        format!("`bounds.positions` is {}; one full context needs {least}", bounds.positions)
+    let outside = text.eos_token_ids.iter().find(|id| **id >= text.vocabulary_size);
+    outside.map_or(Ok(()), |id| {
+        Err(format!("`eos_token_ids` holds {id}; the vocabulary has {} ids", text.vocabulary_size))
     })
 }
 
 fn image_model(manifest: &Manifest) -> Check {
     let image = manifest.image.as_ref().ok_or("an image model needs `[image]`")?;
-    let text_parts = manifest.text.is_some() || manifest.bounds.is_some() || manifest.files.tokenizer.is_some();
-    ensure(!text_parts, || "an image model has no `[text]`, no `[bounds]` and no tokenizer".to_owned())?;
+    let text_parts = manifest.text.is_some() || manifest.files.tokenizer.is_some();
+    ensure(!text_parts, || "an image model has no `[text]` and no tokenizer".to_owned())?;
     ensure(manifest.files.labels.is_some(), || "an image model needs `files.labels`".to_owned())?;
     image_values(image)?;
     image_tensors(manifest, image)
@@ -170,18 +138,18 @@ fn image_values(image: &Image) -> Check {
 }
 
 fn image_tensors(manifest: &Manifest, image: &Image) -> Check {
-    use Dimension::Fixed;
+    use Dim::Fixed;
     let (height, width) = (Fixed(image.height), Fixed(image.width));
     let shape = match image.layout {
         super::Layout::Nhwc => [Fixed(1), height, width, Fixed(3)],
         super::Layout::Nchw => [Fixed(1), Fixed(3), height, width],
     };
-    let element = if image.pixels == Pixels::Raw { Element::U8 } else { Element::F32 };
+    let element = if image.pixels == Pixels::Raw { ElementType::U8 } else { ElementType::F32 };
     count("input", &manifest.inputs, 1)?;
     tensor("input", &manifest.inputs, &Expected { role: Role::Pixels, element, shape: &shape })?;
     count("output", &manifest.outputs, 1)?;
-    let scores = manifest.output(Role::Scores).ok_or("no output has the role Scores")?;
-    let element = if image.scores.is_quantised() { Element::U8 } else { Element::F32 };
+    let scores = manifest.output(Role::Scores).ok_or("no output has the role `scores`")?;
+    let element = if image.scores.is_quantised() { ElementType::U8 } else { ElementType::F32 };
     let valid = matches!(scores.shape[..], [Fixed(1), Fixed(1..)]) && scores.element == element;
-    ensure(valid, || format!("output `{}` must have type {element:?} and shape [1, number of scores]", scores.name))
+    ensure(valid, || format!("output `{}` must have type {element} and shape [1, number of scores]", scores.name))
 }
