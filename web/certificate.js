@@ -3,6 +3,7 @@
 /** References by their name in the certificate. */
 const REFERENCES = {
   exact: "profile exact",
+  stateful: "the graph as its file has it, without pages",
   float64: "a reference that computes the same weights in 64 bits",
   faithful: "a reference that follows the source file operation by operation",
   litert: "LiteRT on the source file",
@@ -38,15 +39,24 @@ function subject(name) {
 }
 
 /** What a model's profile means on this machine. */
-export function profileSentence({ profile, properties, openvino }) {
+export function profileSentence({ profile, profile_reason: reason, properties, openvino, ...model }) {
   const precision = properties.INFERENCE_PRECISION_HINT ?? "unknown";
-  const cache = properties.KV_CACHE_PRECISION ?? "none";
   const meaning =
     profile === "exact" ? "32-bit floats throughout" : "the precision that OpenVINO picks for this processor";
+  const chosen = reason ? ` (chosen since ${reason})` : "";
   return (
-    `Profile ${profile}: ${meaning}. Here that is ${precision} activations, a ${cache} cache and ` +
-    `${properties.INFERENCE_NUM_THREADS} threads, by OpenVINO ${version(openvino)}.`
+    `Profile ${profile}${chosen}: ${meaning}. Here that is ${precision} activations and ` +
+    `${properties.INFERENCE_NUM_THREADS} threads, by OpenVINO ${version(openvino)}.${cacheSentence(model, properties)}`
   );
+}
+
+/** What a text model's KV cache may take, and holds. */
+function cacheSentence({ kv_cache_bytes: bytes, kv_cache_tokens: tokens }, properties) {
+  if (!bytes) {
+    return "";
+  }
+  const mebibytes = (bytes / 2 ** 20).toFixed(0);
+  return ` The KV cache (${properties.KV_CACHE_PRECISION}) holds ${tokens} tokens in up to ${mebibytes} MiB.`;
 }
 
 const version = (text) => text.split("-")[0];

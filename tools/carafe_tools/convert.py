@@ -17,31 +17,25 @@ from carafe_tools.certificate import CERTIFICATE, GRAPH, WEIGHTS, load_graph
 from carafe_tools.folder import atomic_folder
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.huggingface import source_sha256
-from carafe_tools.manifest import Manifest, Port, check_folder_name
+from carafe_tools.manifest import Manifest, check_folder_name
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
 from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
-from carafe_tools.text_context import LARGEST_STEP
+from carafe_tools.text_context import BLOCK_SIZE
 from carafe_tools.text_graph import build_text_graph
 from carafe_tools.text_source import read_text_source
 from carafe_tools.tflite_file import TfliteFile
-from carafe_tools.tokenizer_files import end_of_text
+from carafe_tools.tokenizer_files import eos_token
 
 TOKENIZER = "tokenizer.json"
 STEPS = 4 + text_certificate.STEPS
 WEIGHT_BITS = 8
-LARGEST_BATCH = 64
-LARGEST_CACHE = 16  # sequences of full length that a cache holds; a wider batch holds shorter ones
-LARGEST_LOGITS = 128
-INPUTS = [
-    Port("input_ids", "input-ids", "i32", ["B", "S"]),
-    Port("position_ids", "position-ids", "i32", ["B", "S"]),
-    Port("attention_mask", "attention-mask", "i32", ["B", "P+S"]),
-    Port("beam_idx", "beam-idx", "i32", ["B"]),
-    Port("logit_idx", "logit-idx", "i32", ["N"]),
-]
+# How long the chunks are in which prompts are computed, up to so many million weights: large enough to be fast, and small enough
+# that others do not wait long for their next tokens.
+PREFILL_CHUNKS = ((30, 256), (400, 128), (2000, 64))
+SMALLEST_CHUNK = 32
 
 
 def is_classifier(file: TfliteFile) -> bool:
@@ -85,9 +79,9 @@ def _manifest(evidence: TextEvidence, about: About) -> Manifest:
         task=text_certificate.TASK,
         description=about.description or _description(size),
         files={"graph": GRAPH, "weights": WEIGHTS, "tokenizer": TOKENIZER, "certificate": CERTIFICATE},
-        inputs=INPUTS,
-        outputs=[Port("logits", "logits", "f32", ["N", size.vocabulary])],
-        sections={"bounds": _bounds(size), "text": _text(size, end_of_text(evidence.source.tokenizer))},
+        inputs=[],
+        outputs=[],
+        sections={"text": _text(size, eos_token(evidence.source.tokenizer))},
         licence=about.licence,
         source=evidence.source.path,
         source_sha256=source_sha256(evidence.source.path),
@@ -98,16 +92,18 @@ def _description(size: Dimensions) -> str:
     return f"GPT-2 architecture, {size.layers} layers of width {size.width}, {WEIGHT_BITS}-bit weights"
 
 
-def _bounds(size: Dimensions) -> dict[str, int]:
-    # a shared cache holds an old and a new generation of contexts, each with its dummy position, and one step more
-    positions = LARGEST_CACHE * (2 * (size.positions + 1) + LARGEST_STEP)
-    return {"batch": LARGEST_BATCH, "step": LARGEST_STEP, "logits": LARGEST_LOGITS, "positions": positions}
-
-
-def _text(size: Dimensions, stop: int) -> dict[str, Any]:
+def _text(size: Dimensions, eos: int) -> dict[str, Any]:
     return {
         "context_length": size.positions,
         "vocabulary_size": size.vocabulary,
-        "end_of_text": [stop],
+        "eos_token_ids": [eos],
+        "prefill_chunk": prefill_chunk(size),
         "weight_bits": WEIGHT_BITS,
     }
+
+
+def prefill_chunk(size: Dimensions) -> int:
+    """Return the length of a model's prompt chunks, a multiple of a block's and no longer than the context needs."""
+    weights = 12 * size.layers * size.width**2 + size.vocabulary * size.width
+    chunk = next((chunk for millions, chunk in PREFILL_CHUNKS if weights < millions * 1e6), SMALLEST_CHUNK)
+    return min(chunk, -(-size.positions // BLOCK_SIZE) * BLOCK_SIZE)

@@ -1,8 +1,9 @@
 """What a certificate must name: the OpenVINO version, the processor, and the profiles.
 
 A profile is a set of CPU plugin properties. The plugin silently picks bf16, 8-bit activations and an 8-bit KV cache
-where the processor has the instructions, so Carafe names its choice: `fast` takes those defaults, `latency` does without
-8-bit activations, `exact` computes in f32 throughout. `read_model` and `compile_model` are the only places of the tools
+where the processor has the instructions, so Carafe names its choice: `fast` takes the plugin's activations, `latency` does
+without 8-bit ones, `exact` computes in f32 throughout. The KV cache is f32 in `exact`, and else bf16 where the processor
+computes in it, or f16. `read_model` and `compile_model` are the only places of the tools
 that do so, and `resolved_properties` says what the plugin made of a profile.
 """
 
@@ -14,7 +15,18 @@ import openvino as ov
 
 from carafe_tools.errors import ConversionError
 
-COMMON: dict[str, Any] = {"NUM_STREAMS": 1}
+
+def _cpuinfo() -> dict[str, str]:
+    fields: dict[str, str] = {}
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    return fields
+
+
+HALF = "bf16" if "avx512_bf16" in _cpuinfo().get("flags", "").split() else "f16"
+COMMON: dict[str, Any] = {"NUM_STREAMS": 1, "KV_CACHE_PRECISION": HALF}
 PROFILES: dict[str, dict[str, Any]] = {
     "fast": {**COMMON, "PERFORMANCE_HINT": "LATENCY"},
     "latency": {**COMMON, "PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0},
@@ -66,11 +78,7 @@ def resolved_properties(compiled: ov.CompiledModel) -> dict[str, str]:
 
 def processor() -> dict[str, Any]:
     """Return the processor's name and those of its flags that decide kernels."""
-    fields = {}
-    cpuinfo = Path("/proc/cpuinfo")
-    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip(), value.strip())
+    fields = _cpuinfo()
     present = set(fields.get("flags", "").split())
     return {"name": fields.get("model name", "unknown"), "flags": [flag for flag in FLAGS if flag in present]}
 

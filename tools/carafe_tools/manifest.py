@@ -1,6 +1,6 @@
 """`model.toml`, the manifest of a model folder: what each file, input and output is.
 
-Goes in: a `Manifest` and the folder whose files it names. Comes out: `model.toml` in format 1, with the size and
+Goes in: a `Manifest` and the folder whose files it names. Comes out: `model.toml` in format 2, with the size and
 SHA-256 of each file as it lies there. Every key is required by the readers, unknown keys are errors, so this is the only
 place that writes the file.
 """
@@ -18,18 +18,18 @@ from carafe_tools.environment import openvino_version
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.folder import MANIFEST
 
-FORMAT = 1
+FORMAT = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the graph; dimensions are integers or the letters of the manifest's format."""
+    """An input or output of an image graph; those of text graphs follow from the manifest's format."""
 
     name: str
     role: str
     type: str
-    shape: list[int | str]
+    shape: list[int]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Licence:
 class Manifest:
     """All that `model.toml` says; `files` maps a role (`graph`, `weights`, …) to a file name in the folder.
 
-    `sections` holds the tables of the task, in order: `bounds` and `text`, or `image`.
+    `sections` holds the tables of the task, in order: `text` or `image`.
     """
 
     name: str

@@ -19,7 +19,7 @@ import openvino as ov
 
 from carafe_tools.environment import compile_model, peak_memory_bytes, read_model
 from carafe_tools.errors import require
-from carafe_tools.text_context import TextContext
+from carafe_tools.text_context import PagedContext, compile_paged
 
 ROUNDING = 16 << 20
 STEPS = 16
@@ -38,8 +38,8 @@ def _rounded_peak() -> int:
 
 
 def _text_step(compiled: ov.CompiledModel) -> Callable[[], Any]:
-    context = TextContext(compiled)
-    return lambda: context.step(np.zeros(1, np.int32))
+    context = PagedContext(compiled, 1, STEPS)
+    return lambda: context.step([(context.sequences[0], np.zeros(1, np.int32))])
 
 
 def _image_step(compiled: ov.CompiledModel) -> Callable[[], Any]:
@@ -51,9 +51,11 @@ def main() -> None:
     """Load, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("graph", type=Path)
-    compiled = compile_model(read_model(parser.parse_args().graph), "fast")
+    graph = read_model(parser.parse_args().graph)
+    is_text = graph.input(0).get_partial_shape().is_dynamic
+    compiled = (compile_paged if is_text else compile_model)(graph, "fast")
     loaded = _rounded_peak()
-    step = _text_step(compiled) if compiled.input(0).get_partial_shape().is_dynamic else _image_step(compiled)
+    step = (_text_step if is_text else _image_step)(compiled)
     for _ in range(STEPS):
         step()
     print(json.dumps({"peak_load_bytes": loaded, "peak_run_bytes": _rounded_peak()}))

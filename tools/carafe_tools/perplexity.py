@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from carafe_tools.certificate import load_graph
-from carafe_tools.environment import compile_model
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.manifest import read_manifest
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TASK
-from carafe_tools.text_context import LARGEST_STEP, TextContext
+from carafe_tools.text_context import PagedContext, compile_paged
 from carafe_tools.tokenizer_files import load
+
+CHUNK = 128  # tokens of a step
 
 
 def perplexity(folder: Path, text: Path, profile: str, window: int | None, limit: int | None) -> dict[str, Any]:
@@ -33,11 +34,11 @@ def perplexity(folder: Path, text: Path, profile: str, window: int | None, limit
     require(len(tokens) >= 2, f"`{text}` has {len(tokens)} tokens; at least 2 are needed")
     windows = [part for part in np.split(tokens, range(size, len(tokens), size)) if len(part) > 1]
     progress = Progress(len(windows))
-    compiled = compile_model(load_graph(folder), profile)
+    compiled = compile_paged(load_graph(folder), profile)
     total = 0.0
     for number, part in enumerate(windows, 1):
         progress.step(f"window {number}")
-        total += _negative_log_likelihood(TextContext(compiled), part)
+        total += _negative_log_likelihood(PagedContext(compiled, 1, size), part)
     scored = sum(len(part) - 1 for part in windows)
     loss = total / scored
     return {
@@ -59,12 +60,12 @@ def _tokens(folder: Path, text: Path) -> np.ndarray:
     return np.array(load(folder / "tokenizer.json").encode(contents).ids, np.int32)
 
 
-def _negative_log_likelihood(context: TextContext, tokens: np.ndarray) -> float:
+def _negative_log_likelihood(context: PagedContext, tokens: np.ndarray) -> float:
     """Return the sum, in nats, over all tokens but the first, each given those before it."""
     total = 0.0
-    for start in range(0, len(tokens) - 1, LARGEST_STEP):
-        step = tokens[start : min(start + LARGEST_STEP, len(tokens) - 1)]
-        logits = context.step(step).astype(np.float64)
+    for start in range(0, len(tokens) - 1, CHUNK):
+        step = tokens[start : min(start + CHUNK, len(tokens) - 1)]
+        logits = context.step([(context.sequences[0], step)])[0].astype(np.float64)
         largest = logits.max(-1, keepdims=True)
         normaliser = np.log(np.exp(logits - largest).sum(-1)) + largest[:, 0]
         total += float((normaliser - logits[np.arange(len(step)), tokens[start + 1 : start + 1 + len(step)]]).sum())

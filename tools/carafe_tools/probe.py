@@ -14,7 +14,7 @@ from carafe_tools.environment import peak_memory_bytes
 from carafe_tools.errors import require
 from carafe_tools.litert import LiteRt
 from carafe_tools.tflite_file import Tensor, TfliteFile, read_tflite
-from carafe_tools.tokenizer_files import end_of_text, load
+from carafe_tools.tokenizer_files import eos_token, load
 
 SAMPLE_TOKENS = 24
 
@@ -70,6 +70,6 @@ def _sample(litert: LiteRt, tokenizer_path: Path, prompt: str) -> dict[str, Any]
         0 < len(tokens) < litert.sequence,
         f"the prompt has {len(tokens)} tokens; 1 to {litert.sequence - 1} fit the file's {litert.sequence}",
     )
-    text = tokenizer.decode(litert.greedy(tokens, SAMPLE_TOKENS, end_of_text(tokenizer)))
+    text = tokenizer.decode(litert.greedy(tokens, SAMPLE_TOKENS, eos_token(tokenizer)))
     print(f"prompt    {prompt}\ntext      {text}")
     return {"prompt": prompt, "text": text}

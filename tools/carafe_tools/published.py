@@ -13,9 +13,8 @@ import numpy as np
 import openvino as ov
 
 from carafe_tools.certificate import load_graph
-from carafe_tools.environment import compile_model
 from carafe_tools.huggingface import is_huggingface, source_sha256
-from carafe_tools.text_context import greedy, logits_in_steps
+from carafe_tools.text_context import compile_paged, greedy, logits_in_steps
 from carafe_tools.text_source import TextSource
 
 REFERENCE = Path(__file__).parent / "data" / "gpt2-reference.json"
@@ -30,7 +29,7 @@ def check_published(folder: Path, source: TextSource, reference_path: Path = REF
     reference = json.loads(reference_path.read_text(encoding="utf-8"))
     if source_sha256(source.path) not in [weights["sha256"] for weights in reference["weights"]]:
         return None
-    compiled = compile_model(load_graph(folder), "exact")
+    compiled = compile_paged(load_graph(folder), "exact")
     rows = [_compare_row(compiled, source, row) for row in _published_rows(reference)]
     decided = [row for row in rows if row["margin"] is None or row["margin"] > DECIDED_MARGIN]
     overlaps = [row["overlap"] for row in rows if row["overlap"] is not None]

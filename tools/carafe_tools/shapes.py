@@ -139,7 +139,7 @@ def _speed(folder: Path, profile: str, carafe: Path, context: int) -> float:
         "--prompt",
         PROMPT,
     ]
-    greedy = ["--temperature", "0", "--ignore-end-of-text", "--max-tokens", str(count)]
+    greedy = ["--temperature", "0", "--ignore-eos", "--max-tokens", str(count)]
     speeds = []
     for _ in range(RUNS):
         result = subprocess.run([carafe, *words, *greedy], capture_output=True, text=True, check=False)

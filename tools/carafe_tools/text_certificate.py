@@ -2,11 +2,13 @@
 
 Goes in: a folder with the saved graph, and the source that it was made from. Comes out: the contents of `certificate.json`.
 The logits of a few sequences, real text and random ids, are computed by numpy in float64 and by the saved graph in every
-profile, in one step and in several. Of a .tflite also by LiteRT and by OpenVINO's own reading of it; of a Hugging Face folder
-with the weights before they were rounded to 8 bits. Then all are compared.
+profile, its KV cache in pages as Carafe runs it: in one step and in several, beside other sequences, and after rejected
+drafts. In `exact` the graph is also run as its file has it, stateful. Of a .tflite the logits are also computed by LiteRT and
+by OpenVINO's own reading of it; of a Hugging Face folder with the weights before they were rounded to 8 bits. Then all are
+compared.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,20 @@ from carafe_tools.litert import LiteRt
 from carafe_tools.progress import Progress
 from carafe_tools.published import check_published
 from carafe_tools.reference import reference_logits
-from carafe_tools.text_context import greedy, logits_in_steps
+from carafe_tools.text_context import (
+    BLOCK_SIZE,
+    compile_paged,
+    greedy,
+    logits_after_rejected_drafts,
+    logits_beside_others,
+    logits_in_steps,
+    stateful_logits,
+)
 from carafe_tools.text_source import TextSource
 from carafe_tools.weights import as_stored
 
 TASK = "text-generation"
-STEPS = 6  # that `certify_text` tells of
+STEPS = 7  # that `certify_text` tells of
 GREEDY_TOKENS = 32
 SEED = 20250101
 PROMPTS = ("Once upon a time", "The old man looked at the sea and said", "There was a king who had")
@@ -66,7 +76,7 @@ class _Run:
     properties: dict[str, str]
     whole: Logits  # in one step
     stepwise: Comparison  # a token a step, with those
-    largest_cut_difference: float
+    largest_differences: dict[str, float]  # of one sequence, by what is done to it
     greedy: list[dict[str, Any]]
     bit_identical: bool
 
@@ -84,6 +94,8 @@ def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
     progress.step("certify: float64 reference")
     expected = [reference_logits(source.model, tokens) for tokens in sequences]
     logits = {"exact_against_float64": gated(compare(exact.whole, expected)), "exact_step_by_step": gated(exact.stepwise)}
+    progress.step("certify: the stateful graph of the file")
+    logits["exact_against_stateful"] = gated(compare(exact.whole, _stateful_logits(evidence.folder, sequences)))
     progress.step("certify: the source as others compute it")
     witnesses = _against_witnesses(evidence, sequences, exact.whole, expected)
     exact.whole.clear()
@@ -141,23 +153,22 @@ def evaluation_sequences(source: TextSource) -> list[np.ndarray]:
 
 
 def _determinism(runs: dict[str, _Run]) -> dict[str, Any]:
-    fast = runs["fast"]
     return {
         "repeats": REPEATS,
         "reloads": RELOADS,
         "bit_identical": {profile: run.bit_identical for profile, run in runs.items()},
-        "cut_invariance_fast": fast.largest_cut_difference == 0,
-        "largest_cut_difference": {profile: run.largest_cut_difference for profile, run in runs.items()},
+        "largest_differences": {profile: run.largest_differences for profile, run in runs.items()},
     }
 
 
 def is_deterministic(determinism: dict[str, Any]) -> bool:
-    """Say whether the same computation gives the same bits; how far other cuts of a prompt are off is only reported.
-
-    Whether those are the same bits as well depends on the processor's kernels: with bf16 they were on AMD's Zen 4 and are
-    not on Intel's processors with AMX.
-    """
+    """Say whether the same computation gives the same bits; how far other cuts, company and drafts are off is only reported."""
     return all(determinism["bit_identical"].values())
+
+
+def _stateful_logits(folder: Path, sequences: list[np.ndarray]) -> Logits:
+    compiled = compile_model(load_graph(folder), "exact")
+    return [stateful_logits(compiled, tokens) for tokens in sequences]
 
 
 def _litert_logits(path: Path, sequences: list[np.ndarray]) -> Logits:
@@ -171,11 +182,11 @@ def _faithful_logits(path: Path, sequences: list[np.ndarray]) -> Logits:
 
 
 def _run(evidence: TextEvidence, profile: str, sequences: list[np.ndarray]) -> _Run:
-    compiled = compile_model(load_graph(evidence.folder), profile)
+    compiled = compile_paged(load_graph(evidence.folder), profile)
     whole = [logits_in_steps(compiled, tokens) for tokens in sequences]
     stepwise = compare((logits_in_steps(compiled, tokens, range(1, len(tokens))) for tokens in sequences), whole)
     continuations = [_continue(compiled, prompt, profile, evidence.source.tokenizer) for prompt in PROMPTS]
-    difference = max(stepwise.max_error, *_cut_differences(compiled, sequences[0], whole[0]))
+    differences = _differences(compiled, sequences[0], whole[0]) | {"token_by_token": stepwise.max_error}
     properties = resolved_properties(compiled)
 
     def same(model: ov.CompiledModel) -> bool:
@@ -185,15 +196,22 @@ def _run(evidence: TextEvidence, profile: str, sequences: list[np.ndarray]) -> _
 
     bit_identical = all(same(compiled) for _ in range(REPEATS))
     del compiled  # two compiled models of full size at once would be the peak of memory
-    reloads = [same(compile_model(load_graph(evidence.folder), profile)) for _ in range(RELOADS)]
-    return _Run(properties, whole, stepwise, difference, continuations, bit_identical and all(reloads))
+    reloads = [same(compile_paged(load_graph(evidence.folder), profile)) for _ in range(RELOADS)]
+    return _Run(properties, whole, stepwise, differences, continuations, bit_identical and all(reloads))
 
 
-def _cut_differences(compiled: ov.CompiledModel, tokens: np.ndarray, whole: np.ndarray) -> Iterator[float]:
-    """Yield the largest difference of one sequence's logits for each way to cut it."""
-    for places in CUTS:
-        cut = logits_in_steps(compiled, tokens, [int(place * len(tokens)) for place in places])
-        yield float(np.abs(cut - whole).max())
+def _differences(compiled: ov.CompiledModel, tokens: np.ndarray, whole: np.ndarray) -> dict[str, float]:
+    """Return how far one sequence's logits are from those of one step, by what is done to it."""
+
+    def difference(logits: np.ndarray) -> float:
+        return float(np.abs(logits - whole).max())
+
+    cuts = [logits_in_steps(compiled, tokens, [int(place * len(tokens)) for place in places]) for places in CUTS]
+    return {
+        "cuts": max(map(difference, cuts)),
+        "beside_others": difference(logits_beside_others(compiled, tokens, BLOCK_SIZE)),
+        "rejected_drafts": difference(logits_after_rejected_drafts(compiled, tokens)),
+    }
 
 
 def _continue(compiled: ov.CompiledModel, prompt: str, profile: str, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def without_batching(contents: str, path: Path) -> tuple[str, list[str]]:
     return json.dumps(file | dict.fromkeys(dropped), ensure_ascii=False) + "\n", dropped
 
 
-def end_of_text(tokenizer: Tokenizer) -> int:
+def eos_token(tokenizer: Tokenizer) -> int:
     """Return the id of the end-of-text token."""
     return tokenizer.token_to_id(END_OF_TEXT)
 

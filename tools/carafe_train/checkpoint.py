@@ -18,7 +18,7 @@ from carafe_tools.errors import ConversionError, require
 from carafe_tools.folder import atomic_file
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.huggingface import CONFIG, SIZES, WEIGHTS, HuggingFaceFolder
-from carafe_tools.tokenizer_files import end_of_text, load
+from carafe_tools.tokenizer_files import eos_token, load
 from carafe_train.model import EPSILON, Weights, shapes
 from carafe_train.optimiser import State, fresh
 
@@ -81,7 +81,7 @@ def read_model(folder: Path) -> tuple[Dimensions, Weights]:
 
 def write_model(folder: Path, size: Dimensions, weights: Weights, tokenizer: Path) -> None:
     """Write a Hugging Face folder."""
-    end = end_of_text(load(tokenizer))
+    end = eos_token(load(tokenizer))
     config = {
         "model_type": "gpt2",
         "architectures": ["GPT2LMHeadModel"],

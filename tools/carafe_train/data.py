@@ -17,7 +17,7 @@ import numpy as np
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.folder import atomic_file
 from carafe_tools.progress import Progress
-from carafe_tools.tokenizer_files import END_OF_TEXT, end_of_text, load
+from carafe_tools.tokenizer_files import END_OF_TEXT, eos_token, load
 
 ASCII = {
     "\u2018": "'",
@@ -101,7 +101,7 @@ def _encode(text: Path, tokenizer: Path, out: Path) -> list[int]:
     with atomic_file(out) as building, building.open("wb") as file:
         for number, book in enumerate(books, 1):
             progress.step(f"encoding book {number}")
-            file.write(np.array([*encoder.encode(book).ids, end_of_text(encoder)], IDS).tobytes())
+            file.write(np.array([*encoder.encode(book).ids, eos_token(encoder)], IDS).tobytes())
             ends.append(file.tell() // IDS().itemsize)
     return ends
 

@@ -8,12 +8,13 @@ import pytest
 from conftest import FIXTURES, ROOT, Tiny
 
 from carafe_tools.certificate import load_graph
-from carafe_tools.environment import compile_model
+from carafe_tools.convert import prefill_chunk
 from carafe_tools.errors import ConversionError
 from carafe_tools.fixtures import SOURCE, TINY, write_tiny_source
 from carafe_tools.folder import atomic_file, atomic_folder
+from carafe_tools.gpt2 import Dimensions
 from carafe_tools.manifest import Licence, Manifest, Port, read_manifest, sha256, update_file, write_manifest
-from carafe_tools.text_context import greedy
+from carafe_tools.text_context import compile_paged, greedy
 
 LARGEST_BUNDLED = 16 << 20
 
@@ -26,9 +27,9 @@ def manifest_of(folder: Path, name: str = "test") -> Manifest:
         task="text-generation",
         description='says "no" \\ and ü\n',
         files={"graph": "model.xml"},
-        inputs=[Port("input_ids", "input-ids", "i32", ["B", "S"])],
-        outputs=[Port("logits", "logits", "f32", ["N", 8])],
-        sections={"text": {"end_of_text": [0], "ratio": 0.5, "on": True}},
+        inputs=[Port("pixels", "pixels", "u8", [1, 2])],
+        outputs=[Port("scores", "scores", "f32", [1, 8])],
+        sections={"text": {"eos_token_ids": [0], "ratio": 0.5, "on": True}},
         licence=Licence("MIT", "a notice"),
         source=folder / "model.xml",
         source_sha256=sha256(folder / "model.xml"),
@@ -40,8 +41,8 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
     found = read_manifest(tmp_path)
     assert found["description"] == 'says "no" \\ and ü\n'
     assert found["files"]["graph"] == {"path": "model.xml", "size": 6, "sha256": sha256(tmp_path / "model.xml")}
-    assert found["inputs"] == [{"name": "input_ids", "role": "input-ids", "type": "i32", "shape": ["B", "S"]}]
-    assert found["text"] == {"end_of_text": [0], "ratio": 0.5, "on": True}
+    assert found["inputs"] == [{"name": "pixels", "role": "pixels", "type": "u8", "shape": [1, 2]}]
+    assert found["text"] == {"eos_token_ids": [0], "ratio": 0.5, "on": True}
     assert found["provenance"]["tool"].startswith("carafe_tools ")
 
 
@@ -61,7 +62,7 @@ def test_a_changed_file_is_entered_again_and_nothing_else_changes(tmp_path: Path
     assert {**before, "files": None} == {**after, "files": None}
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("format = 2", "has format `2`"), ("format =", "is not a manifest")])
+@pytest.mark.parametrize(("text", "sentence"), [("format = 1", "has format `1`"), ("format =", "is not a manifest")])
 def test_a_manifest_of_another_format_is_refused(text: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "model.toml").write_text(text)
     with pytest.raises(ConversionError, match=sentence):
@@ -109,17 +110,29 @@ def test_the_fixture_is_what_the_tools_make_today(tiny: Tiny) -> None:
         assert sha256(bundled / name) == sha256(tiny.folder / name), name
     found, expected = (tomllib.loads(without_certificate(folder)) for folder in (bundled, tiny.folder))
     assert found["provenance"] == expected["provenance"]
-    assert (found["files"], found["bounds"], found["text"]) == (expected["files"], expected["bounds"], expected["text"])
+    assert (found["files"], found["text"]) == (expected["files"], expected["text"])
 
 
 def test_the_fixture_source_is_what_the_tools_write_today(tmp_path: Path) -> None:
     assert write_tiny_source(tmp_path).read_bytes() == (FIXTURES / SOURCE).read_bytes()
 
 
-def test_bounds_allow_sixteen_full_contexts_old_and_new(tiny: Tiny) -> None:
+def test_a_text_model_has_its_sizes_and_no_tensors(tiny: Tiny) -> None:
     manifest = read_manifest(tiny.folder)
-    assert manifest["bounds"] == {"batch": 64, "step": 128, "logits": 128, "positions": 16 * (2 * (TINY.positions + 1) + 128)}
-    assert manifest["text"]["context_length"] == TINY.positions
+    assert "inputs" not in manifest
+    assert "outputs" not in manifest
+    assert manifest["text"] == {
+        "context_length": TINY.positions,
+        "vocabulary_size": TINY.vocabulary,
+        "eos_token_ids": [0],
+        "prefill_chunk": 64,
+        "weight_bits": 8,
+    }
+
+
+@pytest.mark.parametrize(("layers", "width", "chunk"), [(2, 64, 256), (12, 768, 128), (36, 1280, 64), (48, 4096, 32)])
+def test_the_larger_a_model_the_shorter_its_prompt_chunks(layers: int, width: int, chunk: int) -> None:
+    assert prefill_chunk(Dimensions(layers, width, 8, 1024, 50257)) == chunk
 
 
 def bundled_text_models() -> list[Path]:
@@ -142,6 +155,6 @@ def test_a_bundled_text_model_is_small_and_whole(folder: Path) -> None:
 def test_a_bundled_text_model_continues_its_certificate_s_prompt(folder: Path) -> None:
     certificate = json.loads((folder / "certificate.json").read_text())
     entry = certificate["greedy"][0]
-    compiled = compile_model(load_graph(folder), "exact")
+    compiled = compile_paged(load_graph(folder), "exact")
     assert greedy(compiled, entry["prompt_tokens"], len(entry["tokens"])) == entry["tokens"]
     assert certificate["passed"] is True

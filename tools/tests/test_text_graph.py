@@ -9,7 +9,15 @@ from carafe_tools.fixtures import TINY
 from carafe_tools.gpt2 import Gpt2
 from carafe_tools.narrow import wide_tensors
 from carafe_tools.reference import reference_logits
-from carafe_tools.text_context import TextContext, greedy, logits_in_steps
+from carafe_tools.text_context import (
+    PagedContext,
+    compile_paged,
+    greedy,
+    logits_after_rejected_drafts,
+    logits_beside_others,
+    logits_in_steps,
+    stateful_logits,
+)
 from carafe_tools.text_graph import build_text_graph
 from carafe_tools.weights import random
 
@@ -36,6 +44,12 @@ def compiled(graph: ov.Model) -> ov.CompiledModel:
     return compile_model(graph, "exact")
 
 
+@pytest.fixture(scope="module")
+def paged(model: Gpt2) -> ov.CompiledModel:
+    """Its graph with its KV cache in pages, compiled in `exact`."""
+    return compile_paged(build_text_graph(model), "exact")
+
+
 def test_no_tensor_of_the_graph_is_wider_than_32_bits(graph: ov.Model) -> None:
     assert wide_tensors(graph) == []
 
@@ -47,27 +61,35 @@ def test_the_token_embedding_and_the_head_share_one_constant(graph: ov.Model) ->
     assert len(tables[0].output(0).get_target_inputs()) == 2
 
 
-def test_logits_are_those_of_the_reference(model: Gpt2, compiled: ov.CompiledModel) -> None:
-    found = logits_in_steps(compiled, TOKENS[0])
-    np.testing.assert_allclose(found, reference_logits(model, TOKENS[0]), atol=CLOSE)
+def test_logits_are_those_of_the_reference(model: Gpt2, compiled: ov.CompiledModel, paged: ov.CompiledModel) -> None:
+    expected = reference_logits(model, TOKENS[0])
+    np.testing.assert_allclose(stateful_logits(compiled, TOKENS[0]), expected, atol=CLOSE)
+    np.testing.assert_allclose(logits_in_steps(paged, TOKENS[0]), expected, atol=CLOSE)
 
 
 @pytest.mark.parametrize("cuts", [(1,), (19,), (3, 4, 11), range(1, 20)])
-def test_a_prompt_may_be_cut_anywhere(cuts: tuple[int, ...], compiled: ov.CompiledModel) -> None:
-    whole, cut = logits_in_steps(compiled, TOKENS[0]), logits_in_steps(compiled, TOKENS[0], cuts)
+def test_a_prompt_may_be_cut_anywhere(cuts: tuple[int, ...], paged: ov.CompiledModel) -> None:
+    whole, cut = logits_in_steps(paged, TOKENS[0]), logits_in_steps(paged, TOKENS[0], cuts)
     np.testing.assert_allclose(cut, whole, atol=CLOSE)
 
 
-def test_contexts_of_one_graph_do_not_see_each_other(compiled: ov.CompiledModel) -> None:
-    one, other = TextContext(compiled), TextContext(compiled)
-    one.step(TOKENS[0, :5])
-    other.step(TOKENS[1, :9])
-    np.testing.assert_array_equal(one.step(TOKENS[0, 5:]), logits_in_steps(compiled, TOKENS[0], [5])[5:])
+def test_a_sequence_is_computed_beside_others_and_after_rejected_drafts(paged: ov.CompiledModel) -> None:
+    whole = logits_in_steps(paged, TOKENS[0])
+    np.testing.assert_allclose(logits_beside_others(paged, TOKENS[0], 7), whole, atol=CLOSE)
+    np.testing.assert_allclose(logits_after_rejected_drafts(paged, TOKENS[0]), whole, atol=CLOSE)
 
 
-def test_a_greedy_continuation_follows_the_most_probable_token(model: Gpt2, compiled: ov.CompiledModel) -> None:
+def test_sequences_of_one_context_do_not_see_each_other(paged: ov.CompiledModel) -> None:
+    context = PagedContext(paged, 2, 20)
+    one, other = context.sequences
+    context.step([(one, TOKENS[0, :5]), (other, TOKENS[1, :9])])
+    found, _ = context.step([(one, TOKENS[0, 5:]), (other, TOKENS[1, 9:])])
+    np.testing.assert_allclose(found, logits_in_steps(paged, TOKENS[0])[5:], atol=CLOSE)
+
+
+def test_a_greedy_continuation_follows_the_most_probable_token(model: Gpt2, paged: ov.CompiledModel) -> None:
     tokens = list(TOKENS[0, :4])
-    for token in greedy(compiled, tokens, 6):
+    for token in greedy(paged, tokens, 6):
         assert token == reference_logits(model, np.array(tokens)).astype(np.float32)[-1].argmax()
         tokens.append(token)
 

@@ -8,7 +8,7 @@ from conftest import FIXTURES
 
 from carafe_tools.__main__ import main
 from carafe_tools.errors import ConversionError
-from carafe_tools.tokenizer_files import end_of_text, from_gpt2_files, load, train
+from carafe_tools.tokenizer_files import eos_token, from_gpt2_files, load, train
 
 GPT2 = FIXTURES / "gpt2-tokenizer"
 VECTORS = json.loads((GPT2 / "vectors.json").read_text(encoding="utf-8"))
@@ -27,7 +27,7 @@ def test_there_are_26_vectors() -> None:
 
 def test_gpt2_ends_a_text_with_its_last_token() -> None:
     tokenizer = load(GPT2 / "tokenizer.json")
-    assert (end_of_text(tokenizer), tokenizer.get_vocab_size()) == (50256, 50257)
+    assert (eos_token(tokenizer), tokenizer.get_vocab_size()) == (50256, 50257)
 
 
 def test_gpt2_s_two_files_are_joined_to_the_same_tokenizer(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_trained_tokenizer_returns_every_text_it_is_given(tmp_path: Path) -> N
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
-def test_a_tokenizer_without_an_end_of_text_token_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_without_an_eos_token_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     text = train((FIXTURES / "texts/fables.txt").read_text(encoding="utf-8"), 300)
     path.write_text(text.replace("<|endoftext|>", "<|stop|>"), encoding="utf-8")

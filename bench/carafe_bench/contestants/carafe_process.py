@@ -53,7 +53,7 @@ class Sandboxed:
         return run_carafe(self.settings, ["bench", *model, *self.running, "--json", *words, *self.flags])
 
     def _time_start(self) -> float:
-        flags = ["--prompt", " house", "--max-tokens", "1", "--temperature", "0", "--ignore-end-of-text", "--json"]
+        flags = ["--prompt", " house", "--max-tokens", "1", "--temperature", "0", "--ignore-eos", "--json"]
         native = [flag for flag in self.flags if flag == "--native"]
         began = time.perf_counter()
         run_carafe(self.settings, ["generate", *model_flags(self.settings.model), *self.running, *flags, *native])

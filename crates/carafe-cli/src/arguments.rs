@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use carafe_host::Limits;
-use carafe_models::ModelDirectory;
-use carafe_openvino::Profile;
+use carafe_host::{Limits, is_prefill_chunk};
+use carafe_openvino::{KvCachePrecision, Profile};
 use carafe_server::{HostName, Origin};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::bytes::Bytes;
 use crate::environment;
 
 /// OpenVINO models from inside a WebAssembly sandbox.
@@ -72,7 +72,7 @@ pub(crate) enum Command {
 }
 
 /// Where models are.
-#[derive(Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Places {
     /// Folder of model folders, or a model folder, searched first [then: CARAFE_MODELS, the user's
     /// data folder, the bundled models].
@@ -81,14 +81,26 @@ pub(crate) struct Places {
 }
 
 /// How a model is run.
-#[derive(Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Running {
     #[command(flatten)]
     pub(crate) places: Places,
     /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation rounded to 8 bits: faster for one
-    /// text at a time) or `exact` (32-bit floats throughout).
-    #[arg(long, env = environment::PROFILE, default_value_t = Profile::Fast)]
+    /// text at a time), `exact` (32-bit floats throughout) or `auto` (`fast` on a processor with VNNI, else `latency`).
+    #[arg(long, env = environment::PROFILE, default_value_t = Profile::Auto)]
     pub(crate) profile: Profile,
+    /// Memory of a text model's KV cache, like `2GiB` [default: what 64 full contexts need, but at most half of the memory that the
+    /// process may still take].
+    #[arg(long, env = environment::KV_CACHE, value_name = "SIZE")]
+    pub(crate) kv_cache: Option<Bytes>,
+    /// Elements of the KV cache: `f32`, `f16`, `bf16` (where the processor computes in it) or `u8` (results then depend on what else
+    /// runs) [default: f32 in `exact`, else bf16 or f16].
+    #[arg(long, env = environment::KV_CACHE_PRECISION, value_name = "TYPE")]
+    pub(crate) kv_cache_precision: Option<KvCachePrecision>,
+    /// Prompts are computed in chunks that end at multiples of this, itself a multiple of 32: larger ones are faster, and let running
+    /// requests wait longer between tokens [default: the model's].
+    #[arg(long, env = environment::PREFILL_CHUNK, value_name = "TOKENS", value_parser = parse_prefill_chunk)]
+    pub(crate) prefill_chunk: Option<u32>,
     /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].
     #[arg(long, env = environment::THREADS, value_name = "N")]
     pub(crate) threads: Option<NonZeroU32>,
@@ -164,7 +176,7 @@ pub(crate) struct Serve {
     /// Write prompts to the log, and the messages of errors, which repeat what a client sent.
     #[arg(long, env = environment::LOG_PROMPTS)]
     pub(crate) log_prompts: bool,
-    /// Tokens to guess ahead of each that is chosen, 0 to 7; right guesses save steps, and the text is the same with any number.
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save steps.
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
@@ -213,10 +225,10 @@ pub(crate) struct Generate {
     /// Text that ends the output; may be given up to 4 times.
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
-    /// Go on past an end-of-text token.
+    /// Go on past an EOS token.
     #[arg(long)]
-    pub(crate) ignore_end_of_text: bool,
-    /// No end of text before so many tokens.
+    pub(crate) ignore_eos: bool,
+    /// No EOS token before this many tokens.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) min_tokens: u32,
     /// With --json: the log-probability of each token and of so many alternatives, 0 to 20.
@@ -232,7 +244,7 @@ pub(crate) struct Generate {
     /// Run the same core without WebAssembly, to compare.
     #[arg(long)]
     pub(crate) native: bool,
-    /// Tokens to guess ahead of each that is chosen, 0 to 7; right guesses save steps, and the text is the same with any number.
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save steps.
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
@@ -271,6 +283,11 @@ pub(crate) struct SamplingOptions {
     /// The same seed gives the same text [default: a new one, shown in the summary].
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+fn parse_prefill_chunk(text: &str) -> Result<u32, String> {
+    let chunk = text.parse().ok().filter(|chunk| is_prefill_chunk(*chunk));
+    chunk.ok_or_else(|| "expected a multiple of 32".to_owned())
 }
 
 fn parse_bias(text: &str) -> Result<(u32, f32), String> {
@@ -433,7 +450,7 @@ pub(crate) struct Bench {
     pub(crate) images: u32,
     #[command(flatten)]
     pub(crate) sampling: SamplingOptions,
-    /// Tokens to guess ahead of each that is chosen, 0 to 7; right guesses save steps, and the text is the same with any number.
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save steps.
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
@@ -465,15 +482,4 @@ fn without_variables(command: clap::Command, names: &[String]) -> clap::Command 
         |arg: &clap::Arg| arg.get_env().is_some_and(|variable| names.iter().any(|name| variable == name.as_str()));
     let command = command.mut_args(|arg| if is_named(&arg) { arg.env(None::<&'static str>) } else { arg });
     command.mut_subcommands(|command| without_variables(command, names))
-}
-
-impl Places {
-    /// All places, first to last.
-    pub(crate) fn all(&self) -> Vec<ModelDirectory> {
-        let flag = self.models.iter().map(|path| ModelDirectory::named(path.clone(), "`--models`"));
-        let variable = environment::model_places().into_iter();
-        let variable = variable.map(|path| ModelDirectory::named(path, "`CARAFE_MODELS`"));
-        let usual = crate::machine::installed_model_places().into_iter().map(ModelDirectory::usual);
-        flag.chain(variable).chain(usual).collect()
-    }
 }

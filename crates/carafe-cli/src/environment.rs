@@ -25,6 +25,12 @@ pub(crate) const THREADS: &str = "CARAFE_THREADS";
 pub(crate) const CPU_PINNING: &str = "CARAFE_CPU_PINNING";
 /// Stands for `--guest-memory`.
 pub(crate) const GUEST_MEMORY: &str = "CARAFE_GUEST_MEMORY";
+/// Stands for `--kv-cache`.
+pub(crate) const KV_CACHE: &str = "CARAFE_KV_CACHE";
+/// Stands for `--kv-cache-precision`.
+pub(crate) const KV_CACHE_PRECISION: &str = "CARAFE_KV_CACHE_PRECISION";
+/// Stands for `--prefill-chunk`.
+pub(crate) const PREFILL_CHUNK: &str = "CARAFE_PREFILL_CHUNK";
 /// Stands for `--draft-tokens`.
 pub(crate) const DRAFT_TOKENS: &str = "CARAFE_DRAFT_TOKENS";
 /// Stands for `serve --host`.
@@ -60,13 +66,16 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 22] = [
+const OWN: [&str; 25] = [
     MODELS,
     OPENVINO,
     PROFILE,
     THREADS,
     CPU_PINNING,
     GUEST_MEMORY,
+    KV_CACHE,
+    KV_CACHE_PRECISION,
+    PREFILL_CHUNK,
     DRAFT_TOKENS,
     HOST,
     PORT,

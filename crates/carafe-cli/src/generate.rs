@@ -86,7 +86,7 @@ fn request(options: &Generate, prompt: String) -> Request {
         max_tokens_is_default: options.max_tokens.is_none(),
         sampling: sampling(&options.sampling),
         stop: options.stop.clone(),
-        ignore_end_of_text: options.ignore_end_of_text,
+        ignore_eos: options.ignore_eos,
         min_tokens: options.min_tokens,
         logprobs: options.logprobs,
         echo: options.echo,

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result};
-use carafe_host::{Limits, LoadedGraph};
-use carafe_models::{Catalogue, ModelFolder, Task};
+use carafe_host::{DecoderLimits, KvCacheSize, Limits, LoadedGraph};
+use carafe_models::{Catalogue, ModelDirectory, ModelFolder, Task};
 use carafe_openvino::{Options, Runtime, Search};
 use serde_json::{Value, json};
 
 use crate::arguments::{Places, Running};
+use crate::bytes::Bytes;
 use crate::environment;
 use crate::pinning::Pinning;
+use crate::resources::Resources;
 
 /// The source tree that this binary was built from; its models and `.venv` serve a binary that is not installed.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -75,23 +77,60 @@ pub(crate) struct Loaded {
 pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> {
     let folder = find(&running.places, name, task)?;
     let runtime = runtime()?;
-    let model = load_folder(&runtime, folder, &running.options())?;
+    let limits = running.decoder_limits(&folder, running.guest_memory << 20);
+    let model = load_folder(&runtime, folder, &running.options(), &limits)?;
     Ok(Loaded { runtime, model })
 }
 
 /// Compiles a model's graph and lets it compute once.
-pub(crate) fn load_folder(runtime: &Runtime, folder: ModelFolder, options: &Options) -> Result<LoadedGraph> {
+pub(crate) fn load_folder(
+    runtime: &Runtime,
+    folder: ModelFolder,
+    options: &Options,
+    limits: &DecoderLimits,
+) -> Result<LoadedGraph> {
     let name = folder.manifest().name.clone();
-    LoadedGraph::load(runtime, folder, options)
+    LoadedGraph::load(runtime, folder, options, limits)
         .and_then(|model| model.warm_up().map(|()| model))
         .with_context(|| format!("failed to load model `{name}`"))
+}
+
+impl Places {
+    /// All places, first to last.
+    pub(crate) fn all(&self) -> Vec<ModelDirectory> {
+        let flag = self.models.iter().map(|path| ModelDirectory::named(path.clone(), "`--models`"));
+        let variable = environment::model_places().into_iter();
+        let variable = variable.map(|path| ModelDirectory::named(path, "`CARAFE_MODELS`"));
+        let usual = installed_model_places().into_iter().map(ModelDirectory::usual);
+        flag.chain(variable).chain(usual).collect()
+    }
 }
 
 impl Running {
     /// How graphs are compiled, as the flags say.
     pub(crate) fn options(&self) -> Options {
-        let pins_threads = Pinning::decide(self.cpu_pinning).pins_threads;
-        Options { profile: self.profile, threads: self.threads, pins_threads, ..Options::default() }
+        Options {
+            profile: self.profile,
+            kv_cache_precision: self.kv_cache_precision,
+            threads: self.threads.or_else(|| Resources::of_this_process().quota_threads()),
+            pins_threads: Pinning::decide(self.cpu_pinning).pins_threads,
+            ..Options::default()
+        }
+    }
+
+    /// What a decoder may use, as the flags say; without one about memory, half of what the process may still take when the model's
+    /// weights and the guests have theirs.
+    pub(crate) fn decoder_limits(&self, folder: &ModelFolder, guests: u64) -> DecoderLimits {
+        let usual = DecoderLimits::default();
+        let kv_cache = match self.kv_cache {
+            Some(Bytes(size)) => KvCacheSize::Exactly(size),
+            None => Resources::of_this_process().available_memory().map_or(usual.kv_cache, |available| {
+                // They are mapped, and repacked for the processor.
+                let weights = folder.manifest().files.weights.size.saturating_mul(3) / 2;
+                KvCacheSize::AtMost(available.saturating_sub(weights).saturating_sub(guests) / 2)
+            }),
+        };
+        DecoderLimits { kv_cache, prefill_chunk: self.prefill_chunk, ..usual }
     }
 
     /// The guest's limits as the flags say.
@@ -165,11 +204,12 @@ pub(crate) fn profile_words(model: &LoadedGraph) -> String {
         size => format!("dynamic quantisation groups of {size}"),
     };
     let pinning = if graph.options().pins_threads { "pinned" } else { "not pinned" };
+    let cache = graph.cache().map(|layout| format!(", {} KV cache", layout.value_precision)).unwrap_or_default();
+    let profile = graph.options().profile;
+    let chosen = profile.reason().map(|reason| format!(": {}, since {reason}", profile.resolved())).unwrap_or_default();
     format!(
-        "profile {} ({} activations, {quantisation}, {} cache, {} threads, {pinning})",
-        graph.options().profile,
+        "profile {profile}{chosen} ({} activations, {quantisation}{cache}, {} threads, {pinning})",
         property("INFERENCE_PRECISION_HINT"),
-        property("KV_CACHE_PRECISION"),
         property("INFERENCE_NUM_THREADS"),
     )
 }

@@ -12,6 +12,7 @@ use arguments::{Arguments, Command, LogForm};
 
 mod arguments;
 mod bench;
+mod bytes;
 mod classify;
 mod environment;
 mod generate;
@@ -21,6 +22,7 @@ mod manual;
 mod models;
 mod output;
 mod pinning;
+mod resources;
 mod serve;
 mod tokenize;
 

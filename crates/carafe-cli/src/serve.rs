@@ -101,12 +101,30 @@ fn load(configuration: &ServeConfiguration) -> Result<Models> {
     tracing::info!("{}", configuration.cpu_pinning.reason);
     let mut graphs: Vec<LoadedGraph> = Vec::new();
     for folder in folders {
-        let loaded = machine::load_folder(&runtime, folder, &configuration.options())?;
+        let limits = configuration.decoder_limits(&folder);
+        let loaded = machine::load_folder(&runtime, folder, &configuration.options(), &limits)?;
         tracing::info!(model = loaded.name(), "loaded: {}", machine::profile_words(&loaded));
+        tracing::info!(model = loaded.name(), "memory: {}", memory_words(&loaded, configuration));
         graphs.push(for_workers(loaded, &runtime, configuration)?);
     }
     let (sandbox, limits, queue) = (Sandbox::new()?, configuration.limits(), configuration.server.queue);
     Ok(Models::start(&sandbox, &graphs, limits, runtime.version(), queue, configuration.image_workers)?)
+}
+
+/// The memory that a model takes: weights, KV cache, guests.
+fn memory_words(loaded: &LoadedGraph, configuration: &ServeConfiguration) -> String {
+    let weights = mebibytes(loaded.folder().manifest().files.weights.size);
+    let guest = mebibytes(configuration.limits().guest_memory);
+    let Some(layout) = loaded.graph().cache() else {
+        return format!("{weights} of weights, up to {guest} for each guest");
+    };
+    let num_blocks = loaded.graph().num_blocks();
+    let cache = mebibytes(layout.block_bytes * u64::from(num_blocks));
+    format!(
+        "{weights} of weights, {cache} of KV cache ({num_blocks} blocks of {} tokens, keys {} and values {}), up to {guest} for \
+         each of 2 guests",
+        layout.block_size, layout.key_precision, layout.value_precision
+    )
 }
 
 /// An image model as several workers need it. Their memory is bounded one by one, so what they may take together is said.

@@ -55,7 +55,7 @@ fn labels_times_and_a_summary_are_printed() -> Result<()> {
     for part in ["macaw", "decode", "resize", "model"] {
         assert!(ran.out.contains(part), "no `{part}` in {}", ran.out);
     }
-    assert!(ran.err.contains("mobilenet-v2: profile fast") && ran.err.contains("guest memory"), "{}", ran.err);
+    assert!(ran.err.contains("mobilenet-v2: profile auto") && ran.err.contains("guest memory"), "{}", ran.err);
     Ok(())
 }
 

@@ -37,7 +37,7 @@ fn sandboxed_and_native_give_the_same_tokens() -> Result<()> {
     for (number, prompt) in prompts.iter().enumerate() {
         for sampling in samplings {
             let seed = number.to_string();
-            let mut arguments = vec!["--prompt", prompt, "--max-tokens", "24", "--ignore-end-of-text", "--seed", &seed];
+            let mut arguments = vec!["--prompt", prompt, "--max-tokens", "24", "--ignore-eos", "--seed", &seed];
             arguments.extend(sampling);
             let sandboxed = ids(&arguments)?;
             arguments.push("--native");
@@ -63,7 +63,7 @@ fn a_prompt_is_scored_alike_in_the_sandbox_and_natively() -> Result<()> {
 
 #[test]
 fn another_seed_gives_other_tokens_and_the_same_seed_the_same() -> Result<()> {
-    let of_seed = |seed| ids(&["--prompt", "The", "--max-tokens", "16", "--ignore-end-of-text", "--seed", seed]);
+    let of_seed = |seed| ids(&["--prompt", "The", "--max-tokens", "16", "--ignore-eos", "--seed", seed]);
     assert_eq!(of_seed("1")?, of_seed("1")?);
     assert_ne!(of_seed("1")?, of_seed("2")?);
     Ok(())
@@ -78,7 +78,7 @@ fn text_goes_to_standard_output_and_the_summary_to_standard_error() -> Result<()
     let report = run(&with_json)?.json()?;
     assert_eq!(plain.out, report["text"].as_str().unwrap_or_default());
     assert_eq!(report["usage"]["completion_tokens"], 8);
-    for part in ["tales: profile fast", "OpenVINO 20", "tokens/s", "guest memory", "host memory", "8 tokens"] {
+    for part in ["tales: profile auto", "OpenVINO 20", "tokens/s", "guest memory", "host memory", "8 tokens"] {
         assert!(plain.err.contains(part), "no `{part}` in {}", plain.err);
     }
     Ok(())
@@ -199,7 +199,7 @@ fn a_missing_openvino_names_every_place() -> Result<()> {
 #[test]
 fn control_c_stops_cleanly() -> Result<()> {
     let (mut out, full) = full_stdout()?;
-    let arguments = ["generate", "--prompt", "Once", "--max-tokens", "250", "--ignore-end-of-text"];
+    let arguments = ["generate", "--prompt", "Once", "--max-tokens", "250", "--ignore-eos"];
     let child = carafe(&arguments)?.stdout(full).stderr(Stdio::piped()).spawn()?;
     wait("the program to watch for interrupts", || catches_interrupts(child.id()))?;
     Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status()?;

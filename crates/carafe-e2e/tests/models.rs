@@ -136,9 +136,15 @@ fn an_unknown_key_is_refused() -> Result<()> {
 }
 
 #[test]
-fn a_newer_format_is_refused_by_its_number() -> Result<()> {
-    let error = verify_broken(|folder| edit_manifest(folder, |text| text.replace("format = 1", "format = 2")))?;
-    assert!(error.contains("format version 2") && error.contains("update Carafe"), "{error}");
+fn another_format_is_refused_by_its_number_and_with_what_to_do() -> Result<()> {
+    let with_format = |format: &str| {
+        let line = format!("format = {format}");
+        verify_broken(|folder| edit_manifest(folder, |text| text.replace("format = 2", &line)))
+    };
+    let error = with_format("3")?;
+    assert!(error.contains("format version 3") && error.contains("update Carafe"), "{error}");
+    let error = with_format("1")?;
+    assert!(error.contains("format version 1") && error.contains("carafe models pull NAME --again"), "{error}");
     Ok(())
 }
 
@@ -175,7 +181,7 @@ fn list(directory: &Path, flags: &[&str]) -> Result<Ran> {
 fn a_broken_model_is_shown_with_its_reason_and_the_others_are_listed() -> Result<()> {
     let place = copy()?;
     fs::create_dir(place.path().join("broken"))?;
-    fs::write(place.path().join("broken/model.toml"), "format = 1")?;
+    fs::write(place.path().join("broken/model.toml"), "format = 2")?;
     let listed = list(place.path(), &[])?;
     assert!(listed.code == Some(0) && listed.out.contains("tales"), "{listed:?}");
     assert!(listed.err.contains("broken/model.toml` is not a valid manifest"), "{}", listed.err);

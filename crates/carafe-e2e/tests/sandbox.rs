@@ -40,7 +40,7 @@ fn the_high_water_mark_is_within_the_cap_and_reported() -> Result<()> {
     let text = TextModel::start(&Sandbox::new()?, &model, limits)?;
     let (texts, failure) = collect(text.submit_blocking(greedy("Once upon a time", 8))?);
     assert_eq!((texts.len(), failure), (8, None));
-    let memory = text.stats().guest_memory;
+    let memory = text.stats().guest_memory();
     assert!((1 << 20..=32 << 20).contains(&memory), "{memory}");
     Ok(())
 }

@@ -18,6 +18,20 @@ pub enum Error {
     /// OpenVINO failed, or refused a graph.
     #[error(transparent)]
     OpenVino(#[from] carafe_openvino::Error),
+    /// The memory of the KV cache does not hold one full context.
+    #[error(
+        "the KV cache of `{model}` may have {size} bytes, and one full context of {context_length} tokens needs {needed}\nhint: give it more with `--kv-cache`"
+    )]
+    KvCache {
+        /// The model's name.
+        model: String,
+        /// Bytes that it may have.
+        size: u64,
+        /// Tokens of a full context.
+        context_length: u32,
+        /// Bytes of a full context.
+        needed: u64,
+    },
     /// The guest refused the model or its files, in its own words.
     #[error("the guest cannot open `{model}`: {message}")]
     Open {

@@ -1,4 +1,6 @@
-//! What all guests have in common: how one is made, and what its failures are called.
+//! What all guests have in common: what an instance is made from, how one is replaced after a trap, and what failures are called.
+
+use std::sync::Arc;
 
 use wasmtime::Store;
 
@@ -9,18 +11,70 @@ use crate::store::{Graphs, State, new_store, start_call};
 
 /// What a guest's store is made from, as often as one is needed.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct GuestConfig {
     pub(crate) sandbox: Sandbox,
     pub(crate) graphs: Graphs,
     pub(crate) limits: Limits,
 }
 
-impl Surroundings {
+impl GuestConfig {
     /// A fresh store, its clock started for the first call.
     pub(crate) fn new_store(&self) -> Store<State> {
         let mut store = new_store(self.sandbox.engine(), &self.limits, self.graphs.clone());
         start_call(&mut store);
         store
+    }
+}
+
+/// A running guest. After a trap it must be dropped: wasmtime lets nobody enter it again.
+pub(crate) trait Instance: Sized {
+    /// What instances are made from.
+    type Template;
+
+    /// Makes one.
+    fn open(template: &Self::Template) -> Result<Self, Error>;
+
+    /// The most bytes that its linear memory has had.
+    fn memory(&self) -> u64;
+}
+
+/// A guest that outlives its instances: one that traps is replaced at the next call.
+pub(crate) struct Guest<I: Instance> {
+    template: Arc<I::Template>,
+    instance: Option<I>,
+    memory: u64,
+    replaced: u64,
+}
+
+impl<I: Instance> Guest<I> {
+    /// Opens the first instance, so that what a guest refuses is refused before anything runs.
+    pub(crate) fn open(template: Arc<I::Template>) -> Result<Self, Error> {
+        let instance = I::open(&template)?;
+        let memory = instance.memory();
+        Ok(Self { template, instance: Some(instance), memory, replaced: 0 })
+    }
+
+    /// Calls the guest, in a new instance where there is none.
+    pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut I) -> Result<T, Error>) -> Result<T, Error> {
+        let mut instance = self.instance.take().map_or_else(|| I::open(&self.template), Ok)?;
+        let answer = call(&mut instance);
+        self.memory = self.memory.max(instance.memory());
+        if matches!(answer, Err(Error::Trap(_))) {
+            self.replaced += 1;
+        } else {
+            self.instance = Some(instance);
+        }
+        answer
+    }
+
+    /// Most bytes of linear memory that an instance has had.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// Instances that trapped.
+    pub(crate) fn replaced(&self) -> u64 {
+        self.replaced
     }
 }
 

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 pub use crate::bindings::image::exports::carafe::guests::classification::{Error as ImageError, Label};
-use crate::guest::Surroundings;
+use crate::guest::GuestConfig;
 use crate::load::LoadedGraph;
 use crate::{Error, Limits, Sandbox};
-use instance::{Blueprint, Company};
+use instance::{Company, ImageTemplate};
 use worker::{Worker, WorkerCounts};
 
 mod description;
@@ -118,11 +118,11 @@ impl ImageModel {
     /// # Errors
     /// [`Error::Model`] if it is no image model or its labels are not the manifest's, [`Error::Open`] if the guest refuses it.
     pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits, workers: NonZeroU32) -> Result<Self, Error> {
-        let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
-        let blueprint = Arc::new(Blueprint::new(surroundings, model)?);
+        let config = GuestConfig { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
+        let template = Arc::new(ImageTemplate::new(config, model)?);
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
-        let start = |number| Worker::start(&format!("{}-{number}", model.name()), &blueprint, &queue);
+        let start = |number| Worker::start(&format!("{}-{number}", model.name()), &template, &queue);
         // Before any worker: if a later one fails to start, the earlier ones end as soon as the sender is dropped.
         let (jobs, images) = (Some(jobs), Arc::default());
         let mut model = Self { jobs, images, workers: Vec::new() };

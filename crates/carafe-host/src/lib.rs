@@ -9,6 +9,7 @@
 //! This crate knows no HTTP, no files but model folders, and nothing of tokens or pixels: that is the guests' business.
 
 mod bindings;
+mod decoder;
 mod engine;
 mod error;
 mod guest;
@@ -20,6 +21,7 @@ mod store;
 pub mod text;
 pub mod tokenizer;
 
+pub use decoder::{DecoderLimits, KvCacheSize, is_prefill_chunk};
 pub use engine::Sandbox;
 pub use error::Error;
 pub use limits::Limits;

@@ -116,9 +116,30 @@ pub(crate) struct Ledger {
     tensor_bytes: u64,
     context_cap: u32,
     contexts: u32,
-    position_cap: u64,
-    positions: u64,
+    decoder_contexts: u32,
 }
+
+/// What a context keeps between computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContextKind {
+    /// Nothing.
+    Stateless,
+    /// A KV cache, of which a guest has one at a time.
+    Decoder,
+}
+
+impl ContextKind {
+    /// What is counted, for a message.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stateless => "execution contexts",
+            Self::Decoder => "execution contexts with a KV cache",
+        }
+    }
+}
+
+/// Contexts with a KV cache that a guest holds at one time: the cache is the host's memory.
+const MAX_DECODER_CONTEXTS: u32 = 1;
 
 /// A cap that would be passed: the amount there would be, and the cap.
 #[derive(Clone, Copy, Debug)]
@@ -128,15 +149,14 @@ pub(crate) struct Exceeded {
 }
 
 impl Ledger {
-    /// An empty ledger; `positions` is what all contexts of the guest may cache together, rows times positions.
-    pub(crate) fn new(limits: &Limits, positions: u64) -> Self {
+    /// An empty ledger.
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             tensor_cap: limits.tensor_bytes,
             tensor_bytes: 0,
             context_cap: limits.contexts,
             contexts: 0,
-            position_cap: positions,
-            positions: 0,
+            decoder_contexts: 0,
         }
     }
 
@@ -153,34 +173,25 @@ impl Ledger {
         self.tensor_bytes = self.tensor_bytes.saturating_sub(bytes);
     }
 
-    pub(crate) fn add_context(&mut self) -> Result<(), Exceeded> {
-        if self.contexts >= self.context_cap {
-            return Err(Exceeded { wanted: u64::from(self.contexts) + 1, cap: u64::from(self.context_cap) });
+    pub(crate) fn add_context(&mut self, kind: ContextKind) -> Result<(), Exceeded> {
+        let cap = self.context_cap;
+        let (held, cap) = match kind {
+            ContextKind::Stateless => (&mut self.contexts, cap),
+            ContextKind::Decoder => (&mut self.decoder_contexts, cap.min(MAX_DECODER_CONTEXTS)),
+        };
+        if *held >= cap {
+            return Err(Exceeded { wanted: u64::from(*held) + 1, cap: cap.into() });
         }
-        self.contexts += 1;
+        *held += 1;
         Ok(())
     }
 
-    /// Takes a context and what it caches off the account.
-    pub(crate) fn remove_context(&mut self, positions: u64) {
-        self.contexts = self.contexts.saturating_sub(1);
-        self.change_positions(positions, 0);
-    }
-
-    /// Whether a context that caches `before` may come to cache `after`.
-    pub(crate) fn may_cache(&self, before: u64, after: u64) -> Result<(), Exceeded> {
-        let wanted = self.positions_with(before, after);
-        if wanted > self.position_cap { Err(Exceeded { wanted, cap: self.position_cap }) } else { Ok(()) }
-    }
-
-    /// Notes what a context has come to cache.
-    pub(crate) fn change_positions(&mut self, before: u64, after: u64) {
-        self.positions = self.positions_with(before, after);
-    }
-
-    /// All cached positions if one context's change from `before` to `after`.
-    fn positions_with(&self, before: u64, after: u64) -> u64 {
-        self.positions.saturating_sub(before).saturating_add(after)
+    pub(crate) fn remove_context(&mut self, kind: ContextKind) {
+        let held = match kind {
+            ContextKind::Stateless => &mut self.contexts,
+            ContextKind::Decoder => &mut self.decoder_contexts,
+        };
+        *held = held.saturating_sub(1);
     }
 }
 
@@ -294,29 +305,20 @@ mod tests {
 
     #[test]
     fn the_ledger_refuses_what_passes_a_cap_and_forgets_what_is_given_back() {
-        let mut ledger = Ledger::new(&Limits { tensor_bytes: 100, contexts: 1, ..Limits::default() }, 50);
+        let mut ledger = Ledger::new(&Limits { tensor_bytes: 100, contexts: 2, ..Limits::default() });
         assert!(ledger.add_tensor(60).is_ok());
         let exceeded = ledger.add_tensor(41).expect_err("101 bytes");
         assert_eq!((exceeded.wanted, exceeded.cap), (101, 100));
         assert!(ledger.add_tensor(u64::MAX).is_err());
         ledger.remove_tensor(60);
         assert!(ledger.add_tensor(100).is_ok());
-        assert!(ledger.add_context().is_ok());
-        assert!(ledger.add_context().is_err());
-        ledger.remove_context(0);
-        assert!(ledger.add_context().is_ok());
-    }
-
-    #[test]
-    fn all_contexts_share_one_bound_on_what_they_cache() {
-        let mut ledger = Ledger::new(&Limits::default(), 50);
-        ledger.change_positions(0, 30);
-        assert!(ledger.may_cache(0, 20).is_ok());
-        let exceeded = ledger.may_cache(0, 21).expect_err("51 positions");
-        assert_eq!((exceeded.wanted, exceeded.cap), (51, 50));
-        assert!(ledger.may_cache(30, 50).is_ok(), "the context itself grows");
-        ledger.remove_context(30);
-        assert!(ledger.may_cache(0, 50).is_ok());
+        for (kind, cap) in [(ContextKind::Stateless, 2), (ContextKind::Decoder, 1)] {
+            (0..cap).for_each(|_| assert!(ledger.add_context(kind).is_ok()));
+            let exceeded = ledger.add_context(kind).expect_err("one too many");
+            assert_eq!((exceeded.wanted, exceeded.cap), (cap + 1, cap));
+            ledger.remove_context(kind);
+            assert!(ledger.add_context(kind).is_ok());
+        }
     }
 
     /// Works until this thread has used the processor for `time` more.

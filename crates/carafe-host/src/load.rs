@@ -5,11 +5,13 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use carafe_models::manifest::{Bounds, Dimension, Element, File, Image, Role, Symbol, Tensor, Text};
+use carafe_models::manifest::{File, Image, Tensor, Text};
 use carafe_models::{ModelFolder, Task};
-use carafe_openvino::{Graph, GraphFiles, GraphSpec, Options, Runtime};
+use carafe_openvino::{ClassifierSpec, DecoderSpec, Graph, GraphFiles, GraphKind, Options, Runtime, TensorSpec};
+use carafe_tensor::Role;
 
 use crate::Error;
+use crate::decoder::{DecoderLimits, num_blocks};
 use crate::store::Graphs;
 
 /// A model whose graph is compiled.
@@ -17,18 +19,31 @@ use crate::store::Graphs;
 pub struct LoadedGraph {
     folder: ModelFolder,
     graph: Graph,
+    limits: DecoderLimits,
     side_by_side: Option<Graph>,
 }
 
 impl LoadedGraph {
-    /// Checks the folder's files for presence and size, and compiles the graph.
+    /// Checks the folder's files for presence and size, and compiles the graph; a decoder gets the blocks of its KV cache.
     ///
     /// # Errors
-    /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph.
-    pub fn load(runtime: &Runtime, folder: ModelFolder, options: &Options) -> Result<Self, Error> {
+    /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph, [`Error::KvCache`] where one full context does not fit.
+    pub fn load(
+        runtime: &Runtime,
+        folder: ModelFolder,
+        options: &Options,
+        limits: &DecoderLimits,
+    ) -> Result<Self, Error> {
         folder.check_sizes()?;
-        let graph = compile(runtime, &folder, options)?;
-        Ok(Self { folder, graph, side_by_side: None })
+        let graph = compile(runtime, &folder, options, limits)?;
+        let graph = match (&folder.manifest().text, graph.cache()) {
+            (Some(text), Some(layout)) => {
+                let num_blocks = num_blocks(&folder.manifest().name, text, layout, limits)?;
+                graph.with_num_blocks(num_blocks)
+            }
+            _ => graph,
+        };
+        Ok(Self { folder, graph, limits: *limits, side_by_side: None })
     }
 
     /// Compiles the graph a second time, for so many computes at once with one thread each: several images then take less time than
@@ -38,7 +53,7 @@ impl LoadedGraph {
     /// [`Error::OpenVino`] for the graph.
     pub fn with_side_by_side(self, runtime: &Runtime, computes: NonZeroU32) -> Result<Self, Error> {
         let options = Options { side_by_side: Some(computes), ..*self.graph.options() };
-        let side_by_side = Some(compile(runtime, &self.folder, &options)?);
+        let side_by_side = Some(compile(runtime, &self.folder, &options, &self.limits)?);
         Ok(Self { side_by_side, ..self })
     }
 
@@ -83,12 +98,14 @@ impl LoadedGraph {
     ///
     /// # Errors
     /// [`Error::Model`] if the model does another task.
-    pub fn text(&self) -> Result<(&Text, &Bounds), Error> {
-        let manifest = self.folder.manifest();
-        match (&manifest.text, &manifest.bounds) {
-            (Some(text), Some(bounds)) => Ok((text, bounds)),
-            _ => Err(self.wrong_task(Task::TextGeneration)),
-        }
+    pub fn text(&self) -> Result<&Text, Error> {
+        self.folder.manifest().text.as_ref().ok_or_else(|| self.wrong_task(Task::TextGeneration))
+    }
+
+    /// What a decoder may use.
+    #[must_use]
+    pub fn limits(&self) -> &DecoderLimits {
+        &self.limits
     }
 
     /// What the manifest says of an image model.
@@ -134,65 +151,31 @@ impl LoadedGraph {
     }
 }
 
-fn compile(runtime: &Runtime, folder: &ModelFolder, options: &Options) -> Result<Graph, Error> {
+fn compile(runtime: &Runtime, folder: &ModelFolder, options: &Options, limits: &DecoderLimits) -> Result<Graph, Error> {
     let files = &folder.manifest().files;
     let files = GraphFiles { xml: folder.file(&files.graph), bin: folder.file(&files.weights) };
-    Ok(Graph::load(runtime, &files, graph_spec(folder)?, options)?)
+    Ok(Graph::load(runtime, &files, graph_kind(folder, limits)?, options)?)
 }
 
-/// What a graph must look like by its manifest.
-///
-/// # Errors
-/// [`Error::OpenVino`] if the description contradicts itself.
-fn graph_spec(folder: &ModelFolder) -> Result<GraphSpec, Error> {
+/// What a graph does, and must look like, by its manifest.
+fn graph_kind(folder: &ModelFolder, limits: &DecoderLimits) -> Result<GraphKind, Error> {
     let manifest = folder.manifest();
-    let bounds = manifest.text.as_ref().zip(manifest.bounds.as_ref()).map(|(text, bounds)| carafe_openvino::Bounds {
-        batch: bounds.batch,
-        step: bounds.step,
-        logits: bounds.logits,
-        positions: bounds.positions,
-        vocabulary_size: text.vocabulary_size,
-        context_length: text.context_length,
-    });
-    let translate = |tensors: &[Tensor]| tensors.iter().map(tensor_spec).collect();
-    Ok(GraphSpec::new(translate(&manifest.inputs), translate(&manifest.outputs), bounds)?)
+    if let Some(text) = &manifest.text {
+        return Ok(GraphKind::Decoder(DecoderSpec {
+            vocabulary_size: text.vocabulary_size,
+            context_length: text.context_length,
+            max_num_seqs: limits.max_num_seqs,
+            max_num_batched_tokens: limits.max_num_batched_tokens(text),
+            max_num_logits: limits.max_num_logits(text),
+        }));
+    }
+    let described = manifest.input(Role::Pixels).zip(manifest.output(Role::Scores));
+    // The manifest's rules have seen that both are there.
+    let (input, output) = described.ok_or(Error::Stopped)?;
+    Ok(GraphKind::Classifier(ClassifierSpec { input: tensor_spec(input), output: tensor_spec(output) }))
 }
 
-fn tensor_spec(tensor: &Tensor) -> carafe_openvino::TensorSpec {
-    use carafe_openvino::ElementType;
-    carafe_openvino::TensorSpec {
-        name: tensor.name.clone(),
-        role: role(tensor.role),
-        element: match tensor.element {
-            Element::U8 => ElementType::U8,
-            Element::I32 => ElementType::I32,
-            Element::F32 => ElementType::F32,
-        },
-        shape: tensor.shape.iter().map(|dimension| dim(*dimension)).collect(),
-    }
-}
-
-fn role(role: Role) -> carafe_openvino::Role {
-    use carafe_openvino::Role as Of;
-    match role {
-        Role::InputIds => Of::InputIds,
-        Role::PositionIds => Of::PositionIds,
-        Role::AttentionMask => Of::AttentionMask,
-        Role::BeamIdx => Of::BeamIdx,
-        Role::LogitIdx => Of::LogitIdx,
-        Role::Pixels => Of::Pixels,
-        Role::Logits => Of::Logits,
-        Role::Scores => Of::Scores,
-    }
-}
-
-fn dim(dimension: Dimension) -> carafe_openvino::Dim {
-    use carafe_openvino::Dim;
-    match dimension {
-        Dimension::Fixed(size) => Dim::Fixed(size),
-        Dimension::Symbol(Symbol::Batch) => Dim::Batch,
-        Dimension::Symbol(Symbol::Step) => Dim::Step,
-        Dimension::Symbol(Symbol::Total) => Dim::Total,
-        Dimension::Symbol(Symbol::Logits) => Dim::Logits,
-    }
+fn tensor_spec(tensor: &Tensor) -> TensorSpec {
+    let Tensor { name, role, element, shape } = tensor.clone();
+    TensorSpec { name, role, element, shape }
 }

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use carafe_openvino::{ElementType, ErrorKind, Role, TensorView};
+use carafe_openvino::{ElementType, ErrorKind, GraphKind, TensorView};
+use carafe_tensor::error_chain;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTableError};
 
@@ -16,7 +17,7 @@ use crate::bindings::ml::wasi::nn::errors::ErrorCode;
 use crate::bindings::ml::wasi::nn::graph::{ExecutionTarget, GraphEncoding};
 use crate::bindings::ml::wasi::nn::tensor::TensorType;
 use crate::bindings::ml::wasi::nn::{errors, graph, inference, tensor};
-use crate::limits::{ComputeTime, Exceeded, thread_time};
+use crate::limits::{ComputeTime, ContextKind, Exceeded, thread_time};
 use crate::store::State;
 
 /// Longest name, in bytes, that a guest may send: longer ones are no name of anything and would only fill the error's text.
@@ -29,26 +30,10 @@ const MAX_INPUTS: usize = 64;
 /// A graph that a guest has named.
 pub struct Graph(carafe_openvino::Graph);
 
-/// A graph's execution context: its state between computes.
+/// A graph's execution context: its state between computes, which is a decoder's KV cache.
 pub struct ExecutionContext {
     context: carafe_openvino::Context,
-    /// Name of the input whose size is that of the cache after a compute; none for graphs without one.
-    mask: Option<String>,
-    /// Positions in the cache, rows times positions of a row.
-    cached: u64,
-}
-
-impl ExecutionContext {
-    fn open(graph: &carafe_openvino::Graph) -> Result<Self, carafe_openvino::Error> {
-        let mask = graph.spec().inputs().iter().find(|input| input.role == Role::AttentionMask);
-        Ok(Self { context: graph.context()?, mask: mask.map(|input| input.name.clone()), cached: 0 })
-    }
-
-    /// What the cache would come to by a compute with these inputs, if they are right.
-    fn cached_after(&self, inputs: &[(&str, TensorView<'_>)]) -> u64 {
-        let mask = inputs.iter().find(|(name, _)| Some(*name) == self.mask.as_deref());
-        mask.map_or(0, |(_, mask)| mask.dims.iter().fold(1, |size, dim| u64::saturating_mul(size, (*dim).into())))
-    }
+    holds: ContextKind,
 }
 
 /// A tensor that a guest made or a compute answered.
@@ -94,19 +79,8 @@ impl From<carafe_openvino::Error> for Failure {
             ErrorKind::TooLarge => ErrorCode::TooLarge,
             ErrorKind::Runtime => ErrorCode::RuntimeError,
         };
-        Self::new(code, chain(&error))
+        Self::new(code, error_chain(&error))
     }
-}
-
-/// An error with its causes: OpenVINO's own words are the last.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A handle that does not exist, or one too many: the guest is broken, and stops.
@@ -227,7 +201,7 @@ impl inference::HostGraphExecutionContext for State {
 
     fn drop(&mut self, context: Resource<ExecutionContext>) -> wasmtime::Result<()> {
         let context = self.table.delete(context)?;
-        self.ledger.remove_context(context.cached);
+        self.ledger.remove_context(context.holds);
         Ok(())
     }
 }
@@ -258,9 +232,14 @@ impl State {
 
     fn open_context(&mut self, graph: &Resource<Graph>) -> Result<Resource<ExecutionContext>, Failure> {
         let graph = self.table.get(graph)?.0.clone();
-        self.ledger.add_context().map_err(|exceeded| Failure::too_large("execution contexts", "contexts", exceeded))?;
-        let context = ExecutionContext::open(&graph).inspect_err(|_| self.ledger.remove_context(0))?;
-        Ok(self.table.push(context).inspect_err(|_| self.ledger.remove_context(0))?)
+        let holds = match graph.kind() {
+            GraphKind::Decoder(_) => ContextKind::Decoder,
+            GraphKind::Classifier(_) => ContextKind::Stateless,
+        };
+        self.ledger.add_context(holds).map_err(|exceeded| Failure::too_large(holds.name(), "contexts", exceeded))?;
+        let context = graph.context().inspect_err(|_| self.ledger.remove_context(holds))?;
+        let context = self.table.push(ExecutionContext { context, holds });
+        Ok(context.inspect_err(|_| self.ledger.remove_context(holds))?)
     }
 
     /// Computes with tensors that are the host's from here on, whatever becomes of the call.
@@ -304,19 +283,11 @@ impl State {
     ) -> Result<Vec<(String, Tensor)>, Failure> {
         let views = views(inputs)?;
         let context = self.table.get_mut(context)?;
-        let (before, after) = (context.cached, context.cached_after(&views));
-        let allowed = self.ledger.may_cache(before, after);
-        allowed.map_err(|exceeded| Failure::too_large("caches of all contexts", "positions", exceeded))?;
         let (started, processor) = (Instant::now(), thread_time());
         let outputs = context.context.compute(&views);
         let processor = thread_time().saturating_sub(processor);
         self.clock.add_native(ComputeTime { wall: started.elapsed(), processor });
         self.clock.add_inference(context.context.inference());
-        // A refused compute leaves the cache as it was; after one that failed inside OpenVINO it may have grown.
-        if outputs.is_ok() || context.context.state().dead {
-            context.cached = after;
-            self.ledger.change_positions(before, after);
-        }
         let outputs = outputs?.into_iter();
         Ok(outputs.map(|(name, output)| (name, Tensor::from(output))).collect())
     }

@@ -38,12 +38,10 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
 pub(crate) fn new_store(engine: &Engine, limits: &Limits, graphs: Graphs) -> Store<State> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
-    let bounds = graphs.values().filter_map(|graph| graph.spec().bounds());
-    let positions = bounds.map(|bounds| u64::from(bounds.positions)).max().unwrap_or_default();
     let state = State {
         table,
         graphs,
-        ledger: Ledger::new(limits, positions),
+        ledger: Ledger::new(limits),
         clock: GuestClock::new(limits),
         memory: MemoryMeter::new(limits),
     };

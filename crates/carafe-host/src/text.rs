@@ -1,31 +1,34 @@
 //! A text model in the sandbox: requests in, events out.
 //!
-//! [`TextModel`] is the handle; a thread of its own (`worker`) owns the guest's instance (`instance`) and steps it while there is work.
+//! [`TextModel`] is the handle. Two threads have a guest each (`instance`): one prepares requests (`preparing`), the other steps those
+//! that run, while there is work (`worker`).
 //! The types of requests and events are those of `wit/text.wit`.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bindings::text::exports::carafe::guests::generation::Stats;
 pub use crate::bindings::text::exports::carafe::guests::generation::{
-    EchoedPrompt, Event, EventKind, FinishReason, Finished, GeneratedToken, Prompt, PromptToken, Request, RequestError,
-    RequestErrorCode, Sampling, Started, TokenLogprob, TokenLogprobs,
+    EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken, Model, Prompt,
+    PromptToken, Request, RequestError, RequestErrorCode, Sampling, Started, TokenLogprob, TokenLogprobs,
 };
-use crate::bindings::text::exports::carafe::guests::generation::{Model, Stats, TensorNames};
-use crate::guest::Surroundings;
+use crate::guest::GuestConfig;
 use crate::load::LoadedGraph;
 use crate::{Component, Error, Limits, Sandbox};
-use instance::Blueprint;
+use instance::TextTemplate;
+use preparing::{Preparing, Submission};
 use worker::{Command, NewSequence, Worker};
 
 mod instance;
+mod preparing;
 mod worker;
 
 impl Request {
-    /// Always the most probable token, end of text ignored: the same tokens for everybody, for comparisons.
+    /// Always the most probable token, EOS ignored: the same tokens for everybody, for comparisons.
     #[must_use]
     pub fn greedy(prompt: Prompt, max_tokens: u32) -> Self {
         let sampling = Sampling {
@@ -45,7 +48,7 @@ impl Request {
             max_tokens_is_default: false,
             sampling,
             stop: Vec::new(),
-            ignore_end_of_text: true,
+            ignore_eos: true,
             min_tokens: 0,
             logprobs: None,
             echo: false,
@@ -57,8 +60,10 @@ impl Request {
 /// Counters of a text model since it was started.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TextStats {
-    /// Most bytes of linear memory that the guest has had.
-    pub guest_memory: u64,
+    /// Most bytes of linear memory that the guest which generates has had.
+    pub generator_memory: u64,
+    /// Most bytes of linear memory that the guest which prepares requests has had.
+    pub preparer_memory: u64,
     /// Calls of the guest's `step`.
     pub steps: u64,
     /// Time of those calls.
@@ -69,29 +74,71 @@ pub struct TextStats {
     pub host_time: Duration,
     /// The part of it that OpenVINO alone took.
     pub inference_time: Duration,
-    /// Guests that were replaced after a trap.
-    pub replaced: u64,
-    /// Tokens of prompts that the model has read.
+    /// Generating guests that were replaced after a trap.
+    pub generators_replaced: u64,
+    /// Preparing guests that were replaced after a trap.
+    pub preparers_replaced: u64,
+    /// Blocks of the KV cache that hold tokens of running requests.
+    pub used_blocks: u32,
+    /// Prompt tokens that were computed.
     pub prompt_tokens: u64,
-    /// Tokens of prompts that it had read already, for another request.
-    pub shared_tokens: u64,
+    /// Prompt tokens that the KV cache held already, for another request.
+    pub cached_tokens: u64,
     /// Tokens that were chosen.
     pub generated_tokens: u64,
-    /// Tokens that were guessed ahead.
+    /// Draft tokens that were computed.
     pub draft_tokens: u64,
-    /// Those of them that were right.
+    /// Those of them that were accepted.
     pub accepted_tokens: u64,
 }
 
 impl TextStats {
+    /// Most bytes of linear memory that both guests have had.
+    #[must_use]
+    pub fn guest_memory(&self) -> u64 {
+        self.generator_memory + self.preparer_memory
+    }
+
+    /// Guests that were replaced after a trap.
+    #[must_use]
+    pub fn replaced(&self) -> u64 {
+        self.generators_replaced + self.preparers_replaced
+    }
+
     /// Adds what a guest has counted in a step.
     fn add(&mut self, before: &Stats, now: &Stats) {
         self.prompt_tokens += now.prompt_tokens.saturating_sub(before.prompt_tokens);
-        self.shared_tokens += now.shared_tokens.saturating_sub(before.shared_tokens);
+        self.cached_tokens += now.cached_tokens.saturating_sub(before.cached_tokens);
+        self.used_blocks = now.used_blocks;
         self.generated_tokens += now.generated_tokens.saturating_sub(before.generated_tokens);
         self.draft_tokens += now.draft_tokens.saturating_sub(before.draft_tokens);
         self.accepted_tokens += now.accepted_tokens.saturating_sub(before.accepted_tokens);
     }
+}
+
+/// Counters that two threads add to.
+#[derive(Clone, Debug, Default)]
+struct StatsCell(Arc<Mutex<TextStats>>);
+
+impl StatsCell {
+    fn get(&self) -> TextStats {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, update: impl FnOnce(&mut TextStats)) {
+        update(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The KV cache of a text model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvCacheSizes {
+    /// Tokens of a block.
+    pub block_size: u32,
+    /// Blocks.
+    pub num_blocks: u32,
+    /// Bytes of all blocks.
+    pub bytes: u64,
 }
 
 /// How long a request has taken so far.
@@ -107,14 +154,17 @@ pub struct RequestTimes {
     pub model_time: Duration,
 }
 
-/// The ticket of a sequence, or why it was refused.
+/// The id of a sequence, or why it was refused.
 type Answer = oneshot::Receiver<Result<u64, Error>>;
 
-/// A text model that runs. Dropping it ends its thread and the requests that run.
+/// A text model that runs. Dropping it ends its threads and the requests that run.
 pub struct TextModel {
+    /// None once it is dropped, which ends the thread that prepares.
+    submissions: Option<Sender<Submission>>,
     commands: Sender<Command>,
-    stats: Arc<Mutex<TextStats>>,
-    thread: Option<thread::JoinHandle<()>>,
+    stats: StatsCell,
+    kv_cache: KvCacheSizes,
+    threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl TextModel {
@@ -136,15 +186,20 @@ impl TextModel {
         model: &LoadedGraph,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
+        let config = GuestConfig { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
         let description = description(model, limits.draft_tokens)?;
-        let blueprint = Blueprint::new(component, surroundings, description, model.tokenizer()?)?;
-        let (commands, receiver) = channel();
-        let stats = Arc::new(Mutex::new(TextStats::default()));
-        let worker = Worker::new(blueprint, receiver, stats.clone())?;
-        let name = format!("carafe-{}", model.name());
-        let thread = thread::Builder::new().name(name).spawn(move || worker.run()).map_err(Error::Thread)?;
-        Ok(Self { commands, stats, thread: Some(thread) })
+        let kv_cache = kv_cache(model, &description);
+        let template = Arc::new(TextTemplate::new(component, config, description, model.tokenizer()?)?);
+        let (commands, received_commands) = channel();
+        let (submissions, received_submissions) = channel();
+        let stats = StatsCell::default();
+        let worker = Worker::new(template.clone(), received_commands, stats.clone())?;
+        let preparing = Preparing::new(template, received_submissions, commands.clone(), stats.clone())?;
+        let threads = vec![
+            start_thread(format!("carafe-{}", model.name()), move || worker.run())?,
+            start_thread(format!("prepare-{}", model.name()), move || preparing.run())?,
+        ];
+        Ok(Self { submissions: Some(submissions), commands, stats, kv_cache, threads })
     }
 
     /// Hands a request to the guest; resolves when the guest has accepted or refused it.
@@ -182,7 +237,13 @@ impl TextModel {
     /// What has been counted so far.
     #[must_use]
     pub fn stats(&self) -> TextStats {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stats.get()
+    }
+
+    /// The sizes of the KV cache.
+    #[must_use]
+    pub fn kv_cache(&self) -> KvCacheSizes {
+        self.kv_cache
     }
 
     fn send_one(&self, request: Request) -> Result<(Generation, Answer), Error> {
@@ -195,20 +256,22 @@ impl TextModel {
         for &seed in seeds {
             let (events, receiver) = mpsc::unbounded_channel();
             let (answer, answered) = oneshot::channel();
-            sequences.push(NewSequence { seed, events, answer });
+            sequences.push(NewSequence { seed, events, answer, submitted: Instant::now() });
             let (commands, times) = (self.commands.clone(), RequestTimes::default());
-            generations.push((Generation { ticket: None, events: receiver, times, commands }, answered));
+            generations.push((Generation { id: None, events: receiver, times, commands }, answered));
         }
-        self.commands.send(Command::Submit { request, sequences }).map_err(|_| Error::Stopped)?;
+        let submissions = self.submissions.as_ref().ok_or(Error::Stopped)?;
+        submissions.send(Submission { request, sequences }).map_err(|_| Error::Stopped)?;
         Ok(generations)
     }
 }
 
 impl Drop for TextModel {
     fn drop(&mut self) {
+        self.submissions = None;
         // The worker may be gone already; then there is nothing to stop.
         let _ = self.commands.send(Command::Stop);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to end.
             let _ = thread.join();
         }
@@ -217,7 +280,7 @@ impl Drop for TextModel {
 
 /// A request that runs. Dropping it cancels the request by the end of the current step.
 pub struct Generation {
-    ticket: Option<u64>,
+    id: Option<u64>,
     events: mpsc::UnboundedReceiver<(EventKind, RequestTimes)>,
     times: RequestTimes,
     commands: Sender<Command>,
@@ -249,42 +312,47 @@ impl Generation {
     }
 
     fn accepted(mut self, answer: Result<Result<u64, Error>, oneshot::error::RecvError>) -> Result<Self, Error> {
-        self.ticket = Some(answer.map_err(|_| Error::Stopped)??);
+        self.id = Some(answer.map_err(|_| Error::Stopped)??);
         Ok(self)
     }
 }
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
+        if let Some(id) = self.id {
             // A worker that is gone runs nothing that could be cancelled.
-            let _ = self.commands.send(Command::Cancel(ticket));
+            let _ = self.commands.send(Command::Cancel(id));
         }
     }
 }
 
-/// The manifest's facts in the guest's words.
-fn description(model: &LoadedGraph, draft_tokens: u32) -> Result<Model, Error> {
-    use carafe_models::manifest::Role;
-    let (text, bounds) = model.text()?;
-    let input = |role| model.tensor_name(role);
+fn start_thread(name: String, run: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, Error> {
+    thread::Builder::new().name(name).spawn(run).map_err(Error::Thread)
+}
+
+fn kv_cache(model: &LoadedGraph, description: &Model) -> KvCacheSizes {
+    let Model { block_size, num_blocks, .. } = *description;
+    let of_a_block = model.graph().cache().map_or(0, |layout| layout.block_bytes);
+    KvCacheSizes { block_size, num_blocks, bytes: u64::from(num_blocks) * of_a_block }
+}
+
+/// The manifest's facts and the decoder's limits in the guest's words.
+///
+/// # Errors
+/// [`Error::Model`] if it is no text model.
+pub fn description(model: &LoadedGraph, draft_tokens: u32) -> Result<Model, Error> {
+    let (text, limits) = (model.text()?, model.limits());
     Ok(Model {
         graph: model.name().to_owned(),
-        tensors: TensorNames {
-            input_ids: input(Role::InputIds),
-            position_ids: input(Role::PositionIds),
-            attention_mask: input(Role::AttentionMask),
-            beam_idx: input(Role::BeamIdx),
-            logit_idx: input(Role::LogitIdx),
-            logits: input(Role::Logits),
-        },
         context_length: text.context_length,
         vocabulary_size: text.vocabulary_size,
-        end_of_text: text.end_of_text.clone(),
-        max_batch: bounds.batch,
-        max_step: bounds.step,
-        max_logits: bounds.logits,
-        max_positions: bounds.positions,
+        eos_token_ids: text.eos_token_ids.clone(),
+        block_size: model.graph().cache().map_or(0, |layout| layout.block_size),
+        num_blocks: model.graph().num_blocks(),
+        max_num_seqs: limits.max_num_seqs,
+        max_num_batched_tokens: limits.max_num_batched_tokens(text),
+        max_num_logits: limits.max_num_logits(text),
+        prefill_chunk: limits.prefill_chunk(text),
         draft_tokens,
     })
 }

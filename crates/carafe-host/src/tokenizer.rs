@@ -5,7 +5,7 @@ use wasmtime::component::ResourceAny;
 
 use crate::bindings::text::Text;
 pub use crate::bindings::text::exports::carafe::guests::tokenization::Token;
-use crate::guest::{Surroundings, trap};
+use crate::guest::{GuestConfig, trap};
 use crate::store::{Graphs, State, linker, start_call};
 use crate::{Error, Limits, Sandbox};
 
@@ -22,8 +22,8 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Open`] with the guest's refusal, [`Error::Trap`].
     pub fn open(sandbox: &Sandbox, name: &str, file: &[u8], limits: Limits) -> Result<Self, Error> {
-        let surroundings = Surroundings { sandbox: sandbox.clone(), graphs: Graphs::default(), limits };
-        let mut store = surroundings.new_store();
+        let config = GuestConfig { sandbox: sandbox.clone(), graphs: Graphs::default(), limits };
+        let mut store = config.new_store();
         let linker = linker(sandbox.engine())?;
         let guest = Text::instantiate(&mut store, &sandbox.text_guest()?, &linker);
         let guest = guest.map_err(|error| trap(&store, &error))?;

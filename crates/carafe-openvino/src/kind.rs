@@ -91,7 +91,11 @@ impl GraphKind {
     }
 
     /// Refuses a description that contradicts itself.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSpec`], saying what is wrong and what is expected.
+    pub fn check(&self) -> Result<(), Error> {
         match self {
             Self::Classifier(spec) => spec.check(),
             Self::Decoder(spec) => spec.check(),

@@ -37,8 +37,12 @@ pub(crate) struct Native {
 
 impl Native {
     /// Loads OpenVINO from `library` and then the layer that was built for it.
-    pub(crate) fn load(library: &Path, layer: &Path) -> std::result::Result<&'static Self, Error> {
+    pub(crate) fn load(
+        library: &Path,
+        find_layer: impl FnOnce() -> std::result::Result<PathBuf, Error>,
+    ) -> std::result::Result<&'static Self, Error> {
         open(library).map_err(|reason| Error::LibraryRefused { reason })?;
+        let layer = &find_layer()?;
         let loaded = open(layer).map_err(|reason| refused(layer, library, reason))?;
         // SAFETY: only a native layer has a function of this name.
         if !unsafe { interface::is_compatible(loaded) } {

@@ -38,7 +38,7 @@ impl Runtime {
     }
 
     fn load_first(search: &Search, library_path: PathBuf) -> Result<Self, Error> {
-        let native = Native::load(&library_path, &search.find_layer()?)?;
+        let native = Native::load(&library_path, || search.find_layer())?;
         tracing::info!(version = native.version, library = %library_path.display(), "OpenVINO loaded");
         Ok(Self { native, library_path })
     }

@@ -39,8 +39,10 @@ pub(crate) struct ModelCard {
     /// `text-generation` or `image-classification`.
     task: &'static str,
     description: String,
-    /// `fast`, `latency` or `exact`.
+    /// `fast`, `latency` or `exact`: how the model runs.
     pub(crate) profile: String,
+    /// Why the profile `auto` became that one on this processor; null where another was asked for.
+    profile_reason: Option<&'static str>,
     /// What OpenVINO resolved the profile to on this processor.
     properties: BTreeMap<String, String>,
     /// The OpenVINO that runs the model.
@@ -51,6 +53,10 @@ pub(crate) struct ModelCard {
     max_model_len: Option<u32>,
     /// Number of token ids; text models only.
     vocabulary_size: Option<u32>,
+    /// Memory of the KV cache in bytes; text models only.
+    kv_cache_bytes: Option<u64>,
+    /// Tokens that the KV cache holds, of all running requests together; text models only.
+    kv_cache_tokens: Option<u64>,
     /// Width of what the model sees; image models only.
     width: Option<u32>,
     /// Height of what the model sees; image models only.
@@ -116,6 +122,9 @@ impl ModelCard {
         let manifest = folder.manifest();
         let (text, image) = (manifest.text.as_ref(), manifest.image.as_ref());
         let labels = image.map(|_| graph.labels()).transpose()?;
+        let profile = graph.graph().options().profile;
+        let cache = graph.graph().cache();
+        let num_blocks = graph.graph().num_blocks();
         Ok(Self {
             id: manifest.name.clone(),
             object: "model",
@@ -123,12 +132,15 @@ impl ModelCard {
             owned_by: "carafe",
             task: manifest.task.name(),
             description: manifest.description.clone(),
-            profile: graph.graph().options().profile.to_string(),
+            profile: profile.resolved().to_string(),
+            profile_reason: profile.reason(),
             properties: graph.graph().properties().clone(),
             openvino: openvino.to_owned(),
             context_length: text.map(|text| text.context_length),
             max_model_len: text.map(|text| text.context_length),
             vocabulary_size: text.map(|text| text.vocabulary_size),
+            kv_cache_bytes: cache.map(|layout| layout.block_bytes * u64::from(num_blocks)),
+            kv_cache_tokens: cache.map(|layout| u64::from(layout.block_size) * u64::from(num_blocks)),
             width: image.map(|image| image.width),
             height: image.map(|image| image.height),
             labels: labels.map(|labels| String::from_utf8_lossy(&labels).lines().count()),

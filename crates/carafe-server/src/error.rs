@@ -13,6 +13,8 @@ use carafe_host::text::{RequestError, RequestErrorCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use carafe_tensor::error_chain;
+
 use crate::body;
 use crate::extract::known_field;
 use crate::quote::{self, quoted};
@@ -229,7 +231,7 @@ impl From<carafe_host::Error> for ApiError {
             Error::Request(refusal) => refusal.into(),
             Error::Image(refusal) => refusal.into(),
             Error::Trap(detail) => Self::ModelFailed { detail },
-            other => Self::Internal { detail: chain(&other) },
+            other => Self::Internal { detail: error_chain(&other) },
         }
     }
 }
@@ -258,12 +260,6 @@ impl From<ImageError> for ApiError {
             ImageError::Model(detail) => Self::ModelFailed { detail },
         }
     }
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// An error as OpenAI's API shapes it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use carafe_host::image::ImageTimes;
-use carafe_host::text::TextStats;
+use carafe_host::text::{KvCacheSizes, TextStats};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -85,9 +85,13 @@ struct GuestMetrics {
     step_seconds: Family<PartLabels, Counter<f64, AtomicU64>>,
     memory: Family<ModelLabels, Gauge>,
     replacements: Family<ModelLabels, Counter>,
-    shared_tokens: Family<ModelLabels, Counter>,
+    cached_tokens: Family<ModelLabels, Counter>,
     draft_tokens: Family<ModelLabels, Counter>,
     accepted_tokens: Family<ModelLabels, Counter>,
+    cache_usage: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    cache_blocks: Family<ModelLabels, Gauge>,
+    cache_block_size: Family<ModelLabels, Gauge>,
+    cache_bytes: Family<ModelLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -162,14 +166,19 @@ impl GuestMetrics {
     fn register(to: &mut Registry) -> Self {
         let memory = "Most linear memory that the model's guests have had, added up";
         let replacements = "Guests replaced after a trap";
-        let shared = "Tokens of prompts that were not read again, since another running request had read them";
-        let (drafts, accepted) = ("Tokens guessed ahead", "Tokens guessed ahead that were right");
+        let cached = "Prompt tokens that the KV cache held already, for another request";
+        let (drafts, accepted) = ("Draft tokens", "Draft tokens that were accepted");
+        let usage = "Share of the KV cache's blocks that hold tokens of running requests";
         Self {
             steps: register(to, "carafe_steps", "Steps of the model's guest", Family::default()),
             step_seconds: register(to, "carafe_step_seconds", "Time of those steps by part", Family::default()),
             memory: register(to, "carafe_guest_memory_bytes", memory, Family::default()),
             replacements: register(to, "carafe_guest_replacements", replacements, Family::default()),
-            shared_tokens: register(to, "carafe_shared_prompt_tokens", shared, Family::default()),
+            cached_tokens: register(to, "carafe_cached_prompt_tokens", cached, Family::default()),
+            cache_usage: register(to, "carafe_kv_cache_usage_ratio", usage, Family::default()),
+            cache_blocks: register(to, "carafe_kv_cache_blocks", "Blocks of the KV cache", Family::default()),
+            cache_block_size: register(to, "carafe_kv_cache_block_size_tokens", "Tokens of a block", Family::default()),
+            cache_bytes: register(to, "carafe_kv_cache_bytes", "Memory of the KV cache", Family::default()),
             draft_tokens: register(to, "carafe_spec_decode_num_draft_tokens", drafts, Family::default()),
             accepted_tokens: register(to, "carafe_spec_decode_num_accepted_tokens", accepted, Family::default()),
         }
@@ -182,10 +191,19 @@ impl GuestMetrics {
         raise(&self.replacements.get_or_create(&labels), replaced);
     }
 
+    fn copy_cache(&self, model: &str, stats: &TextStats, cache: &KvCacheSizes) {
+        let labels = labels(model);
+        let usage = f64::from(stats.used_blocks) / f64::from(cache.num_blocks.max(1));
+        self.cache_usage.get_or_create(&labels).set(usage);
+        self.cache_blocks.get_or_create(&labels).set(cache.num_blocks.into());
+        self.cache_block_size.get_or_create(&labels).set(cache.block_size.into());
+        self.cache_bytes.get_or_create(&labels).set(cache.bytes.cast_signed());
+    }
+
     fn copy_text(&self, model: &str, stats: &TextStats) {
         let labels = labels(model);
         raise(&self.steps.get_or_create(&labels), stats.steps);
-        raise(&self.shared_tokens.get_or_create(&labels), stats.shared_tokens);
+        raise(&self.cached_tokens.get_or_create(&labels), stats.cached_tokens);
         raise(&self.draft_tokens.get_or_create(&labels), stats.draft_tokens);
         raise(&self.accepted_tokens.get_or_create(&labels), stats.accepted_tokens);
         let sandbox = stats.step_time.saturating_sub(stats.model_time);
@@ -214,8 +232,9 @@ impl Metrics {
         let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         for served in models.texts() {
             let (model, stats) = (&served.card.id, served.model.stats());
-            guests.copy(model, stats.guest_memory, stats.replaced);
+            guests.copy(model, stats.guest_memory(), stats.replaced());
             guests.copy_text(model, &stats);
+            guests.copy_cache(model, &stats, &served.model.kv_cache());
             drop(self.of_text_model(model));
         }
         for served in models.images() {

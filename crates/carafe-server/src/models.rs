@@ -25,7 +25,7 @@ pub(crate) struct Served<M> {
     pub(crate) model: M,
     pub(crate) places: Places,
     /// What a text begins with; text models only.
-    pub(crate) end_of_text: Option<u32>,
+    pub(crate) eos_token_id: Option<u32>,
 }
 
 impl Models {
@@ -49,13 +49,13 @@ impl Models {
             let (card, places) = (ModelCard::of(graph, openvino)?, Places::new(queue.get()));
             match graph.folder().manifest().task {
                 Task::TextGeneration => {
-                    let end_of_text = graph.text()?.0.end_of_text.first().copied();
+                    let eos_token_id = graph.text()?.eos_token_ids.first().copied();
                     let model = TextModel::start(sandbox, graph, limits)?;
-                    text.push(Arc::new(Served { card, model, places, end_of_text }));
+                    text.push(Arc::new(Served { card, model, places, eos_token_id }));
                 }
                 Task::ImageClassification => {
                     let model = ImageModel::start(sandbox, graph, limits, image_workers)?;
-                    image.push(Arc::new(Served { card, model, places, end_of_text: None }));
+                    image.push(Arc::new(Served { card, model, places, eos_token_id: None }));
                 }
             }
         }

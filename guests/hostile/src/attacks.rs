@@ -4,39 +4,38 @@ use crate::bindings::exports::carafe::guests::generation::Model;
 use crate::bindings::wasi::nn::errors::Error;
 use crate::bindings::wasi::nn::graph::{ExecutionTarget, GraphEncoding, load, load_by_name};
 use crate::bindings::wasi::nn::tensor::{Tensor, TensorType};
-use crate::inputs::{Input, Inputs, compute, context};
+use crate::inputs::{Input, Inputs, NAMES, Sequence, compute, context};
 
 /// Values that no index may have, whatever it counts.
 const WILD: [i32; 4] = [-1, i32::MIN, i32::MAX, 1 << 20];
 
 /// Runs the attack of this name.
 pub(crate) fn run(name: &str, model: &Model) -> Vec<String> {
-    let inputs = |rows, past| Inputs::step(&model.tensors, rows, past);
     match name {
-        "honest" => vec![compute(&context(model), &inputs(1, 0).all())],
+        "honest" => vec![compute(&context(model), &Inputs::first(model, 2).0)],
+        "honest-later" => spoilt_later(model, &[]),
         "lengths" => lengths(model),
         "dimensions" => dimensions(model),
         "names" => names(model),
         "types" => types(model),
-        "input-ids" => values(model, |inputs| &mut inputs.input_ids, &[model.vocabulary_size as i32]),
-        "position-ids" => values(model, |inputs| &mut inputs.position_ids, &[model.context_length as i32]),
-        "beam-idx" => values(model, |inputs| &mut inputs.beam_idx, &[1]),
-        "beam-idx-later" => beam_idx_later(model),
-        "logit-idx" => values(model, |inputs| &mut inputs.logit_idx, &[1]),
-        "attention-mask" => values(model, |inputs| &mut inputs.attention_mask, &[2]),
-        "mask-width" => mask_width(model),
+        "values" => values(model),
+        "foreign-blocks" => foreign_blocks(model),
+        "blocks-written-twice" => blocks_written_twice(model),
+        "prefix-sums" => prefix_sums(model),
+        "unwritten-past" => unwritten_past(model),
+        "stale-blocks" => stale_blocks(model),
+        "counts" => counts(model),
         "bounds" => bounds(model),
         "graphs" => graphs(model),
         "load" => loads(),
         "contexts" => contexts(model),
-        "caches" => caches(model),
         "failed-compute" => failed_compute(model),
         "tensor-bytes" => tensor_bytes(),
         "tensors" => keep_for_ever(|| Tensor::new(&[1], TensorType::U8, &[0])),
         "errors" => keep_for_ever(|| load_by_name("no such graph").err()),
         "loop" => endless_loop(),
         "memory" => endless_memory(),
-        "crash" | "crash-in-submit" => crash(),
+        "crash" | "crash-in-submit" | "crash-in-prepare" => crash(),
         _ => vec![format!("no attack `{name}`")],
     }
 }
@@ -44,29 +43,49 @@ pub(crate) fn run(name: &str, model: &Model) -> Vec<String> {
 /// Computes with spoilt inputs, then with right ones on the same context: a refusal must leave it usable.
 fn spoilt(model: &Model, spoil: impl Fn(&mut Inputs)) -> Vec<String> {
     let context = context(model);
-    let right = Inputs::step(&model.tensors, 1, 0);
+    let right = Inputs::first(model, 2);
     let mut wrong = right.clone();
     spoil(&mut wrong);
-    vec![compute(&context, &wrong.all()), compute(&context, &right.all())]
+    vec![compute(&context, &wrong.0), compute(&context, &right.0)]
 }
 
+/// Computes with wrong inputs on a context in which blocks 0 and 1 are written, then decodes on with right ones.
+fn spoilt_later(model: &Model, wrong: &[Inputs]) -> Vec<String> {
+    let context = context(model);
+    let mut answers = vec![compute(&context, &Inputs::first(model, model.block_size as usize + 1).0)];
+    answers.extend(wrong.iter().map(|wrong| compute(&context, &wrong.0)));
+    answers.push(compute(&context, &Inputs::step(&[next(model, &[0, 1])]).0));
+    answers
+}
+
+/// The sequence of [`spoilt_later`] with its next token.
+fn next(model: &Model, blocks: &[i32]) -> Sequence {
+    Sequence { past: model.block_size as i32 + 1, tokens: vec![7], blocks: blocks.to_vec() }
+}
+
+/// Every input with lengths that its dimensions do not make; a number is 4 bytes long.
 fn lengths(model: &Model) -> Vec<String> {
-    let lengths = [0, 3, 5, 8, 1 << 20];
-    lengths.iter().flat_map(|length| spoilt(model, |inputs| inputs.input_ids.data = vec![0; *length])).collect()
+    let lengths = [0, 3, 5, 9, 1 << 20];
+    let tries = NAMES.iter().flat_map(|name| lengths.map(|length| (*name, length)));
+    tries.flat_map(|(name, length)| spoilt(model, |inputs| inputs.named(name).data = vec![0; length])).collect()
 }
 
 fn dimensions(model: &Model) -> Vec<String> {
     let most = u32::MAX;
-    let shapes: [&[u32]; 8] = [&[], &[0, 1], &[1, 0], &[1], &[1, 1, 1], &[most, most], &[1 << 30, 4], &[1; 4096]];
-    shapes.iter().flat_map(|shape| spoilt(model, |inputs| inputs.input_ids.dimensions = shape.to_vec())).collect()
+    let shapes: [&[u32]; 8] = [&[], &[0], &[1, 2], &[2, 1], &[1, 1, 2], &[most, most], &[1 << 30], &[1; 4096]];
+    shapes
+        .iter()
+        .flat_map(|shape| spoilt(model, |inputs| inputs.named("input_ids").dimensions = shape.to_vec()))
+        .collect()
 }
 
 fn names(model: &Model) -> Vec<String> {
-    let mask = &model.tensors.attention_mask;
-    let names = ["", "0", "no such input", "input_ids\0", mask, &"n".repeat(1 << 20)].map(str::to_owned);
-    let mut answers: Vec<String> =
-        names.iter().flat_map(|name| spoilt(model, |inputs| inputs.input_ids.name.clone_from(name))).collect();
-    let right = Inputs::step(&model.tensors, 1, 0).all();
+    let names = ["", "0", "no such input", "input_ids\0", "past_lens", "key_cache.0", &"n".repeat(1 << 20)];
+    let mut answers: Vec<String> = names
+        .iter()
+        .flat_map(|name| spoilt(model, |inputs| inputs.named("input_ids").name = (*name).to_owned()))
+        .collect();
+    let right = Inputs::first(model, 2).0;
     answers.push(compute(&context(model), &right[1..]));
     answers.push(compute(&context(model), &[]));
     answers.push(compute(&context(model), &right.iter().cycle().take(1000).cloned().collect::<Vec<Input>>()));
@@ -75,54 +94,124 @@ fn names(model: &Model) -> Vec<String> {
 
 fn types(model: &Model) -> Vec<String> {
     use TensorType::{Bf16, Fp16, Fp32, Fp64, I64, U8};
-    let types = [(I64, 8), (Fp64, 8), (Fp32, 4), (Fp16, 2), (Bf16, 2), (U8, 1)];
+    let types = [(I64, 16), (Fp64, 16), (Fp32, 8), (Fp16, 4), (Bf16, 4), (U8, 2)];
     let spoil = |ty: TensorType, size: usize| {
         spoilt(model, move |inputs| {
-            inputs.input_ids.ty = ty;
-            inputs.input_ids.data = vec![0; size];
+            inputs.named("input_ids").ty = ty;
+            inputs.named("input_ids").data = vec![0; size];
         })
     };
     types.into_iter().flat_map(|(ty, size)| spoil(ty, size)).collect()
 }
 
-/// Tries values that an input must not have: the first after its range, and wild ones.
-fn values(model: &Model, input: impl Fn(&mut Inputs) -> &mut Input, first_bad: &[i32]) -> Vec<String> {
-    let bad = first_bad.iter().chain(&WILD);
-    bad.flat_map(|value| spoilt(model, |inputs| input(inputs).data = value.to_le_bytes().to_vec())).collect()
+/// Tries values that an index must not have: the first after its range, and wild ones.
+fn values(model: &Model) -> Vec<String> {
+    let first_bad = [
+        ("input_ids", model.vocabulary_size as i32),
+        ("position_ids", model.context_length as i32),
+        ("past_lens", model.context_length as i32),
+        ("block_indices", model.num_blocks as i32),
+        ("logit_idx", 2),
+        ("max_context_len", 3),
+    ];
+    let tries =
+        first_bad.iter().flat_map(|(name, bad)| [*bad].into_iter().chain(WILD).map(move |value| (*name, value)));
+    tries
+        .flat_map(|(name, value)| {
+            spoilt(model, move |inputs| {
+                let count = inputs.named(name).data.len() / 4;
+                inputs.named(name).set(&vec![value; count]);
+            })
+        })
+        .collect()
 }
 
-/// Rows that the step before did not have: OpenVINO itself would read memory past the cache.
-fn beam_idx_later(model: &Model) -> Vec<String> {
-    let context = context(model);
-    let mut answers = vec![compute(&context, &Inputs::step(&model.tensors, 2, 0).all())];
-    for row in [2, 3, -1, i32::MAX] {
-        let mut wrong = Inputs::step(&model.tensors, 1, 1);
-        wrong.beam_idx.data = row.to_le_bytes().to_vec();
-        answers.push(compute(&context, &wrong.all()));
-    }
-    answers.push(compute(&context, &Inputs::step(&model.tensors, 1, 1).all()));
-    answers
+/// Blocks beyond the cache, and ones that this sequence never wrote.
+fn foreign_blocks(model: &Model) -> Vec<String> {
+    let beyond = model.num_blocks as i32;
+    let blocks = [[0, beyond], [beyond, 1], [0, -1], [i32::MIN, 1], [0, i32::MAX], [2, 1], [3, 3]];
+    spoilt_later(model, &blocks.map(|blocks| Inputs::step(&[next(model, &blocks)])))
 }
 
-fn mask_width(model: &Model) -> Vec<String> {
-    let context = context(model);
-    let mut answers = vec![compute(&context, &Inputs::step(&model.tensors, 1, 0).all())];
-    for past in [0, 2, 100] {
-        answers.push(compute(&context, &Inputs::step(&model.tensors, 1, past).all()));
-    }
-    answers.push(compute(&context, &Inputs::step(&model.tensors, 1, 1).all()));
-    answers
+/// A block that two sequences write, that one writes and another reads, that one sequence names twice.
+fn blocks_written_twice(model: &Model) -> Vec<String> {
+    let one = |blocks: &[i32]| Sequence { past: 0, tokens: vec![5; blocks.len()], blocks: blocks.to_vec() };
+    let short = |block: i32| Sequence { past: 0, tokens: vec![5], blocks: vec![block] };
+    let long = Sequence { past: 0, tokens: vec![5; model.block_size as usize + 1], blocks: vec![2, 2] };
+    let wrong = [
+        Inputs::step(&[short(2), short(2)]),
+        Inputs::step(&[next(model, &[0, 1]), short(1)]),
+        Inputs::step(&[next(model, &[0, 1]), short(0)]),
+        Inputs::step(&[next(model, &[0, 0])]),
+        Inputs::step(&[long]),
+        Inputs::step(&[one(&[2]), next(model, &[0, 1]), next(model, &[0, 1])]),
+    ];
+    spoilt_later(model, &wrong)
 }
 
-/// More rows, positions and logits than the manifest allows.
-fn bounds(model: &Model) -> Vec<String> {
-    let wide = Inputs::step(&model.tensors, model.max_batch + 1, 0);
-    let long = |length| Inputs::wide_step(&model.tensors, 1, length, 0);
-    let mut many = Inputs::step(&model.tensors, 1, 0);
-    many.logit_idx = Input::new(&model.tensors.logit_idx, &[1 << 20], &vec![0; 1 << 20]);
-    [wide, long(model.max_step + 1), long(1 << 20), many]
+/// Prefix sums that do not begin at 0, fall, stand still, or do not end at the total.
+fn prefix_sums(model: &Model) -> Vec<String> {
+    let right = || {
+        let short = Sequence { past: 0, tokens: vec![5, 6], blocks: vec![2] };
+        Inputs::step(&[next(model, &[0, 1]), short])
+    };
+    let tokens: [&[i32]; 7] =
+        [&[1, 2, 3], &[0, 4, 3], &[0, -1, 3], &[0, 3, 3], &[0, 1, 2], &[0, 1, i32::MAX], &[i32::MIN, 1, 3]];
+    let blocks: [&[i32]; 6] = [&[1, 2, 3], &[0, 3, 3], &[0, 4, 3], &[0, 2, 4], &[0, i32::MIN, 3], &[0, 1, 3]];
+    let wrong: Vec<Inputs> = tokens
         .iter()
-        .map(|inputs| compute(&context(model), &inputs.all()))
+        .map(|begins| right().with("subsequence_begins", begins))
+        .chain(blocks.iter().map(|begins| right().with("block_indices_begins", begins)))
+        .collect();
+    spoilt_later(model, &wrong)
+}
+
+/// A past that reaches beyond what was written.
+fn unwritten_past(model: &Model) -> Vec<String> {
+    let size = model.block_size as i32;
+    let pasts = [size + 2, 2 * size - 1];
+    let beyond = Sequence { past: 2 * size, tokens: vec![7], blocks: vec![0, 1, 2] };
+    let wrong = pasts.map(|past| Inputs::step(&[Sequence { past, ..next(model, &[0, 1]) }]));
+    spoilt_later(model, &[&wrong[..], &[Inputs::step(&[beyond])]].concat())
+}
+
+/// Blocks that an earlier context has written, read in a fresh one.
+fn stale_blocks(model: &Model) -> Vec<String> {
+    let secret = context(model);
+    let written = compute(&secret, &Inputs::first(model, model.block_size as usize + 1).0);
+    drop(secret);
+    let fresh = context(model);
+    let wrong = compute(&fresh, &Inputs::step(&[next(model, &[0, 1])]).0);
+    vec![written, wrong, compute(&fresh, &Inputs::first(model, 2).0)]
+}
+
+/// Counts that do not match one another, and logits that nobody wants.
+fn counts(model: &Model) -> Vec<String> {
+    let right = || Inputs::step(&[next(model, &[0, 1])]);
+    let past = model.block_size as i32 + 1;
+    let wrong = [
+        right().with("position_ids", &[past, past]),
+        right().with("past_lens", &[past, 0]),
+        right().with("past_lens", &[]),
+        right().with("subsequence_begins", &[0, 1, 1]),
+        right().with("block_indices", &[0]),
+        right().with("block_indices", &[0, 1, 2]),
+        right().with("block_indices_begins", &[0]),
+        right().with("max_context_len", &[past]),
+        right().with("logit_idx", &[]),
+    ];
+    spoilt_later(model, &wrong)
+}
+
+/// More sequences, tokens and logits than an inference may have.
+fn bounds(model: &Model) -> Vec<String> {
+    let short = |block: u32| Sequence { past: 0, tokens: vec![5], blocks: vec![block as i32] };
+    let wide: Vec<Sequence> = (0..=model.max_num_seqs).map(short).collect();
+    let long = |count: u32| Inputs::first(model, count as usize);
+    let many = Inputs::first(model, 2).with("logit_idx", &vec![0; model.max_num_logits as usize + 1]);
+    [Inputs::step(&wide), long(model.max_num_batched_tokens + 1), long(1 << 20), many]
+        .iter()
+        .map(|inputs| compute(&context(model), &inputs.0))
         .collect()
 }
 
@@ -140,38 +229,31 @@ fn loads() -> Vec<String> {
     tries.map(|(encoding, target)| answer(load(&bytes(), encoding, target).map(drop))).collect()
 }
 
-/// Opens contexts and keeps them until the host refuses.
+/// Opens contexts and keeps them until the host refuses; a dropped one makes room for another.
 fn contexts(model: &Model) -> Vec<String> {
     let Ok(graph) = load_by_name(&model.graph) else { return Vec::new() };
     let mut kept = Vec::new();
     for _ in 0..100_000 {
         match graph.init_execution_context() {
             Ok(context) => kept.push(context),
-            Err(error) => return vec![answer(Err(error))],
+            Err(error) => {
+                let refused = answer(Err(error));
+                kept.pop();
+                return vec![refused, answer(graph.init_execution_context().map(drop))];
+            }
         }
     }
     vec!["served without end".to_owned()]
 }
 
-/// Fills the caches of two contexts: each is within the manifest's bounds, both together are not.
-fn caches(model: &Model) -> Vec<String> {
-    let contexts = [context(model), context(model)];
-    // Two steps of so many rows fill one context as far as all together may be filled.
-    let rows = model.max_positions / (2 * model.max_step);
-    let fill = |past| Inputs::wide_step(&model.tensors, rows, model.max_step, past);
-    let mut answers = vec![compute(&contexts[0], &fill(0).all()), compute(&contexts[0], &fill(model.max_step).all())];
-    answers.push(compute(&contexts[1], &fill(0).all()));
-    let [first, second] = contexts;
-    drop(first);
-    answers.push(compute(&second, &fill(0).all()));
-    answers
-}
-
-/// Goes on with a context whose compute has failed inside OpenVINO. For a graph that wants a multiple of 8 positions.
+/// Goes on with a context whose compute has failed inside OpenVINO. For a graph that fails over token 7.
 fn failed_compute(model: &Model) -> Vec<String> {
-    let step = |length| Inputs::wide_step(&model.tensors, 1, length, 0).all();
+    let step = |token: i32| Inputs::step(&[Sequence { past: 0, tokens: vec![token], blocks: vec![0] }]).0;
     let failed = context(model);
-    vec![compute(&failed, &step(7)), compute(&failed, &step(8)), compute(&context(model), &step(8))]
+    let mut answers = vec![compute(&failed, &step(7)), compute(&failed, &step(1))];
+    drop(failed);
+    answers.push(compute(&context(model), &step(1)));
+    answers
 }
 
 /// Makes tensors of 1 MiB and keeps them; the one that the host does not keep has no data, and its use is refused.

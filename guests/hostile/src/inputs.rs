@@ -1,6 +1,6 @@
-//! The inputs of one compute, right at first, for attacks to spoil.
+//! The inputs of one inference, right at first, for attacks to spoil.
 
-use crate::bindings::exports::carafe::guests::generation::{Model, TensorNames};
+use crate::bindings::exports::carafe::guests::generation::Model;
 use crate::bindings::wasi::nn::graph::load_by_name;
 use crate::bindings::wasi::nn::inference::GraphExecutionContext;
 use crate::bindings::wasi::nn::tensor::{Tensor, TensorType};
@@ -15,9 +15,18 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    pub(crate) fn new(name: &str, dimensions: &[u32], values: &[i32]) -> Self {
-        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Self { name: name.to_owned(), dimensions: dimensions.to_vec(), ty: TensorType::I32, data }
+    /// A list of numbers.
+    pub(crate) fn new(name: &str, values: &[i32]) -> Self {
+        let data = bytes(values);
+        Self { name: name.to_owned(), dimensions: vec![values.len() as u32], ty: TensorType::I32, data }
+    }
+
+    /// The same input with other numbers, and as many dimensions as before.
+    pub(crate) fn set(&mut self, values: &[i32]) {
+        self.data = bytes(values);
+        if let [length] = &mut self.dimensions[..] {
+            *length = values.len() as u32;
+        }
     }
 
     fn tensor(&self) -> (String, Tensor) {
@@ -25,37 +34,73 @@ impl Input {
     }
 }
 
-/// The five inputs of a text graph's step.
-#[derive(Clone)]
-pub(crate) struct Inputs {
-    pub(crate) input_ids: Input,
-    pub(crate) position_ids: Input,
-    pub(crate) attention_mask: Input,
-    pub(crate) beam_idx: Input,
-    pub(crate) logit_idx: Input,
+fn bytes(values: &[i32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// A sequence of an inference: what the cache holds of it, its new tokens, its blocks.
+#[derive(Clone)]
+pub(crate) struct Sequence {
+    pub(crate) past: i32,
+    pub(crate) tokens: Vec<i32>,
+    pub(crate) blocks: Vec<i32>,
+}
+
+/// The eight inputs of a decoder, in the order of [`NAMES`].
+#[derive(Clone)]
+pub(crate) struct Inputs(pub(crate) Vec<Input>);
+
+/// Their names.
+pub(crate) const NAMES: [&str; 8] = [
+    "input_ids",
+    "position_ids",
+    "past_lens",
+    "subsequence_begins",
+    "block_indices",
+    "block_indices_begins",
+    "max_context_len",
+    "logit_idx",
+];
+
 impl Inputs {
-    /// A right step of `rows` rows and one position a row, on a context that holds `past` positions.
-    pub(crate) fn step(names: &TensorNames, rows: u32, past: u32) -> Self {
-        Self::wide_step(names, rows, 1, past)
+    /// A right step over one sequence of `count` tokens that begins in block 0.
+    pub(crate) fn first(model: &Model, count: usize) -> Self {
+        let blocks = (0..count.div_ceil(model.block_size as usize) as i32).collect();
+        Self::step(&[Sequence { past: 0, tokens: vec![0; count], blocks }])
     }
 
-    /// As [`Inputs::step`], with `length` positions a row.
-    pub(crate) fn wide_step(names: &TensorNames, rows: u32, length: u32, past: u32) -> Self {
-        let (new, total) = ((rows * length) as usize, past + length);
-        Self {
-            input_ids: Input::new(&names.input_ids, &[rows, length], &vec![0; new]),
-            position_ids: Input::new(&names.position_ids, &[rows, length], &vec![0; new]),
-            attention_mask: Input::new(&names.attention_mask, &[rows, total], &vec![1; (rows * total) as usize]),
-            beam_idx: Input::new(&names.beam_idx, &[rows], &vec![0; rows as usize]),
-            logit_idx: Input::new(&names.logit_idx, &[1], &[0]),
+    /// A right step over these sequences, which wants the logits of each one's last token.
+    pub(crate) fn step(sequences: &[Sequence]) -> Self {
+        let mut values: [Vec<i32>; 8] = Default::default();
+        let [ids, positions, pasts, begins, blocks, block_begins, longest, logit_idx] = &mut values;
+        (*begins, *block_begins, *longest) = (vec![0], vec![0], vec![0]);
+        for sequence in sequences {
+            let length = sequence.past + sequence.tokens.len() as i32;
+            ids.extend(&sequence.tokens);
+            positions.extend(sequence.past..length);
+            pasts.push(sequence.past);
+            begins.push(ids.len() as i32);
+            blocks.extend(&sequence.blocks);
+            block_begins.push(blocks.len() as i32);
+            longest[0] = longest[0].max(length);
+            logit_idx.push(ids.len() as i32 - 1);
         }
+        let mut inputs: Vec<Input> = NAMES.iter().zip(&values).map(|(name, values)| Input::new(name, values)).collect();
+        // One number has no dimensions.
+        inputs[6].dimensions.clear();
+        Self(inputs)
     }
 
-    pub(crate) fn all(&self) -> Vec<Input> {
-        let inputs = [&self.input_ids, &self.position_ids, &self.attention_mask, &self.beam_idx, &self.logit_idx];
-        inputs.into_iter().cloned().collect()
+    /// The input of this name.
+    pub(crate) fn named(&mut self, name: &str) -> &mut Input {
+        let index = NAMES.iter().position(|known| *known == name).unwrap_or_default();
+        &mut self.0[index]
+    }
+
+    /// The same with other numbers in one input.
+    pub(crate) fn with(mut self, name: &str, values: &[i32]) -> Self {
+        self.named(name).set(values);
+        self
     }
 }
 
@@ -68,7 +113,12 @@ pub(crate) fn context(model: &Model) -> GraphExecutionContext {
 /// What the host answers to a compute.
 pub(crate) fn compute(context: &GraphExecutionContext, inputs: &[Input]) -> String {
     match context.compute(inputs.iter().map(Input::tensor).collect()) {
-        Ok(outputs) => format!("served {} bytes", outputs.iter().map(|(_, tensor)| tensor.data().len()).sum::<usize>()),
+        Ok(outputs) => {
+            let bytes: Vec<u8> = outputs.iter().flat_map(|(_, tensor)| tensor.data()).collect();
+            // The logits themselves, so that a test sees whether anything else shows in them (FNV-1a).
+            let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+            format!("served {} bytes, {:016x}", bytes.len(), bytes.iter().fold(0xCBF2_9CE4_8422_2325, fold))
+        }
         Err(error) => format!("{:?}: {}", error.code(), error.data()),
     }
 }

@@ -25,6 +25,24 @@ struct Attacker {
 
 impl generation::Guest for Hostile {
     type Generator = Attacker;
+    type Preparer = Preparer;
+}
+
+/// A preparer that passes the name of an attack on as tokens, unless it is an attack itself.
+struct Preparer;
+
+impl generation::GuestPreparer for Preparer {
+    fn open(_model: Model, _tokenizer: Vec<u8>) -> Result<generation::Preparer, String> {
+        Ok(generation::Preparer::new(Self))
+    }
+
+    fn prepare(&self, request: Request) -> Result<Vec<u32>, RequestError> {
+        let name = name(&request);
+        if name == "crash-in-prepare" {
+            attacks::crash();
+        }
+        Ok(name.bytes().map(u32::from).collect())
+    }
 }
 
 impl generation::GuestGenerator for Attacker {
@@ -46,7 +64,7 @@ impl generation::GuestGenerator for Attacker {
         let requests = std::mem::take(&mut *self.waiting.borrow_mut());
         requests
             .iter()
-            .flat_map(|(id, request)| events(*id, request, attacks::run(name(request), &self.model)))
+            .flat_map(|(id, request)| events(*id, request, attacks::run(&name(request), &self.model)))
             .collect()
     }
 
@@ -59,9 +77,10 @@ impl generation::GuestGenerator for Attacker {
         Stats {
             running: 0,
             waiting: 0,
-            forwards: 0,
+            used_blocks: 0,
+            num_forward_passes: 0,
             prompt_tokens: 0,
-            shared_tokens: 0,
+            cached_tokens: 0,
             generated_tokens: 0,
             draft_tokens: 0,
             accepted_tokens: 0,
@@ -69,10 +88,11 @@ impl generation::GuestGenerator for Attacker {
     }
 }
 
-fn name(request: &Request) -> &str {
+/// The name of an attack: a text, or its bytes as tokens.
+fn name(request: &Request) -> String {
     match &request.prompt {
-        Prompt::Text(name) => name,
-        Prompt::Tokens(_) => "",
+        Prompt::Text(name) => name.clone(),
+        Prompt::Tokens(tokens) => tokens.iter().filter_map(|&token| char::from_u32(token)).collect(),
     }
 }
 

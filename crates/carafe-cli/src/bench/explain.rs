@@ -42,7 +42,7 @@ impl Parts {
         };
         let head = format!("  {} steps, each {:.1} us:", self.steps, self.microseconds(self.all()));
         let drafts =
-            format!("    {} tokens, {} of {} guessed ahead were right", self.generated, self.accepted, self.drafted);
+            format!("    {} tokens, {} of {} draft tokens were accepted", self.generated, self.accepted, self.drafted);
         std::iter::once(head).chain(self.named().into_iter().map(line)).chain([drafts]).collect()
     }
 

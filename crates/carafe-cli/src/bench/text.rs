@@ -105,7 +105,7 @@ fn listen(mut generation: Generation, began: Instant) -> Result<RequestTimes> {
         match event {
             EventKind::Started(started) => times.prompt_tokens = started.prompt_tokens,
             EventKind::Token(_) => times.note(began),
-            EventKind::Failed(message) => bail!("a request failed: {message}"),
+            EventKind::Failed(failure) => bail!("a request failed: {}", failure.message),
             EventKind::Prompt(_) | EventKind::Finished(_) => {}
         }
     }
@@ -113,7 +113,7 @@ fn listen(mut generation: Generation, began: Instant) -> Result<RequestTimes> {
 }
 
 fn requests(options: &Bench, model: &LoadedGraph, concurrent: u32) -> Result<Vec<Request>> {
-    let vocabulary = model.text()?.0.vocabulary_size;
+    let vocabulary = model.text()?.vocabulary_size;
     let sampling = generate::sampling(&options.sampling);
     let request = |number: u32| {
         let prompt = match &options.prompt {
@@ -170,7 +170,7 @@ fn as_json(options: &Bench, loaded: &Loaded, runner: &Runner, runs: &[Run]) -> V
         "properties": loaded.model.graph().properties(),
         "openvino": loaded.runtime.version(),
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
-        "guest_memory_bytes": runner.stats().map(|stats| stats.guest_memory),
+        "guest_memory_bytes": runner.stats().map(|stats| stats.guest_memory()),
         "memory": machine::memory(),
     })
 }

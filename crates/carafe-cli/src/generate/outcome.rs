@@ -49,7 +49,7 @@ impl Outcome {
                 self.finish_reason = Some(finished.reason);
                 finished.text
             }
-            EventKind::Failed(message) => return failed(&message),
+            EventKind::Failed(failure) => return failed(&failure.message),
         };
         self.text.push_str(&text);
         Ok(text)
@@ -83,7 +83,7 @@ impl Outcome {
     /// Why the request ended, as OpenAI's API spells it.
     pub(crate) fn finish_reason(&self) -> &'static str {
         match self.finish_reason {
-            Some(FinishReason::EndOfText | FinishReason::Stop) => "stop",
+            Some(FinishReason::Eos | FinishReason::Stop) => "stop",
             Some(FinishReason::Length) => "length",
             None => "interrupted",
         }

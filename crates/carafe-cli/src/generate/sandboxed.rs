@@ -28,6 +28,6 @@ impl Source for Sandboxed {
     }
 
     fn guest_memory(&self) -> Option<u64> {
-        Some(self.model.stats().guest_memory)
+        Some(self.model.stats().guest_memory())
     }
 }

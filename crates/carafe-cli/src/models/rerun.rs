@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use carafe_host::image::ImageModel;
 use carafe_host::text::{EventKind, Prompt, Request};
 use carafe_host::tokenizer::Tokenizer;
-use carafe_host::{Limits, LoadedGraph, Sandbox};
+use carafe_host::{DecoderLimits, Limits, LoadedGraph, Sandbox};
 use carafe_models::certificate::{Greedy, Pattern};
-use carafe_models::manifest::Role;
 use carafe_models::{ModelFolder, Task};
-use carafe_openvino::{Dim, ElementType, Options, Profile, Tensor};
+use carafe_openvino::{GraphKind, Options, Profile, Tensor};
+use carafe_tensor::{Dim, ElementType};
 
 use crate::generate::{Sandboxed, Source};
 use crate::machine;
@@ -23,7 +23,7 @@ const SCORE_TOLERANCE: f64 = 1.0;
 pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
     let certificate = folder.certificate()?;
     let options = Options { profile: Profile::Exact, ..Options::default() };
-    let model = LoadedGraph::load(&machine::runtime()?, folder.clone(), &options)?;
+    let model = LoadedGraph::load(&machine::runtime()?, folder.clone(), &options, &DecoderLimits::default())?;
     match folder.manifest().task {
         Task::TextGeneration => {
             ensure!(!certificate.greedy.is_empty(), "the certificate records no greedy tokens to compare with");
@@ -78,7 +78,7 @@ fn repeat_greedy(model: &LoadedGraph, greedy: &Greedy) -> Result<String> {
     while let Some(event) = source.next()? {
         match event {
             EventKind::Token(token) => tokens.push(token.id),
-            EventKind::Failed(message) => bail!("the request failed: {message}"),
+            EventKind::Failed(failure) => bail!("the request failed: {}", failure.message),
             EventKind::Started(_) | EventKind::Prompt(_) | EventKind::Finished(_) => {}
         }
     }
@@ -94,8 +94,8 @@ fn repeat_greedy(model: &LoadedGraph, greedy: &Greedy) -> Result<String> {
 }
 
 fn repeat_pattern(model: &LoadedGraph, pattern: &Pattern) -> Result<String> {
-    let spec = model.graph().spec();
-    let [pixels] = spec.inputs() else { bail!("an image graph has one input") };
+    let GraphKind::Classifier(spec) = model.graph().kind() else { bail!("only a classifier has scores") };
+    let pixels = &spec.input;
     let dims: Vec<u32> =
         pixels.shape.iter().filter_map(|dim| if let Dim::Fixed(size) = dim { Some(*size) } else { None }).collect();
     let count = dims.iter().map(|size| *size as usize).product();
@@ -106,7 +106,7 @@ fn repeat_pattern(model: &LoadedGraph, pattern: &Pattern) -> Result<String> {
         ElementType::I32 => bail!("an image graph reads u8 or f32"),
     };
     let input = Tensor { dims, element: pixels.element, data };
-    let outputs = model.graph().context()?.compute(&[(&model.tensor_name(Role::Pixels), input.view())])?;
+    let outputs = model.graph().context()?.compute(&[(&pixels.name, input.view())])?;
     let scores = outputs.first().map(|(_, tensor)| scores(tensor)).unwrap_or_default();
     for (index, expected) in &pattern.top {
         let got = scores

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use carafe_host::Limits;
-use carafe_models::Catalogue;
-use carafe_openvino::{Options, Profile};
+use carafe_host::{DecoderLimits, Limits};
+use carafe_models::{Catalogue, ModelFolder};
+use carafe_openvino::{KvCachePrecision, Options, Profile};
 use carafe_server::{ApiKeys, Configuration};
 use serde::{Serialize, Serializer};
 
-use crate::arguments::{LogForm, Serve};
+use crate::arguments::{LogForm, Running, Serve};
+use crate::bytes::Bytes;
 use crate::machine;
 use crate::pinning::Pinning;
 
@@ -28,8 +29,17 @@ pub(crate) struct ServeConfiguration {
     model_places: Vec<PathBuf>,
     #[serde(skip)]
     pub(super) catalogue: Catalogue,
+    #[serde(skip)]
+    running: Running,
     #[serde(serialize_with = "as_text")]
     profile: Profile,
+    /// What the process may use if there is none.
+    kv_cache_bytes: Option<Bytes>,
+    /// The profile's if there is none.
+    #[serde(serialize_with = "as_optional_text")]
+    kv_cache_precision: Option<KvCachePrecision>,
+    /// The model's if there is none.
+    prefill_chunk: Option<u32>,
     /// OpenVINO's choice if there are none.
     threads: Option<NonZeroU32>,
     #[serde(serialize_with = "whether_pinned")]
@@ -53,7 +63,11 @@ impl ServeConfiguration {
             models: options.model.clone(),
             model_places: catalogue.places().to_vec(),
             catalogue,
+            running: running.clone(),
             profile: running.profile,
+            kv_cache_bytes: running.kv_cache,
+            kv_cache_precision: running.kv_cache_precision,
+            prefill_chunk: running.prefill_chunk,
             threads: running.threads,
             cpu_pinning: Pinning::decide(running.cpu_pinning),
             guest_memory_mib: running.guest_memory,
@@ -69,8 +83,12 @@ impl ServeConfiguration {
     }
 
     pub(super) fn options(&self) -> Options {
-        let pins_threads = self.cpu_pinning.pins_threads;
-        Options { profile: self.profile, threads: self.threads, pins_threads, ..Options::default() }
+        self.running.options()
+    }
+
+    /// What a model may use if it is a decoder; each text model has two guests.
+    pub(super) fn decoder_limits(&self, folder: &ModelFolder) -> DecoderLimits {
+        self.running.decoder_limits(folder, 2 * self.limits().guest_memory)
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -153,6 +171,10 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
 
 fn whether_pinned<S: Serializer>(pinning: &Pinning, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bool(pinning.pins_threads)
+}
+
+fn as_optional_text<S: Serializer>(value: &Option<impl ToString>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
 fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {

@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     let report = json!({
         "answers": answers,
         "failure": failure,
-        "guest_memory": stats.guest_memory,
+        "guest_memory": stats.generator_memory,
         "honest": honest.0,
         "next": { "tokens": tokens, "failure": next_failure },
     });

@@ -1,6 +1,7 @@
 //! An image model's manifest in the guest's words.
 
-use carafe_models::manifest::{self, Image, Role};
+use carafe_models::manifest::{self, Image};
+use carafe_tensor::Role;
 
 use crate::Error;
 use crate::bindings::image::exports::carafe::guests::classification::{

@@ -9,32 +9,32 @@ use super::{Classification, ImageError, ImageTimes, Pixels, description};
 use crate::Error;
 use crate::bindings::image::exports::carafe::guests::classification::{GuestClassifier, Model};
 use crate::bindings::image::{Image, ImagePre};
-use crate::guest::{Surroundings, trap};
+use crate::guest::{GuestConfig, Instance, trap};
 use crate::load::LoadedGraph;
 use crate::store::{State, linker, start_call};
 
 /// What an instance is made from, as often as one is needed.
-pub(super) struct Blueprint {
+pub(super) struct ImageTemplate {
     guest: ImagePre<State>,
-    surroundings: Surroundings,
+    config: GuestConfig,
     model: Model,
     /// Name of the graph for images among others, if it is another one.
     side_by_side: Option<String>,
     labels: Vec<u8>,
 }
 
-impl Blueprint {
-    pub(super) fn new(surroundings: Surroundings, loaded: &LoadedGraph) -> Result<Self, Error> {
-        let component = surroundings.sandbox.image_guest()?;
-        let linker = linker(surroundings.sandbox.engine())?;
+impl ImageTemplate {
+    pub(super) fn new(config: GuestConfig, loaded: &LoadedGraph) -> Result<Self, Error> {
+        let component = config.sandbox.image_guest()?;
+        let linker = linker(config.sandbox.engine())?;
         let guest = linker.instantiate_pre(&component).and_then(ImagePre::new).map_err(Error::engine)?;
         let (model, labels) = (description::model(loaded)?, loaded.labels()?);
-        Ok(Self { guest, surroundings, model, side_by_side: loaded.side_by_side_name(), labels })
+        Ok(Self { guest, config, model, side_by_side: loaded.side_by_side_name(), labels })
     }
 }
 
 /// A running guest with its classifiers. After a trap it must be dropped: wasmtime lets nobody enter it again.
-pub(super) struct Instance {
+pub(super) struct ImageInstance {
     store: Store<State>,
     guest: Image,
     /// Its graph has all threads for one image.
@@ -50,21 +50,29 @@ pub(super) enum Company {
     SideBySide,
 }
 
-impl Instance {
-    pub(super) fn open(blueprint: &Blueprint) -> Result<Self, Error> {
-        let mut store = blueprint.surroundings.new_store();
-        let guest = blueprint.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
-        let alone = open_classifier(blueprint, &guest, &mut store, &blueprint.model)?;
-        let side_by_side = match &blueprint.side_by_side {
+impl Instance for ImageInstance {
+    type Template = ImageTemplate;
+
+    fn open(template: &ImageTemplate) -> Result<Self, Error> {
+        let mut store = template.config.new_store();
+        let guest = template.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
+        let alone = open_classifier(template, &guest, &mut store, &template.model)?;
+        let side_by_side = match &template.side_by_side {
             Some(graph) => {
-                let model = Model { graph: graph.clone(), ..blueprint.model.clone() };
-                open_classifier(blueprint, &guest, &mut store, &model)?
+                let model = Model { graph: graph.clone(), ..template.model.clone() };
+                open_classifier(template, &guest, &mut store, &model)?
             }
             None => alone,
         };
         Ok(Self { store, guest, alone, side_by_side })
     }
 
+    fn memory(&self) -> u64 {
+        self.store.data().memory.high_water()
+    }
+}
+
+impl ImageInstance {
     /// Classifies a file. `company` is asked when the graph is to run: by then other images may have come or gone.
     pub(super) fn classify(
         &mut self,
@@ -108,14 +116,9 @@ impl Instance {
         };
         let (labels, model) = self.call(|guest, store| guest.call_classify(store, classifier, pixels, top))?;
         let (width, height, pixels) = self.describe(image, pixels).map_err(|error| trap(&self.store, &error))?;
-        let guest_memory = self.guest_memory();
+        let guest_memory = self.memory();
         let times = ImageTimes::default();
         Ok((Classification { labels, width, height, pixels, times, guest_memory }, model))
-    }
-
-    /// Most bytes of linear memory that the guest has had.
-    pub(super) fn guest_memory(&self) -> u64 {
-        self.store.data().memory.high_water()
     }
 
     /// One timed call of the classifier.
@@ -152,17 +155,17 @@ impl Instance {
 }
 
 fn open_classifier(
-    blueprint: &Blueprint,
+    template: &ImageTemplate,
     guest: &Image,
     store: &mut Store<State>,
     model: &Model,
 ) -> Result<ResourceAny, Error> {
     start_call(store);
     // Half of the guest's memory is for one image while it is decoded; the rest holds the file, the pixels and the code's own.
-    let memory = blueprint.surroundings.limits.guest_memory / 2;
+    let memory = template.config.limits.guest_memory / 2;
     let classifier = guest.carafe_guests_classification().classifier();
-    let opened = classifier.call_open(&mut *store, model, &blueprint.labels, memory);
+    let opened = classifier.call_open(&mut *store, model, &template.labels, memory);
     opened
         .map_err(|error| trap(store, &error))?
-        .map_err(|refusal| Error::Open { model: blueprint.model.graph.clone(), message: refusal.message().to_owned() })
+        .map_err(|refusal| Error::Open { model: template.model.graph.clone(), message: refusal.message().to_owned() })
 }

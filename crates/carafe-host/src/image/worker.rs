@@ -6,9 +6,10 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::instance::{Blueprint, Instance};
+use super::instance::{ImageInstance, ImageTemplate};
 use super::{Classification, Job};
 use crate::Error;
+use crate::guest::Guest;
 
 /// Jobs for whichever worker is free first.
 pub(super) type Queue = Arc<Mutex<Receiver<Job>>>;
@@ -32,12 +33,12 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Opens the worker's first guest and starts its thread.
-    pub(super) fn start(name: &str, blueprint: &Arc<Blueprint>, queue: &Queue) -> Result<Self, Error> {
-        let instance = Instance::open(blueprint)?;
-        let counts = WorkerCounts { guest_memory: instance.guest_memory(), ..WorkerCounts::default() };
+    pub(super) fn start(name: &str, template: &Arc<ImageTemplate>, queue: &Queue) -> Result<Self, Error> {
+        let guest = Guest::open(template.clone())?;
+        let counts = WorkerCounts { guest_memory: guest.memory(), ..WorkerCounts::default() };
         let counts = Arc::new(Mutex::new(counts));
-        let (blueprint, queue, reported) = (blueprint.clone(), queue.clone(), counts.clone());
-        let run = move || Running { blueprint, instance: Some(instance), counts: reported }.work(&queue);
+        let (queue, reported) = (queue.clone(), counts.clone());
+        let run = move || Running { guest, counts: reported }.work(&queue);
         let thread = thread::Builder::new().name(format!("carafe-{name}")).spawn(run).map_err(Error::Thread)?;
         Ok(Self { counts, thread: Some(thread) })
     }
@@ -58,8 +59,7 @@ impl Drop for Worker {
 
 /// What a worker's thread works with.
 struct Running {
-    blueprint: Arc<Blueprint>,
-    instance: Option<Instance>,
+    guest: Guest<ImageInstance>,
     counts: Arc<Mutex<WorkerCounts>>,
 }
 
@@ -74,11 +74,8 @@ impl Running {
             let result = self.classify(&job);
             // Off the counts before the answer: its receiver may send the next image at once.
             drop(job.place);
-            let trapped = matches!(result, Err(Error::Trap(_)));
-            self.update(|counts| {
-                counts.works = false;
-                counts.replaced += u64::from(trapped);
-            });
+            let (memory, replaced) = (self.guest.memory(), self.guest.replaced());
+            self.update(|counts| *counts = WorkerCounts { works: false, guest_memory: memory, replaced });
             // Whoever does not wait any more does not want to know.
             let _ = job.answer.send(result);
         }
@@ -86,11 +83,8 @@ impl Running {
 
     fn classify(&mut self, job: &Job) -> Result<Classification, Error> {
         let queued = job.sent.elapsed();
-        let mut guest = self.instance.take().map_or_else(|| Instance::open(&self.blueprint), Ok)?;
-        let mut result = guest.classify((*job.image).as_ref(), job.top, || job.place.company());
-        self.update(|counts| counts.guest_memory = counts.guest_memory.max(guest.guest_memory()));
-        // A guest that trapped cannot be entered again.
-        self.instance = (!matches!(result, Err(Error::Trap(_)))).then_some(guest);
+        let image = (*job.image).as_ref();
+        let mut result = self.guest.call(|guest| guest.classify(image, job.top, || job.place.company()));
         if let Ok(classification) = &mut result {
             classification.times.queue = queued;
         }

@@ -1,4 +1,4 @@
-//! One instance of the text guest: the calls of its `generator`, each timed and bounded.
+//! One instance of the text guest with a generator: its calls, each timed and bounded.
 
 use std::mem::replace;
 use std::time::{Duration, Instant};
@@ -9,32 +9,43 @@ use wasmtime::component::{Component, ResourceAny};
 use super::{Event, Model, Request, RequestError, Stats};
 use crate::Error;
 use crate::bindings::text::{Text, TextPre};
-use crate::guest::{Surroundings, trap};
+use crate::guest::{GuestConfig, Instance, trap};
 use crate::store::{State, linker, start_call};
 
-/// What an instance is made from, as often as one is needed.
-pub(super) struct Blueprint {
+/// What instances of the text guest are made from.
+pub(super) struct TextTemplate {
     guest: TextPre<State>,
-    surroundings: Surroundings,
+    config: GuestConfig,
     model: Model,
     tokenizer: Vec<u8>,
 }
 
-impl Blueprint {
+impl TextTemplate {
     pub(super) fn new(
         component: &Component,
-        surroundings: Surroundings,
+        config: GuestConfig,
         model: Model,
         tokenizer: Vec<u8>,
     ) -> Result<Self, Error> {
-        let linker = linker(surroundings.sandbox.engine())?;
+        let linker = linker(config.sandbox.engine())?;
         let guest = linker.instantiate_pre(component).and_then(TextPre::new).map_err(Error::engine)?;
-        Ok(Self { guest, surroundings, model, tokenizer })
+        Ok(Self { guest, config, model, tokenizer })
+    }
+
+    fn instantiate(&self) -> Result<(Store<State>, Text), Error> {
+        let mut store = self.config.new_store();
+        let guest = self.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
+        start_call(&mut store);
+        Ok((store, guest))
+    }
+
+    fn refused(&self, message: String) -> Error {
+        Error::Open { model: self.model.graph.clone(), message }
     }
 }
 
-/// A running guest with its generator. After a trap it must be dropped: wasmtime lets nobody enter it again.
-pub(super) struct Instance {
+/// A running guest with its generator.
+pub(super) struct GeneratorInstance {
     store: Store<State>,
     guest: Text,
     generator: ResourceAny,
@@ -42,22 +53,25 @@ pub(super) struct Instance {
     counted: Stats,
 }
 
-impl Instance {
-    pub(super) fn open(blueprint: &Blueprint) -> Result<Self, Error> {
-        let mut store = blueprint.surroundings.new_store();
-        let guest = blueprint.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
-        start_call(&mut store);
-        let generator = guest
-            .carafe_guests_generation()
-            .generator()
-            .call_open(&mut store, &blueprint.model, &blueprint.tokenizer)
-            .map_err(|error| trap(&store, &error))?
-            .map_err(|message| Error::Open { model: blueprint.model.graph.clone(), message })?;
-        let counted = guest.carafe_guests_generation().generator().call_stats(&mut store, generator);
-        let counted = counted.map_err(|error| trap(&store, &error))?;
+impl Instance for GeneratorInstance {
+    type Template = TextTemplate;
+
+    fn open(template: &TextTemplate) -> Result<Self, Error> {
+        let (mut store, guest) = template.instantiate()?;
+        let interface = guest.carafe_guests_generation().generator();
+        let opened = interface.call_open(&mut store, &template.model, &template.tokenizer);
+        let opened = opened.map_err(|error| trap(&store, &error))?;
+        let generator = opened.map_err(|message| template.refused(message))?;
+        let counted = interface.call_stats(&mut store, generator).map_err(|error| trap(&store, &error))?;
         Ok(Self { store, guest, generator, counted })
     }
 
+    fn memory(&self) -> u64 {
+        self.store.data().memory.high_water()
+    }
+}
+
+impl GeneratorInstance {
     /// The outer error is a trap, the inner one the guest's refusal.
     pub(super) fn submit(&mut self, request: &Request) -> Result<Result<u64, RequestError>, Error> {
         start_call(&mut self.store);
@@ -90,10 +104,39 @@ impl Instance {
         let answer = interface.generator().call_cancel(&mut self.store, self.generator, request);
         answer.map_err(|error| trap(&self.store, &error))
     }
+}
 
-    /// The most bytes that linear memory has had.
-    pub(super) fn memory_high_water(&self) -> u64 {
+/// A running guest with its preparer.
+pub(super) struct PreparerInstance {
+    store: Store<State>,
+    guest: Text,
+    preparer: ResourceAny,
+}
+
+impl Instance for PreparerInstance {
+    type Template = TextTemplate;
+
+    fn open(template: &TextTemplate) -> Result<Self, Error> {
+        let (mut store, guest) = template.instantiate()?;
+        let interface = guest.carafe_guests_generation().preparer();
+        let opened = interface.call_open(&mut store, &template.model, &template.tokenizer);
+        let opened = opened.map_err(|error| trap(&store, &error))?;
+        let preparer = opened.map_err(|message| template.refused(message))?;
+        Ok(Self { store, guest, preparer })
+    }
+
+    fn memory(&self) -> u64 {
         self.store.data().memory.high_water()
+    }
+}
+
+impl PreparerInstance {
+    /// The tokens of a request's prompt. The outer error is a trap, the inner one the guest's refusal.
+    pub(super) fn prepare(&mut self, request: &Request) -> Result<Result<Vec<u32>, RequestError>, Error> {
+        start_call(&mut self.store);
+        let interface = self.guest.carafe_guests_generation();
+        let answer = interface.preparer().call_prepare(&mut self.store, self.preparer, request);
+        answer.map_err(|error| trap(&self.store, &error))
     }
 }
 

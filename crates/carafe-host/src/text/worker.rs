@@ -8,15 +8,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::replace;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::instance::{Blueprint, Instance, StepReport};
-use super::{Event, EventKind, Request, RequestTimes, TextStats};
+use super::instance::{GeneratorInstance, StepReport, TextTemplate};
+use super::{Event, EventKind, Failure, FailureKind, Request, RequestTimes, StatsCell};
 use crate::Error;
+use crate::guest::Guest;
 
 /// What a handle asks of the worker.
 pub(super) enum Command {
@@ -26,7 +27,7 @@ pub(super) enum Command {
         request: Arc<Request>,
         sequences: Vec<NewSequence>,
     },
-    /// End the request of this ticket.
+    /// End the sequence of this id.
     Cancel(u64),
     /// End the thread.
     Stop,
@@ -36,8 +37,9 @@ pub(super) enum Command {
 pub(super) struct NewSequence {
     pub(super) seed: u64,
     pub(super) events: mpsc::UnboundedSender<(EventKind, RequestTimes)>,
-    /// Told the request's ticket, or why it was refused.
+    /// Gets the sequence's id, or why it was refused.
     pub(super) answer: oneshot::Sender<Result<u64, Error>>,
+    pub(super) submitted: Instant,
 }
 
 /// A request between its arrival and its end.
@@ -54,8 +56,8 @@ struct Running {
     times: RequestTimes,
     /// Whether the guest has begun to work on it.
     started: bool,
-    /// Whether its listener knows.
-    told: bool,
+    /// Whether its start was emitted.
+    emitted_start: bool,
     echoed: bool,
 }
 
@@ -71,29 +73,28 @@ impl Running {
 
 /// The worker's state.
 pub(super) struct Worker {
-    blueprint: Blueprint,
-    instance: Option<Instance>,
+    guest: Guest<GeneratorInstance>,
     commands: Receiver<Command>,
-    stats: Arc<Mutex<TextStats>>,
+    stats: StatsCell,
     running: BTreeMap<u64, Running>,
-    /// Tickets that are to be submitted to the guest, in order.
+    /// Ids of sequences that are to be submitted to the guest, in order.
     queue: VecDeque<u64>,
     /// Whether requests run one at a time because one of them has made a guest trap.
     isolating: bool,
-    next_ticket: u64,
+    next_id: u64,
 }
 
 impl Worker {
     /// Opens the guest at once, so that a model that it refuses is refused before anything runs.
     pub(super) fn new(
-        blueprint: Blueprint,
+        template: Arc<TextTemplate>,
         commands: Receiver<Command>,
-        stats: Arc<Mutex<TextStats>>,
+        stats: StatsCell,
     ) -> Result<Self, Error> {
-        let instance = Some(Instance::open(&blueprint)?);
+        let guest = Guest::open(template)?;
         let (running, queue) = (BTreeMap::new(), VecDeque::new());
-        let worker = Self { blueprint, instance, commands, stats, running, queue, isolating: false, next_ticket: 0 };
-        worker.note_memory();
+        let worker = Self { guest, commands, stats, running, queue, isolating: false, next_id: 0 };
+        worker.note_guest();
         Ok(worker)
     }
 
@@ -117,16 +118,17 @@ impl Worker {
                 Ok(Command::Submit { request, sequences }) => {
                     sequences.into_iter().for_each(|sequence| self.enqueue(request.clone(), sequence));
                 }
-                Ok(Command::Cancel(ticket)) => self.cancel(ticket),
+                Ok(Command::Cancel(id)) => self.cancel(id),
                 Err(TryRecvError::Empty) => return true,
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
             }
         }
     }
 
-    fn enqueue(&mut self, request: Arc<Request>, NewSequence { seed, events, answer }: NewSequence) {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
+    fn enqueue(&mut self, request: Arc<Request>, sequence: NewSequence) {
+        let NewSequence { seed, events, answer, submitted } = sequence;
+        let id = self.next_id;
+        self.next_id += 1;
         let running = Running {
             resume: request.resume.clone(),
             request,
@@ -134,70 +136,68 @@ impl Worker {
             events,
             answer: Some(answer),
             guest_id: None,
-            submitted: Instant::now(),
+            submitted,
             times: RequestTimes::default(),
             started: false,
-            told: false,
+            emitted_start: false,
             echoed: false,
         };
-        self.running.insert(ticket, running);
-        self.queue.push_back(ticket);
+        self.running.insert(id, running);
+        self.queue.push_back(id);
     }
 
     /// Submits what the queue holds: all of it, or one request at a time while a trap is being traced.
     fn admit(&mut self) {
         while !(self.isolating && self.running.values().any(|running| running.guest_id.is_some())) {
-            let Some(ticket) = self.queue.pop_front() else {
+            let Some(id) = self.queue.pop_front() else {
                 self.isolating = false;
                 return;
             };
-            match self.submit(ticket) {
-                Ok(Ok(guest_id)) => self.accept(ticket, guest_id),
-                Ok(Err(refusal)) => self.refuse(ticket, &refusal),
+            match self.submit(id) {
+                Ok(Ok(guest_id)) => self.accept(id, guest_id),
+                Ok(Err(refusal)) => self.refuse(id, &refusal),
                 Err(trap) => {
-                    self.drop_guest();
-                    self.fail(ticket, trap);
+                    self.requeue();
+                    self.fail(id, trap);
                 }
             }
         }
     }
 
-    fn submit(&mut self, ticket: u64) -> Result<Result<u64, super::RequestError>, Error> {
-        let instance = match self.instance.take() {
-            Some(instance) => instance,
-            None => Instance::open(&self.blueprint)?,
-        };
-        let instance = self.instance.insert(instance);
-        // A ticket is in the queue only while its request runs.
-        self.running.get(&ticket).map_or(Err(Error::Stopped), |running| instance.submit(&running.to_submit()))
+    fn submit(&mut self, id: u64) -> Result<Result<u64, super::RequestError>, Error> {
+        // An id is in the queue only while its request runs.
+        let request = self.running.get(&id).map(Running::to_submit).ok_or(Error::Stopped)?;
+        self.guest.call(|guest| guest.submit(&request))
     }
 
     /// Refuses a sequence, and those that wait with the same request: what the guest has against it
     /// is not the seed.
-    fn refuse(&mut self, ticket: u64, refusal: &super::RequestError) {
-        let Some(request) = self.running.get(&ticket).map(|running| running.request.clone()) else { return };
-        let shares = |ticket: &u64| self.running.get(ticket).is_some_and(|it| Arc::ptr_eq(&it.request, &request));
+    fn refuse(&mut self, id: u64, refusal: &super::RequestError) {
+        let Some(request) = self.running.get(&id).map(|running| running.request.clone()) else { return };
+        let shares = |id: &u64| self.running.get(id).is_some_and(|it| Arc::ptr_eq(&it.request, &request));
         let others: Vec<u64> = self.queue.iter().copied().filter(shares).collect();
-        for ticket in others.into_iter().chain([ticket]) {
-            self.fail(ticket, Error::Request(refusal.clone()));
+        for id in others.into_iter().chain([id]) {
+            self.fail(id, Error::Request(refusal.clone()));
         }
     }
 
-    fn accept(&mut self, ticket: u64, guest_id: u64) {
-        let Some(running) = self.running.get_mut(&ticket) else { return };
+    fn accept(&mut self, id: u64, guest_id: u64) {
+        let Some(running) = self.running.get_mut(&id) else { return };
         running.guest_id = Some(guest_id);
         if let Some(answer) = running.answer.take() {
             // Whoever does not wait any more has dropped the generation's handle with its events.
-            if answer.send(Ok(ticket)).is_err() {
-                self.cancel(ticket);
+            if answer.send(Ok(id)).is_err() {
+                self.cancel(id);
             }
         }
     }
 
     fn step(&mut self) {
-        let Some(instance) = &mut self.instance else { return };
+        if self.ids_in_guest().is_empty() {
+            return;
+        }
         let began = Instant::now();
-        match instance.step() {
+        match self.guest.call(GeneratorInstance::step) {
             Ok((events, report)) => {
                 self.note_starts(&events, began);
                 self.count(&report);
@@ -209,68 +209,66 @@ impl Worker {
 
     /// After a trap that may be any request's: alone in the guest, it is that one's; else each of them runs alone from now on.
     fn trace(&mut self, trap: Error) {
-        let suspects: Vec<u64> = self.tickets_in_guest();
-        self.drop_guest();
+        let suspects: Vec<u64> = self.ids_in_guest();
+        self.requeue();
         match suspects[..] {
             [alone] => self.fail(alone, trap),
             _ => self.isolating = true,
         }
     }
 
-    /// Gives the guest up; its requests go back to the head of the queue.
-    fn drop_guest(&mut self) {
-        self.note_memory();
-        self.instance = None;
-        for ticket in self.tickets_in_guest().into_iter().rev() {
-            if let Some(running) = self.running.get_mut(&ticket) {
+    /// After a trap: the requests of the guest go back to the head of the queue, for its next instance.
+    fn requeue(&mut self) {
+        self.note_guest();
+        for id in self.ids_in_guest().into_iter().rev() {
+            if let Some(running) = self.running.get_mut(&id) {
                 running.guest_id = None;
             }
-            self.queue.push_front(ticket);
+            self.queue.push_front(id);
         }
-        self.update_stats(|stats| stats.replaced += 1);
     }
 
-    fn tickets_in_guest(&self) -> Vec<u64> {
+    fn ids_in_guest(&self) -> Vec<u64> {
         let in_guest = self.running.iter().filter(|(_, running)| running.guest_id.is_some());
-        in_guest.map(|(ticket, _)| *ticket).collect()
+        in_guest.map(|(id, _)| *id).collect()
     }
 
     fn deliver(&mut self, event: Event) {
         let by_guest_id = |running: &Running| running.guest_id == Some(event.request);
-        let Some((&ticket, running)) = self.running.iter_mut().find(|(_, running)| by_guest_id(running)) else {
+        let Some((&id, running)) = self.running.iter_mut().find(|(_, running)| by_guest_id(running)) else {
             return;
         };
         let ends = matches!(event.kind, EventKind::Finished(_) | EventKind::Failed(_));
         match &event.kind {
-            // A request that was submitted again has told of its start already, and perhaps echoed its prompt.
-            EventKind::Started(_) if replace(&mut running.told, true) => return,
+            // The start of a request that was submitted again was emitted already, and perhaps its echo.
+            EventKind::Started(_) if replace(&mut running.emitted_start, true) => return,
             EventKind::Prompt(_) if replace(&mut running.echoed, true) => return,
             EventKind::Token(token) => running.resume.push(token.id),
             _ => {}
         }
         let is_heard = running.events.send((event.kind, running.times)).is_ok();
         if ends {
-            self.running.remove(&ticket);
+            self.running.remove(&id);
         } else if !is_heard {
-            self.cancel(ticket);
+            self.cancel(id);
         }
     }
 
-    fn fail(&mut self, ticket: u64, error: Error) {
-        self.queue.retain(|queued| *queued != ticket);
-        let Some(running) = self.running.remove(&ticket) else { return };
+    fn fail(&mut self, id: u64, error: Error) {
+        self.queue.retain(|queued| *queued != id);
+        let Some(running) = self.running.remove(&id) else { return };
         // In both cases a receiver that is gone does not want to know.
         match running.answer {
             Some(answer) => drop(answer.send(Err(error))),
-            None => drop(running.events.send((EventKind::Failed(error.to_string()), running.times))),
+            None => drop(running.events.send((failed(&error), running.times))),
         }
     }
 
-    fn cancel(&mut self, ticket: u64) {
-        self.queue.retain(|queued| *queued != ticket);
-        let guest_id = self.running.remove(&ticket).and_then(|running| running.guest_id);
-        if let (Some(guest_id), Some(instance)) = (guest_id, &mut self.instance)
-            && let Err(trap) = instance.cancel(guest_id)
+    fn cancel(&mut self, id: u64) {
+        self.queue.retain(|queued| *queued != id);
+        let guest_id = self.running.remove(&id).and_then(|running| running.guest_id);
+        if let Some(guest_id) = guest_id
+            && let Err(trap) = self.guest.call(|guest| guest.cancel(guest_id))
         {
             self.trace(trap);
         }
@@ -289,13 +287,13 @@ impl Worker {
 
     /// Adds a step's time to the model's, and to that of each request that it worked on.
     fn count(&mut self, report: &StepReport) {
-        self.note_memory();
+        self.note_guest();
         for running in self.running.values_mut().filter(|running| running.started) {
             running.times.steps += 1;
             running.times.step_time += report.all;
             running.times.model_time += report.model;
         }
-        self.update_stats(|stats| {
+        self.stats.update(|stats| {
             stats.steps += 1;
             stats.step_time += report.all;
             stats.model_time += report.model;
@@ -305,12 +303,13 @@ impl Worker {
         });
     }
 
-    fn note_memory(&self) {
-        let memory = self.instance.as_ref().map_or(0, Instance::memory_high_water);
-        self.update_stats(|stats| stats.guest_memory = stats.guest_memory.max(memory));
+    fn note_guest(&self) {
+        let (memory, replaced) = (self.guest.memory(), self.guest.replaced());
+        self.stats.update(|stats| (stats.generator_memory, stats.generators_replaced) = (memory, replaced));
     }
+}
 
-    fn update_stats(&self, update: impl FnOnce(&mut TextStats)) {
-        update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
-    }
+/// The event of a request that ended by a failure of the guest.
+fn failed(error: &Error) -> EventKind {
+    EventKind::Failed(Failure { kind: FailureKind::ForwardPass, message: error.to_string() })
 }

@@ -5,11 +5,12 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Step, VOCABULARY, count, files_in, ints, root, runtime, text_spec, tiny};
+use crate::support::{VOCABULARY, decoder, files_in, root, runtime, tiny};
 use carafe_openvino::{
-    Dim, ElementType, Error, ErrorKind, Graph, GraphFiles, GraphSpec, Options, Profile, Role, Runtime, Search, Tensor,
-    TensorSpec,
+    ClassifierSpec, ElementType, Error, ErrorKind, Graph, GraphFiles, GraphKind, Options, Profile, Runtime, Search,
+    Tensor, TensorSpec,
 };
+use carafe_tensor::{Dim, Role};
 
 fn fixture(name: &str) -> GraphFiles {
     files_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"), name)
@@ -20,13 +21,13 @@ fn tensor(name: &str, role: Role, element: ElementType, sizes: &[u32]) -> Tensor
     TensorSpec { name: name.to_owned(), role, element, shape }
 }
 
-fn classifier(input: &str, pixels: ElementType, channels: u32, output: &str) -> GraphSpec {
-    let inputs = vec![tensor(input, Role::Pixels, pixels, &[1, 2, 2, channels])];
-    let outputs = vec![tensor(output, Role::Scores, ElementType::F32, &[1, 4])];
-    GraphSpec::new(inputs, outputs, None).expect("the description is right")
+fn classifier(input: &str, pixels: ElementType, channels: u32, output: &str) -> GraphKind {
+    let input = tensor(input, Role::Pixels, pixels, &[1, 2, 2, channels]);
+    let output = tensor(output, Role::Scores, ElementType::F32, &[1, 4]);
+    GraphKind::Classifier(ClassifierSpec { input, output })
 }
 
-fn load(runtime: &Runtime, files: &GraphFiles, spec: GraphSpec) -> Result<Graph, Error> {
+fn load(runtime: &Runtime, files: &GraphFiles, spec: GraphKind) -> Result<Graph, Error> {
     Graph::load(runtime, files, spec, &Options::default())
 }
 
@@ -68,7 +69,7 @@ fn a_model_that_differs_from_its_description_is_refused() {
 fn a_text_model_with_another_vocabulary_is_refused() {
     let Some(runtime) = runtime() else { return };
     let files = files_in(&root().join("fixtures/models/tiny"), "model");
-    let refused = load(&runtime, &files, text_spec(VOCABULARY + 1)).err().expect("refused");
+    let refused = load(&runtime, &files, decoder(VOCABULARY + 1)).err().expect("refused");
     let expected = "output `logits` of the model is f32 [?,512], its description says f32 [N,513]";
     assert_eq!(refused.to_string(), expected);
 }
@@ -92,41 +93,6 @@ fn an_image_graph_computes() {
 }
 
 #[test]
-fn a_context_is_dead_after_a_compute_that_failed() {
-    let Some(runtime) = runtime() else { return };
-    let graph = load(&runtime, &fixture("fragile"), text_spec(8)).expect("loads");
-    let step = |length: u32, logits: u32| {
-        let tokens = vec![1; length as usize];
-        Step::row(&tokens, 0, 0, &[]).with("logit_idx", ints(&[logits], &count(0, logits)))
-    };
-    let mut context = graph.context().expect("a context");
-    step(8, 1).run(&mut context).expect("eight positions fit the graph");
-
-    let mut context = graph.context().expect("a context");
-    let failed = step(7, 1).run(&mut context).expect_err("seven do not");
-    assert!(matches!(&failed, Error::Native { .. }), "{failed}");
-    assert_eq!((failed.kind(), failed.to_string().as_str()), (ErrorKind::Runtime, "OpenVINO failed to compute"));
-    let words = std::error::Error::source(&failed).expect("OpenVINO's own words").to_string();
-    assert!(words.to_lowercase().contains("reshape"), "{words}");
-
-    let refused = step(8, 1).run(&mut context).expect_err("dead");
-    assert!(matches!(refused, Error::DeadContext), "{refused}");
-    let mut another = graph.context().expect("a context");
-    step(8, 1).run(&mut another).expect("another context is not touched");
-}
-
-#[test]
-fn an_output_of_another_shape_than_described_is_an_error() {
-    let Some(runtime) = runtime() else { return };
-    let graph = load(&runtime, &fixture("fragile"), text_spec(8)).expect("loads");
-    let mut context = graph.context().expect("a context");
-    let failed = Step::row(&[1; 16], 0, 0, &[]).run(&mut context).expect_err("two rows instead of sixteen");
-    let expected = "output `logits` came back as f32 [2,8] with 64 bytes, expected f32 [16,8]";
-    assert_eq!(failed.to_string(), expected);
-    assert!(context.state().dead);
-}
-
-#[test]
 fn each_profile_resolves_to_what_its_name_says() {
     let graphs = [Profile::Fast, Profile::Latency, Profile::Exact].map(tiny);
     let [Some(fast), Some(latency), Some(exact)] = graphs else { return };
@@ -144,6 +110,10 @@ fn each_profile_resolves_to_what_its_name_says() {
     for (key, value) in [("NUM_STREAMS", "1"), ("PERFORMANCE_HINT", "LATENCY"), ("EXECUTION_DEVICES", "CPU")] {
         assert_eq!(fast.get(key).map(String::as_str), Some(value), "{key}");
     }
+    let auto = tiny(Profile::Auto).expect("OpenVINO is here");
+    let resolved = Profile::Auto.resolved();
+    assert!([Profile::Fast, Profile::Latency].contains(&resolved) && Profile::Auto.reason().is_some());
+    assert_eq!(auto.properties(), if resolved == Profile::Fast { fast } else { latency.properties() });
     for key in ["INFERENCE_PRECISION_HINT", "KV_CACHE_PRECISION"] {
         assert!(fast.contains_key(key), "{key}");
         assert_eq!(fast.get(key), latency.properties().get(key), "`latency` differs from `fast` in {key}");

@@ -1,8 +1,7 @@
-//! Every test that shares the tiny model's description: the rules alone, and then a real OpenVINO under them.
+//! The rules alone, and then a real OpenVINO under them; all of it over the tiny model.
 
 mod check;
-mod context;
+mod decoder;
 mod graph;
-mod paged;
-mod properties;
+mod rules;
 mod support;

@@ -1,18 +1,21 @@
-//! What the tests with a real OpenVINO share: the library, the tiny text model, and steps of a text graph.
+//! What the tests with a real OpenVINO share: the library, the tiny text model, and steps of a decoder.
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking, and says why it is skipped")]
 
 use std::env;
 use std::path::{Path, PathBuf};
 
+use carafe_openvino::decoder::{DecoderBounds, DecoderInputs};
 use carafe_openvino::{
-    Bounds, Context, Dim, ElementType, Error, Graph, GraphFiles, GraphSpec, Options, Profile, Role, Runtime, Search,
-    Tensor, TensorSpec, TensorView,
+    Context, DecoderSpec, Error, Graph, GraphFiles, GraphKind, Options, Profile, Runtime, Search, Tensor, TensorView,
 };
 
 /// The tiny model's vocabulary.
 pub(crate) const VOCABULARY: u32 = 512;
 /// The tiny model's context.
 pub(crate) const CONTEXT: u32 = 64;
+
+/// Blocks of each context of the tiny model.
+pub(crate) const BLOCKS: u32 = 6;
 
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
@@ -37,11 +40,32 @@ pub(crate) fn runtime() -> Option<Runtime> {
     }
 }
 
-/// The tiny model under a profile.
+/// The tiny model under a profile; its contexts have [`BLOCKS`] blocks.
 pub(crate) fn tiny(profile: Profile) -> Option<Graph> {
     let files = files_in(&root().join("fixtures/models/tiny"), "model");
     let options = Options { profile, ..Options::default() };
-    Some(Graph::load(&runtime()?, &files, text_spec(VOCABULARY), &options).expect("the tiny model loads"))
+    let graph = Graph::load(&runtime()?, &files, decoder(VOCABULARY), &options).expect("the tiny model loads");
+    Some(graph.with_num_blocks(BLOCKS))
+}
+
+/// What a decoder of this vocabulary may be asked for.
+pub(crate) fn decoder(vocabulary_size: u32) -> GraphKind {
+    GraphKind::Decoder(spec(vocabulary_size))
+}
+
+fn spec(vocabulary_size: u32) -> DecoderSpec {
+    DecoderSpec {
+        vocabulary_size,
+        context_length: CONTEXT,
+        max_num_seqs: 4,
+        max_num_batched_tokens: 64,
+        max_num_logits: 40,
+    }
+}
+
+/// The same, for checks without a graph.
+pub(crate) fn bounds(block_size: u32) -> DecoderBounds {
+    DecoderBounds { spec: spec(VOCABULARY), block_size }
 }
 
 /// The two files of a model.
@@ -49,73 +73,92 @@ pub(crate) fn files_in(folder: &Path, name: &str) -> GraphFiles {
     GraphFiles { xml: folder.join(format!("{name}.xml")), bin: folder.join(format!("{name}.bin")) }
 }
 
-/// The description of a text graph with this vocabulary.
-pub(crate) fn text_spec(vocabulary_size: u32) -> GraphSpec {
-    let input = |name: &str, role, shape: &[Dim]| TensorSpec {
-        name: name.to_owned(),
-        role,
-        element: ElementType::I32,
-        shape: shape.to_vec(),
-    };
-    let inputs = vec![
-        input("input_ids", Role::InputIds, &[Dim::Batch, Dim::Step]),
-        input("position_ids", Role::PositionIds, &[Dim::Batch, Dim::Step]),
-        input("attention_mask", Role::AttentionMask, &[Dim::Batch, Dim::Total]),
-        input("beam_idx", Role::BeamIdx, &[Dim::Batch]),
-        input("logit_idx", Role::LogitIdx, &[Dim::Logits]),
-    ];
-    let logits = TensorSpec {
-        name: "logits".to_owned(),
-        role: Role::Logits,
-        element: ElementType::F32,
-        shape: vec![Dim::Logits, Dim::Fixed(vocabulary_size)],
-    };
-    let bounds = Bounds { batch: 4, step: 32, logits: 32, positions: 512, vocabulary_size, context_length: CONTEXT };
-    GraphSpec::new(inputs, vec![logits], Some(bounds)).expect("the description is right")
+/// One sequence's part of a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) past: i32,
+    pub(crate) tokens: Vec<i32>,
+    pub(crate) blocks: Vec<i32>,
 }
 
-/// The tensors of one compute.
+/// The inputs of a step as numbers, in the order of [`NAMES`].
 #[derive(Clone, Debug)]
-pub(crate) struct Step(pub(crate) Vec<(&'static str, Tensor)>);
+pub(crate) struct Inputs(pub(crate) [Vec<i32>; 8]);
 
-impl Step {
-    /// One row of tokens at `position`, seeing all of `past` but what `hidden` says, with every token's logits.
-    pub(crate) fn row(tokens: &[i32], position: u32, past: u32, hidden: &[u32]) -> Self {
-        let length = u32::try_from(tokens.len()).expect("a short row");
-        let mask: Vec<i32> = (0..past + length).map(|kept| i32::from(!hidden.contains(&kept))).collect();
-        Self(vec![
-            ("input_ids", ints(&[1, length], tokens)),
-            ("position_ids", ints(&[1, length], &count(position, length))),
-            ("attention_mask", ints(&[1, past + length], &mask)),
-            ("beam_idx", ints(&[1], &[0])),
-            ("logit_idx", ints(&[length], &count(0, length))),
-        ])
-    }
+pub(crate) const NAMES: [&str; 8] = [
+    "input_ids",
+    "position_ids",
+    "past_lens",
+    "subsequence_begins",
+    "block_indices",
+    "block_indices_begins",
+    "max_context_len",
+    "logit_idx",
+];
 
-    /// The masked position that every context starts with.
-    pub(crate) fn dummy() -> Self {
-        Self::row(&[0], 0, 0, &[0])
-    }
+/// Places in [`Inputs`].
+pub(crate) const IDS: usize = 0;
+pub(crate) const POSITIONS: usize = 1;
+pub(crate) const PAST: usize = 2;
+pub(crate) const BEGINS: usize = 3;
+pub(crate) const BLOCK_INDICES: usize = 4;
+pub(crate) const BLOCK_BEGINS: usize = 5;
+pub(crate) const LONGEST: usize = 6;
+pub(crate) const LOGITS: usize = 7;
 
-    /// The same with one tensor replaced.
-    pub(crate) fn with(mut self, name: &str, tensor: Tensor) -> Self {
-        for (known, old) in &mut self.0 {
-            if *known == name {
-                *old = tensor.clone();
-            }
+impl Inputs {
+    /// A step over these sequences that wants the logits of each one's last token.
+    pub(crate) fn of(parts: &[Part]) -> Self {
+        let mut inputs: [Vec<i32>; 8] = Default::default();
+        (inputs[BEGINS], inputs[BLOCK_BEGINS], inputs[LONGEST]) = (vec![0], vec![0], vec![0]);
+        let length = |values: &[i32]| i32::try_from(values.len()).expect("short");
+        for part in parts {
+            let total = part.past + length(&part.tokens);
+            inputs[LONGEST][0] = inputs[LONGEST][0].max(total);
+            inputs[IDS].extend(&part.tokens);
+            inputs[POSITIONS].extend(part.past..total);
+            inputs[PAST].push(part.past);
+            let end = length(&inputs[IDS]);
+            inputs[BEGINS].push(end);
+            inputs[BLOCK_INDICES].extend(&part.blocks);
+            let end_of_blocks = length(&inputs[BLOCK_INDICES]);
+            inputs[BLOCK_BEGINS].push(end_of_blocks);
+            inputs[LOGITS].push(end - 1);
         }
-        self
+        Self(inputs)
     }
 
-    /// The tensors, borrowed.
-    pub(crate) fn views(&self) -> Vec<(&str, TensorView<'_>)> {
-        self.0.iter().map(|(name, tensor)| (*name, tensor.view())).collect()
+    /// Calls with the inputs as bytes.
+    pub(crate) fn with<T>(&self, call: impl FnOnce(&DecoderInputs<'_>) -> T) -> T {
+        let bytes = self.0.each_ref().map(|values| values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+        call(&DecoderInputs {
+            input_ids: &bytes[IDS],
+            position_ids: &bytes[POSITIONS],
+            past_lens: &bytes[PAST],
+            subsequence_begins: &bytes[BEGINS],
+            block_indices: &bytes[BLOCK_INDICES],
+            block_indices_begins: &bytes[BLOCK_BEGINS],
+            max_context_len: bytes[LONGEST].first().copied().unwrap_or_default(),
+            logit_idx: &bytes[LOGITS],
+        })
+    }
+
+    /// The inputs as tensors.
+    pub(crate) fn tensors(&self) -> Vec<(&'static str, Tensor)> {
+        let tensor = |(name, values): (&&'static str, &Vec<i32>)| {
+            let length = [u32::try_from(values.len()).expect("short")];
+            // One number has no dimensions.
+            let dims = if *name == NAMES[LONGEST] { &[][..] } else { &length };
+            (*name, Tensor::from_i32(dims, values))
+        };
+        NAMES.iter().zip(&self.0).map(tensor).collect()
     }
 
     /// Computes, and gives the logits, a vector for each row asked for.
     pub(crate) fn run(&self, context: &mut Context) -> Result<Vec<Vec<f32>>, Error> {
+        let tensors = self.tensors();
         let mut rows = Vec::new();
-        context.compute_with(&self.views(), |name, logits| {
+        context.compute_with(&views(&tensors), |name, logits| {
             assert_eq!(name, "logits");
             let values: Vec<f32> = logits.f32_values().collect();
             rows = values.chunks(logits.dims[1] as usize).map(<[f32]>::to_vec).collect();
@@ -124,14 +167,9 @@ impl Step {
     }
 }
 
-/// An i32 tensor.
-pub(crate) fn ints(dims: &[u32], values: &[i32]) -> Tensor {
-    Tensor::from_i32(dims, values)
-}
-
-/// `length` numbers from `first` on.
-pub(crate) fn count(first: u32, length: u32) -> Vec<i32> {
-    (first..first + length).map(|value| i32::try_from(value).expect("a small number")).collect()
+/// Tensors, borrowed.
+pub(crate) fn views<'a>(tensors: &'a [(&'static str, Tensor)]) -> Vec<(&'a str, TensorView<'a>)> {
+    tensors.iter().map(|(name, tensor)| (*name, tensor.view())).collect()
 }
 
 /// The largest difference between two rows of logits.

@@ -121,7 +121,7 @@ impl Draft {
 /// Why a sequence ended, as OpenAI's API spells it.
 pub(crate) fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
-        FinishReason::EndOfText | FinishReason::Stop => "stop",
+        FinishReason::Eos | FinishReason::Stop => "stop",
         FinishReason::Length => "length",
     }
 }
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_token_without_text_begins_at_the_end_of_the_text() {
-        let (chunks, whole) = answers(&[token("", 0), end(FinishReason::EndOfText, "")]);
+        let (chunks, whole) = answers(&[token("", 0), end(FinishReason::Eos, "")]);
         assert_eq!(chunks, [(String::new(), json!([0])), (String::new(), Value::Null)]);
         assert_eq!(whole, (String::new(), json!([0])));
     }

@@ -128,7 +128,7 @@ fn seeds(given: Option<Seed>, count: usize) -> Vec<u64> {
 }
 
 fn prompts(field: Option<PromptField>, served: &Served<TextModel>) -> Result<Vec<Prompt>, ApiError> {
-    let new_text = || Prompt::Tokens(served.end_of_text.into_iter().collect());
+    let new_text = || Prompt::Tokens(served.eos_token_id.into_iter().collect());
     let of_text = |text: String| if text.is_empty() { new_text() } else { Prompt::Text(text) };
     let of_tokens = |tokens: Vec<u32>| if tokens.is_empty() { new_text() } else { Prompt::Tokens(tokens) };
     let prompts: Vec<Prompt> = match field {
@@ -176,7 +176,7 @@ fn template(body: CompletionRequest, default_max_tokens: u32, ranked: bool) -> R
         max_tokens: body.max_tokens.unwrap_or(default_max_tokens),
         max_tokens_is_default: body.max_tokens.is_none(),
         stop: body.stop.map_or_else(Vec::new, |StopField(stops)| stops),
-        ignore_end_of_text: body.ignore_eos.unwrap_or_default(),
+        ignore_eos: body.ignore_eos.unwrap_or_default(),
         min_tokens: body.min_tokens.unwrap_or_default(),
         // Ranking sequences takes the log-probabilities of their tokens.
         logprobs: body.logprobs.or(ranked.then_some(0)),

@@ -80,7 +80,7 @@ pub(crate) struct CompletionRequest {
     /// Above 1 makes tokens of prompt and output less likely, below 1 more; above 0.
     #[schema(exclusive_minimum = 0)]
     pub(crate) repetition_penalty: Option<f32>,
-    /// Whether to go on past an end-of-text token.
+    /// Whether to go on past an EOS token.
     pub(crate) ignore_eos: Option<bool>,
     /// No end of text before this many tokens.
     #[schema(minimum = 0)]

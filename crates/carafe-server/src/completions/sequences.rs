@@ -71,7 +71,7 @@ impl Sequences {
     /// The next event and the number of its sequence; none when all have finished.
     pub(crate) async fn next(&mut self) -> Result<Option<(usize, EventKind)>, ApiError> {
         match self.deadline.bound(self.events.next()).await? {
-            Some((_, EventKind::Failed(detail), _)) => Err(ApiError::ModelFailed { detail }),
+            Some((_, EventKind::Failed(failure), _)) => Err(ApiError::ModelFailed { detail: failure.message }),
             Some((index, event, times)) => {
                 self.note(index, &event, times);
                 Ok(Some((index, event)))
@@ -109,7 +109,7 @@ impl Sequences {
             steps: times().map(|times| times.steps).sum(),
             sandbox_ms: milliseconds(steps.saturating_sub(model)),
             model_ms: milliseconds(model),
-            guest_memory_bytes: self.served.model.stats().guest_memory,
+            guest_memory_bytes: self.served.model.stats().guest_memory(),
         }
     }
 
