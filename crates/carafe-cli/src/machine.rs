@@ -1,7 +1,6 @@
 //! Finding models and OpenVINO on this machine, and loading them; what the process has used of it.
 
 use std::env;
-use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,7 +15,7 @@ use crate::arguments::{Places, Running};
 use crate::bytes::Bytes;
 use crate::environment;
 use crate::pinning::Pinning;
-use crate::resources::Resources;
+use crate::resources::{Resources, status_line};
 
 /// The source tree that this binary was built from; its models and `.venv` serve a binary that is not installed.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -162,12 +161,6 @@ pub(crate) fn memory() -> Value {
 fn memory_line(key: &str) -> Option<u64> {
     let kibibytes: u64 = status_line(key)?.split_whitespace().next()?.parse().ok()?;
     Some(kibibytes << 10)
-}
-
-/// What the system says of this process under a key, `VmRSS:`.
-pub(crate) fn status_line(key: &str) -> Option<String> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
 }
 
 /// What belongs to this binary: at the first path in its installation, or at the second in the source tree if it is not installed. An

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::arguments::CpuPinning;
-use crate::machine;
+use crate::resources;
 
 /// Processors that the kernel gives to those programs alone that ask for them.
 const ISOLATED: &str = "/sys/devices/system/cpu/isolated";
@@ -42,7 +42,7 @@ impl Pinning {
 
 /// Whether all processors of this process are isolated; not where the system does not tell.
 fn has_isolated_processors() -> bool {
-    let allowed = machine::status_line("Cpus_allowed_list:");
+    let allowed = resources::status_line("Cpus_allowed_list:");
     let isolated = fs::read_to_string(ISOLATED).ok();
     allowed.zip(isolated).is_some_and(|(allowed, isolated)| are_isolated(&allowed, &isolated))
 }

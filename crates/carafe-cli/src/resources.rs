@@ -109,6 +109,12 @@ impl Resources {
     }
 }
 
+/// What the system says of this process under a key, `VmRSS:`.
+pub(crate) fn status_line(key: &str) -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned)
+}
+
 /// How many processors a list like `0-3,8` names.
 fn count(list: &str) -> u32 {
     let of_range = |range: &str| {

@@ -3,16 +3,16 @@
 //! Generated code only. The resources of wasi:nn are this crate's own types.
 #![expect(missing_docs, reason = "generated; the documentation is in the WIT files")]
 
-/// wasi:nn, which the host implements in [`crate::nn`].
+/// wasi:nn, which the host implements in `nn`.
 pub(crate) mod ml {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "wasi:nn/ml@0.2.0-rc-2024-10-28",
         with: {
-            "wasi:nn/graph.graph": crate::nn::Graph,
-            "wasi:nn/tensor.tensor": crate::nn::Tensor,
-            "wasi:nn/inference.graph-execution-context": crate::nn::ExecutionContext,
-            "wasi:nn/errors.error": crate::nn::Failure,
+            "wasi:nn/graph.graph": crate::resources::Graph,
+            "wasi:nn/tensor.tensor": crate::resources::Tensor,
+            "wasi:nn/inference.graph-execution-context": crate::resources::ExecutionContext,
+            "wasi:nn/errors.error": crate::resources::Failure,
         },
         imports: { default: trappable },
     });

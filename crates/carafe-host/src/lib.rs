@@ -17,6 +17,7 @@ pub mod image;
 mod limits;
 mod load;
 mod nn;
+mod resources;
 mod store;
 pub mod text;
 pub mod tokenizer;

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::bindings::ml;
-use crate::limits::{GuestClock, Ledger, Limits, MemoryMeter};
-use crate::{Error, nn};
+use crate::limits::{GuestClock, Limits, MemoryMeter, ResourceQuota};
 
 /// Bytes that a guest may hand over in one call, above the tensors it may keep: names and shapes.
 const CALL_OVERHEAD: u64 = 1 << 20;
@@ -21,17 +19,9 @@ pub(crate) type Graphs = Arc<BTreeMap<String, carafe_openvino::Graph>>;
 pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) graphs: Graphs,
-    pub(crate) ledger: Ledger,
+    pub(crate) quota: ResourceQuota,
     pub(crate) clock: GuestClock,
     pub(crate) memory: MemoryMeter,
-}
-
-/// A linker with wasi:nn and nothing else.
-pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
-    let mut linker = Linker::new(engine);
-    ml::Ml::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state).map_err(Error::engine)?;
-    nn::share_data(&mut linker).map_err(Error::engine)?;
-    Ok(linker)
 }
 
 /// A store whose guest is held to these limits and sees only these graphs.
@@ -41,7 +31,7 @@ pub(crate) fn new_store(engine: &Engine, limits: &Limits, graphs: Graphs) -> Sto
     let state = State {
         table,
         graphs,
-        ledger: Ledger::new(limits),
+        quota: ResourceQuota::new(limits),
         clock: GuestClock::new(limits),
         memory: MemoryMeter::new(limits),
     };

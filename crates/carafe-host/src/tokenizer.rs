@@ -6,7 +6,8 @@ use wasmtime::component::ResourceAny;
 use crate::bindings::text::Text;
 pub use crate::bindings::text::exports::carafe::guests::tokenization::Token;
 use crate::guest::{GuestConfig, trap};
-use crate::store::{Graphs, State, linker, start_call};
+use crate::nn::linker;
+use crate::store::{Graphs, State, start_call};
 use crate::{Error, Limits, Sandbox};
 
 /// A tokenizer that runs in a guest of its own, which may name no graph.

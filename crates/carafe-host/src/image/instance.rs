@@ -11,7 +11,8 @@ use crate::bindings::image::exports::carafe::guests::classification::{GuestClass
 use crate::bindings::image::{Image, ImagePre};
 use crate::guest::{GuestConfig, Instance, trap};
 use crate::load::LoadedGraph;
-use crate::store::{State, linker, start_call};
+use crate::nn::linker;
+use crate::store::{State, start_call};
 
 /// What an instance is made from, as often as one is needed.
 pub(super) struct ImageTemplate {

@@ -10,7 +10,8 @@ use super::{Event, Model, Request, RequestError, Stats};
 use crate::Error;
 use crate::bindings::text::{Text, TextPre};
 use crate::guest::{GuestConfig, Instance, trap};
-use crate::store::{State, linker, start_call};
+use crate::nn::linker;
+use crate::store::{State, start_call};
 
 /// What instances of the text guest are made from.
 pub(super) struct TextTemplate {

@@ -28,7 +28,11 @@ pub(crate) fn runtime() -> Option<Runtime> {
     let search = Search {
         explicit: env::var_os("CARAFE_OPENVINO").map(PathBuf::from),
         folders: vec![root().join(".venv")],
-        layers: vec![root().join("crates/carafe-openvino/native/built")],
+        // `native/sanitize.sh` names one of its own.
+        layers: vec![
+            env::var_os("CARAFE_TEST_LAYER")
+                .map_or_else(|| root().join("crates/carafe-openvino/native/built"), PathBuf::from),
+        ],
     };
     match Runtime::load(&search) {
         Ok(runtime) => Some(runtime),

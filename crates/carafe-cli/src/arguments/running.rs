@@ -1,0 +1,71 @@
+//! Flags of every command that runs a model: where models are, and how they run.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use carafe_host::is_prefill_chunk;
+use carafe_openvino::{KvCachePrecision, Profile};
+use clap::{Args, ValueEnum};
+
+use crate::bytes::Bytes;
+use crate::environment;
+
+/// Where models are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Places {
+    /// Folder of model folders, or a model folder, searched first [then: CARAFE_MODELS, the user's
+    /// data folder, the bundled models].
+    #[arg(long = "models", value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+}
+
+/// How a model is run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Running {
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation rounded to 8 bits: faster for one
+    /// text at a time), `exact` (32-bit floats throughout) or `auto` (`fast` on a processor with VNNI, else `latency`).
+    #[arg(long, env = environment::PROFILE, default_value_t = Profile::Auto)]
+    pub(crate) profile: Profile,
+    /// Memory of a text model's KV cache, like `2GiB` [default: what 64 full contexts need, but at most half of the memory that the
+    /// process may still take].
+    #[arg(long, env = environment::KV_CACHE, value_name = "SIZE")]
+    pub(crate) kv_cache: Option<Bytes>,
+    /// Elements of the KV cache: `f32`, `f16`, `bf16` (where the processor computes in it) or `u8` (results then depend on what else
+    /// runs) [default: f32 in `exact`, else bf16 or f16].
+    #[arg(long, env = environment::KV_CACHE_PRECISION, value_name = "TYPE")]
+    pub(crate) kv_cache_precision: Option<KvCachePrecision>,
+    /// Prompts are computed in chunks that end at multiples of this, itself a multiple of 32: larger ones are faster, and let running
+    /// requests wait longer between tokens [default: the model's].
+    #[arg(long, env = environment::PREFILL_CHUNK, value_name = "TOKENS", value_parser = parse_prefill_chunk)]
+    pub(crate) prefill_chunk: Option<u32>,
+    /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].
+    #[arg(long, env = environment::THREADS, value_name = "N")]
+    pub(crate) threads: Option<NonZeroU32>,
+    /// Whether OpenVINO's threads stay on processors of their own: a little faster where nothing
+    /// else runs there, far slower where something does. `auto` pins them only to processors that
+    /// the kernel isolates.
+    #[arg(long, env = environment::CPU_PINNING, value_name = "WHEN", value_enum, default_value_t = CpuPinning::Auto)]
+    pub(crate) cpu_pinning: CpuPinning,
+    /// Most memory that the guest may have, in MiB; below 4096.
+    #[arg(long, env = environment::GUEST_MEMORY, value_name = "MIB", default_value_t = 256,
+        value_parser = clap::value_parser!(u64).range(1..4096))]
+    pub(crate) guest_memory: u64,
+}
+
+/// When OpenVINO's threads are pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CpuPinning {
+    /// Where the processors are this process's own.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+fn parse_prefill_chunk(text: &str) -> Result<u32, String> {
+    let chunk = text.parse().ok().filter(|chunk| is_prefill_chunk(*chunk));
+    chunk.ok_or_else(|| "expected a multiple of 32".to_owned())
+}

@@ -1,0 +1,129 @@
+//! Flags of the commands that use a model once: `generate`, `classify`, `tokenize`.
+
+use std::path::PathBuf;
+
+use carafe_host::Limits;
+use clap::Args;
+
+use super::{Places, Running};
+use crate::environment;
+
+#[derive(Args)]
+pub(crate) struct Generate {
+    /// Model to use; `carafe models list` shows what there is.
+    #[arg(long, value_name = "NAME", default_value = "tales")]
+    pub(crate) model: String,
+    /// Text to continue [default: standard input, as it is].
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// Most tokens to generate [default: 64, or what fits into the model's context].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u32>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingOptions,
+    /// Text that ends the output; may be given up to 4 times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// Go on past an EOS token.
+    #[arg(long)]
+    pub(crate) ignore_eos: bool,
+    /// No EOS token before this many tokens.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) min_tokens: u32,
+    /// With --json: the log-probability of each token and of so many alternatives, 0 to 20.
+    #[arg(long, value_name = "N", requires = "json")]
+    pub(crate) logprobs: Option<u32>,
+    /// Print the prompt before its continuation; with --logprobs its tokens are scored, and
+    /// --max-tokens 0 does only that.
+    #[arg(long)]
+    pub(crate) echo: bool,
+    /// Print one JSON object at the end instead of text as it comes.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Run the same core without WebAssembly, to compare.
+    #[arg(long)]
+    pub(crate) native: bool,
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save steps.
+    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
+        value_parser = clap::value_parser!(u32).range(0..=7))]
+    pub(crate) draft_tokens: u32,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+/// How tokens are chosen.
+#[derive(Args)]
+#[command(allow_negative_numbers = true)]
+pub(crate) struct SamplingOptions {
+    /// 0 (always the most probable token) to 2.
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    pub(crate) temperature: f32,
+    /// Choose among the K most probable tokens only.
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<u32>,
+    /// Choose among the most probable tokens that together reach this probability; 0 to 1.
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// Choose among tokens at least this share as probable as the best; 0 to below 1.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub(crate) min_p: f32,
+    /// Above 1 makes tokens of prompt and output less likely, below 1 more.
+    #[arg(long, value_name = "R", default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+    /// Subtracted from a token's logit for each time the output holds it; -2 to 2.
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    pub(crate) frequency_penalty: f32,
+    /// Subtracted from a token's logit once the output holds it; -2 to 2.
+    #[arg(long, value_name = "F", default_value_t = 0.0)]
+    pub(crate) presence_penalty: f32,
+    /// Added to one token's logit, -100 to 100; may be given several times.
+    #[arg(long, value_name = "ID=BIAS", value_parser = parse_bias)]
+    pub(crate) logit_bias: Vec<(u32, f32)>,
+    /// The same seed gives the same text [default: a new one, shown in the summary].
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+fn parse_bias(text: &str) -> Result<(u32, f32), String> {
+    let parts = text.split_once('=').and_then(|(id, bias)| Some((id.trim().parse().ok()?, bias.trim().parse().ok()?)));
+    parts.ok_or_else(|| "expected a token id and a number, like `42=-1.5`".to_owned())
+}
+
+#[derive(Args)]
+pub(crate) struct Classify {
+    /// JPEG, PNG or BMP files.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+    /// Model to use.
+    #[arg(long, value_name = "NAME", default_value = "mobilenet-v2")]
+    pub(crate) model: String,
+    /// Labels to print for each image.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) top: u32,
+    /// Print a JSON array, one object for each image.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Args)]
+pub(crate) struct Tokenize {
+    /// The text, or with --decode the token ids [default: standard input, as it is].
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Model whose tokenizer to use.
+    #[arg(long, value_name = "NAME", default_value = "tales", conflicts_with = "tokenizer")]
+    pub(crate) model: String,
+    /// A `tokenizer.json` to use instead of a model's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Turn token ids (separated by spaces or commas) into text.
+    #[arg(long)]
+    pub(crate) decode: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
