@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", default=models.RANDOM, help="name or folder of a text model [default: GPT-2 small's shape, random weights]")
     add("--source", type=Path, help="the .tflite or Hugging Face folder of --model, for llama.cpp and LiteRT")
     add("--image-model", type=Path, default=Path("models/mobilenet-v2"), help="folder of the image classifier")
-    add("--profile", choices=("fast", "latency", "exact"), default="fast", help="Carafe's, and the plain loop's")
+    add("--profile", choices=("auto", "fast", "latency", "exact"), default="auto", help="Carafe's, and the plain loop's")
     add("--threads", type=int, default=machine.threads(), help="of every contestant [default: one for each core]")
     add("--out", type=Path, help=f"results as JSON [default: {RESULTS}; with --quick {CACHE}/quick.json]")
     add("--fresh", action="store_true", help="forget earlier results instead of adding to them")

@@ -39,7 +39,7 @@ GOALS = (
             ENGINES,
             1.0,
         )
-        for profile, contestant in (("fast", "carafe"), ("latency", "carafe-latency"))
+        for profile, contestant in (("auto", "carafe"), ("latency", "carafe-latency"))
     ),
     Goal("16 requests to 1, in process", DECODE, (AGGREGATE, "16", "carafe"), ((AGGREGATE, "1", "carafe"),), 7.0),
     Goal(
