@@ -75,7 +75,7 @@ def _decode(quick: bool) -> Scenario:
 
 
 def _prefill(quick: bool) -> Scenario:
-    tasks = {str(length): Task("generate", length, 1) for length in (128, 512)}
+    tasks = {str(length): Task("generate", length, 1) for length in (128, 512, 900)}
     return Scenario("prefill", "Prefill", "prompt_tokens_per_second", tasks, 3 if quick else 7)
 
 

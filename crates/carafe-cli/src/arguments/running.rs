@@ -48,7 +48,7 @@ pub(crate) struct Running {
     /// the kernel isolates.
     #[arg(long, env = environment::CPU_PINNING, value_name = "WHEN", value_enum, default_value_t = CpuPinning::Auto)]
     pub(crate) cpu_pinning: CpuPinning,
-    /// Most memory that the guest may have, in MiB; below 4096.
+    /// Most memory that each guest may have, in MiB; below 4096.
     #[arg(long, env = environment::GUEST_MEMORY, value_name = "MIB", default_value_t = 256,
         value_parser = clap::value_parser!(u64).range(1..4096))]
     pub(crate) guest_memory: u64,

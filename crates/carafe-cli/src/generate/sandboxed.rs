@@ -28,6 +28,8 @@ impl Source for Sandboxed {
     }
 
     fn guest_memory(&self) -> Option<u64> {
-        Some(self.model.stats().guest_memory())
+        // Each of the two guests has the limit to itself.
+        let stats = self.model.stats();
+        Some(stats.generator_memory.max(stats.preparer_memory))
     }
 }
