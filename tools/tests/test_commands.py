@@ -63,7 +63,7 @@ def test_the_package_runs_as_a_command_and_progress_stays_off_stdout(tiny: Tiny,
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout)["passed"] is True
     assert (tmp_path / "tiny" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-    assert result.stderr.startswith("[1/10] ")
+    assert result.stderr.startswith("[1/11] ")
 
 
 @pytest.mark.parametrize("name", LOCKS)
