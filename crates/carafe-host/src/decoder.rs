@@ -1,6 +1,6 @@
 //! What a decoder may use: the memory of its KV cache, and how much one inference may ask for.
 
-use carafe_models::manifest::{BLOCK_SIZE, Text};
+use carafe_models::manifest::Text;
 use carafe_openvino::decoder::CacheLayout;
 
 use crate::Error;
@@ -92,10 +92,4 @@ pub(crate) fn num_blocks(model: &str, text: &Text, layout: &CacheLayout, limits:
     };
     // The number of a block crosses to OpenVINO as a signed integer.
     Ok(u32::try_from(num_blocks).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs()))
-}
-
-/// Whether chunks of a prompt can end at multiples of this.
-#[must_use]
-pub fn is_prefill_chunk(chunk: u32) -> bool {
-    chunk >= BLOCK_SIZE && chunk.is_multiple_of(BLOCK_SIZE)
 }

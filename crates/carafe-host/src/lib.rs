@@ -22,7 +22,7 @@ mod store;
 pub mod text;
 pub mod tokenizer;
 
-pub use decoder::{DecoderLimits, KvCacheSize, is_prefill_chunk};
+pub use decoder::{DecoderLimits, KvCacheSize};
 pub use engine::Sandbox;
 pub use error::Error;
 pub use limits::Limits;

@@ -15,6 +15,12 @@ pub const FORMAT: i64 = 2;
 /// Tokens of a block of the KV cache, by which prompts are cut.
 pub const BLOCK_SIZE: u32 = 32;
 
+/// Whether chunks of a prompt can end at multiples of this.
+#[must_use]
+pub fn is_prefill_chunk(chunk: u32) -> bool {
+    chunk >= BLOCK_SIZE && chunk.is_multiple_of(BLOCK_SIZE)
+}
+
 /// Longest name of a model.
 pub const MAX_NAME: usize = 64;
 

@@ -112,8 +112,8 @@ impl Graph {
         let compiled = self.shared.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let request = compiled.request(self.num_blocks);
         drop(compiled);
-        let action = || format!("make a context with {} blocks", self.num_blocks);
-        let request = request.map_err(|error| Error::native(action())(error))?;
+        let action = format!("make a context with {} blocks", self.num_blocks);
+        let request = request.map_err(Error::native(action))?;
         Ok(Context::new(Arc::clone(&self.shared.interface), request, cache))
     }
 

@@ -41,6 +41,3 @@ pub const DECODER_INPUTS: [Port; 8] = [
     i32(Role::MaxContextLen, &[]),
     i32(Role::LogitIdx, &[Dim::Logits]),
 ];
-
-/// What both give, `[N,V]` f32: its second dimension is the size of the vocabulary.
-pub const DECODER_OUTPUT: Role = Role::Logits;

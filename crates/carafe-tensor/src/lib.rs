@@ -12,7 +12,7 @@ mod element;
 mod role;
 
 pub use chain::error_chain;
-pub use decoder::{DECODER_INPUTS, DECODER_OUTPUT, Port, STATEFUL_INPUTS};
+pub use decoder::{DECODER_INPUTS, Port, STATEFUL_INPUTS};
 pub use dim::{Dim, describe};
 pub use element::ElementType;
 pub use role::{Owner, Role};

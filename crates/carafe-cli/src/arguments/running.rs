@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use carafe_host::is_prefill_chunk;
+use carafe_models::manifest::is_prefill_chunk;
 use carafe_openvino::{KvCachePrecision, Profile};
 use clap::{Args, ValueEnum};
 

@@ -48,21 +48,22 @@ impl Preparing {
             if sequences.is_empty() {
                 continue;
             }
-            let prepared = self.prepare(&request);
+            let prepared = self.prepare(request);
             self.note_guest();
             match prepared {
                 // A worker that is gone drops the answers, and with them ends the wait.
                 Ok(request) => drop(self.commands.send(Command::Submit { request: Arc::new(request), sequences })),
-                Err(refusal) => refuse(sequences, refusal),
+                Err(error) => refuse(sequences, &error),
             }
         }
     }
 
     /// The request with tokens for its prompt.
-    fn prepare(&mut self, request: &Request) -> Result<Request, Refusal> {
-        let tokens = self.guest.call(|guest| guest.prepare(request)).map_err(Refusal::Failed)?;
-        let prompt = Prompt::Tokens(tokens.map_err(Refusal::Refused)?);
-        Ok(Request { prompt, ..without_prompt(request) })
+    fn prepare(&mut self, request: Arc<Request>) -> Result<Request, Error> {
+        let tokens = self.guest.call(|guest| guest.prepare(&request))?.map_err(Error::Request)?;
+        let mut request = Arc::unwrap_or_clone(request);
+        request.prompt = Prompt::Tokens(tokens);
+        Ok(request)
     }
 
     fn note_guest(&self) {
@@ -71,38 +72,12 @@ impl Preparing {
     }
 }
 
-/// A copy of a request whose prompt, which may be long, is left out.
-fn without_prompt(request: &Request) -> Request {
-    Request {
-        prompt: Prompt::Tokens(Vec::new()),
-        max_tokens: request.max_tokens,
-        max_tokens_is_default: request.max_tokens_is_default,
-        sampling: request.sampling.clone(),
-        stop: request.stop.clone(),
-        ignore_eos: request.ignore_eos,
-        min_tokens: request.min_tokens,
-        logprobs: request.logprobs,
-        echo: request.echo,
-        resume: request.resume.clone(),
-    }
-}
-
-/// Why a request was not prepared.
-enum Refusal {
-    Refused(super::RequestError),
-    Failed(Error),
-}
-
-/// Tells every sequence of a request; what could not be said twice is said in words.
-fn refuse(sequences: Vec<NewSequence>, refusal: Refusal) {
-    let words = match &refusal {
-        Refusal::Failed(Error::Trap(words)) => Some(words.clone()),
-        _ => None,
-    };
+/// Tells every sequence of a request why it was not prepared.
+fn refuse(sequences: Vec<NewSequence>, error: &Error) {
     for sequence in sequences {
-        let error = match (&refusal, &words) {
-            (Refusal::Refused(refusal), _) => Error::Request(refusal.clone()),
-            (_, Some(words)) => Error::Trap(words.clone()),
+        let error = match error {
+            Error::Request(refusal) => Error::Request(refusal.clone()),
+            Error::Trap(words) => Error::Trap(words.clone()),
             _ => Error::Stopped,
         };
         // A receiver that is gone does not want to know.

@@ -193,7 +193,7 @@ impl Worker {
     }
 
     fn step(&mut self) {
-        if self.ids_in_guest().is_empty() {
+        if self.running.values().all(|running| running.guest_id.is_none()) {
             return;
         }
         let began = Instant::now();

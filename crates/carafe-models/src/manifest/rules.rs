@@ -91,7 +91,7 @@ fn text_values(text: &Text) -> Check {
     ensure((1..=limit).contains(&text.vocabulary_size), || {
         format!("`vocabulary_size` is {}; expected 1 to {limit}", text.vocabulary_size)
     })?;
-    ensure(text.prefill_chunk >= 1 && text.prefill_chunk.is_multiple_of(BLOCK_SIZE), || {
+    ensure(super::is_prefill_chunk(text.prefill_chunk), || {
         format!("`prefill_chunk` is {}; expected a multiple of {BLOCK_SIZE}", text.prefill_chunk)
     })?;
     let outside = text.eos_token_ids.iter().find(|id| **id >= text.vocabulary_size);
