@@ -3,8 +3,8 @@
 In:  nothing; the logits follow from the same integer generator (SplitMix64) that the core draws with.
 Out: `crates/carafe-core/tests/golden/sampler.json`: settings, and for each the number of tokens left, the most probable
      ones, and the token that each draw gives. The same bytes every time.
-Why: the core works in f32, without sorting, in blocks and buckets. This sorts everything in float64. Draws and cuts that
-     lie so near a border that rounding could decide are left out here, or refused.
+Why: the core works in f32, without sorting, in blocks and buckets. This sorts everything in float64. Races so close, and
+     cuts so near a border, that rounding could decide are left out here, or refused.
 
     python tools/golden/sampler.py
     python tools/golden/sampler.py --out /tmp/sampler.json
@@ -21,22 +21,23 @@ GAMMA = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 DRAWS = 24
 SHOWN = 8
+BLOCK = 64  # tokens that race together after their block has won
 TRIES = 4  # draws from all tokens that top-k leaves, before one from those that may be drawn
-# Of the whole weight. The core's f32 weights move borders by less than this.
+# Of the time of the first to arrive. The core's f32 weights move times by less than this.
 MARGIN = 2e-6
 
 
-def split_mix_64(seed: int, index: int) -> int:
-    """Output `index` of SplitMix64 started with `seed`."""
-    state = (seed + GAMMA * (index + 1)) & MASK
+def fold_in(key: int, index: int) -> int:
+    """Output `index` of SplitMix64 started with `key`."""
+    state = (key + GAMMA * (index + 1)) & MASK
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & MASK
     return state ^ (state >> 31)
 
 
-def draw(seed: int, index: int) -> float:
-    """Draw `index` of `seed`, in [0, 1)."""
-    return (split_mix_64(seed, index) >> 11) / 2.0**53
+def draw(key: int, index: int) -> float:
+    """Draw `index` of `key`, in [0, 1)."""
+    return (fold_in(key, index) >> 11) / 2.0**53
 
 
 def make_logits(rule: dict) -> np.ndarray:
@@ -85,25 +86,36 @@ def _normal(weights: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def tokens_of(before: np.ndarray, kept: np.ndarray, seed: int) -> list[list[int]]:
-    """The first draws that lie clear of every border, with their tokens: one that is not kept is drawn again."""
+    """The first draws whose races are clear, with their tokens: one that is not kept is drawn again."""
     chosen: list[list[int]] = []
     index = 0
     while len(chosen) < DRAWS:
-        places = [draw(seed, index), *(draw(split_mix_64(seed, index), number) for number in range(TRIES))]
-        tries = [_token_at(before, place) for place in places[:TRIES]] + [_token_at(kept, places[TRIES])]
+        keys = [fold_in(fold_in(seed, index), number) for number in range(TRIES + 1)]
+        tries = [_token_of(before, key) for key in keys[:TRIES]] + [_token_of(kept, keys[TRIES])]
         used = next(number for number, (token, _) in enumerate(tries) if kept[token] > 0)
         if min(margin for _, margin in tries[: used + 1]) > MARGIN:
             chosen.append([index, tries[used][0]])
         index += 1
-        assert index < 100 * DRAWS, "nearly every draw lies on a border"
+        assert index < 100 * DRAWS, "nearly every race is close"
     return chosen
 
 
-def _token_at(probabilities: np.ndarray, place: float) -> tuple[int, float]:
-    """The token at a place in [0, 1), all of them side by side by id, and how far away its borders are."""
-    borders = np.cumsum(probabilities)
-    token = int(np.searchsorted(borders, place, side="right").clip(max=len(borders) - 1))
-    return token, min(place - (borders[token] - probabilities[token]), borders[token] - place)
+def _token_of(probabilities: np.ndarray, key: int) -> tuple[int, float]:
+    """The token that wins the races of its block and in it, and by how much of its time."""
+    starts = range(0, len(probabilities), BLOCK)
+    sums = np.array([probabilities[start : start + BLOCK].sum() for start in starts])
+    block, block_margin = _race(sums, fold_in(key, 0))
+    token, margin = _race(probabilities[block * BLOCK : (block + 1) * BLOCK], fold_in(key, 1))
+    return block * BLOCK + token, min(block_margin, margin)
+
+
+def _race(weights: np.ndarray, key: int) -> tuple[int, float]:
+    """Who arrives first, after an exponentially distributed time divided by the weight, and by how much of that time."""
+    draws = np.array([draw(key, number) for number in range(len(weights))])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = np.where(weights > 0, -np.log1p(-draws) / weights, np.inf)
+    first, *others = np.sort(times)[:2]
+    return int(np.argmin(times)), others[0] / first - 1 if others else np.inf
 
 
 def solve(case: dict) -> dict:

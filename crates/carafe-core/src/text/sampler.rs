@@ -1,14 +1,17 @@
 //! From logits to a token.
 //!
-//! Every token gets a weight, e^((logit - largest) / temperature). What top-k excludes gets weight zero. One draw in
-//! [0, 1), times the sum of the weights, is then a place on the line on which the weights lie side by side in the order of the ids:
-//! the token that lies there is chosen. In the order of the ids and not of the ranking, since then a logit that is off by a hair only
-//! moves borders by a hair, whereas two tokens that swap their ranks would swap places.
+//! Every token gets a weight, e^((logit - largest) / temperature). What top-k excludes gets weight zero. The token is then the winner
+//! of a race: each arrives after an exponentially distributed time, divided by its weight, and the first to arrive has been drawn
+//! with a probability in proportion to its weight (the Gumbel-max trick, in its exponential form). It is run in two heats, first
+//! among blocks of tokens by the sums of their weights, then within the block, so that few times are drawn.
+//!
+//! A race and not a place on the line on which the weights lie side by side: logits that are off by a hair, as they are when a
+//! prompt is cut otherwise or a batch is larger, move every border of that line, and there is one for each token of the
+//! vocabulary. The winner of a race changes only when two arrive a hair apart.
 //!
 //! Top-p and min-p leave out the tokens of little weight, and most draws would not give such a token anyway. So it is looked whether the
 //! token that was drawn is one of them, and if it is, another is drawn: rejection sampling, after which each of the others has its
 //! share as if those had never been there. If that fails a few times, what is left out is worked out after all.
-//! Later draws owe nothing to the place of the first: what is left of that would magnify the hair.
 //!
 //! Sums have a fixed order, so draws give the same token natively and in WebAssembly.
 
@@ -18,6 +21,7 @@ use super::{
     extremes::{Extremes, LogitError},
     math::{self, BLOCK},
     ranking::{self, Mass, Ranking, token_of},
+    rng,
     sampling::Sampling,
 };
 
@@ -36,25 +40,20 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Chooses one of the tokens of `logits`, at least one, by the first of the draws in [0, 1) that will do, `draw(0)`, `draw(1)` and so on.
-    /// Penalties and bias are in the logits already.
-    pub fn sample(
-        &mut self,
-        logits: &[f32],
-        sampling: &Sampling,
-        draw: impl Fn(u64) -> f64,
-    ) -> Result<u32, LogitError> {
+    /// Chooses one of the tokens of `logits`, at least one, by the draws of `key` (see [`rng`]), which no other token of
+    /// the request may have. Penalties and bias are in the logits already.
+    pub fn sample(&mut self, logits: &[f32], sampling: &Sampling, key: u64) -> Result<u32, LogitError> {
         self.extremes.look(logits)?;
         if sampling.is_greedy() {
             return Ok(self.extremes.best(logits));
         }
         self.weigh(logits, sampling);
-        let mut tokens = (0..TRIES).map(|number| self.pick(draw(number)));
+        let mut tokens = (0..TRIES).map(|number| self.pick(rng::fold_in(key, number)));
         if let Some(token) = tokens.find(|&token| self.keeps(logits, sampling, token)) {
             return Ok(token);
         }
         self.exclude(logits, sampling);
-        Ok(self.pick(draw(TRIES)))
+        Ok(self.pick(rng::fold_in(key, TRIES)))
     }
 
     /// What tokens are drawn by where the best is not simply taken, by id: probabilities, but for a
@@ -156,13 +155,11 @@ impl Sampler {
         self.sums.iter().copied().map(f64::from).sum()
     }
 
-    /// The token at `draw` of the way along the weights.
-    fn pick(&self, draw: f64) -> u32 {
-        let (block, place) = walk(&self.sums, draw * self.total());
-        let first = block * BLOCK;
+    /// The token that wins the race by the draws of `key`.
+    fn pick(&self, key: u64) -> u32 {
+        let first = race(&self.sums, rng::fold_in(key, 0)) * BLOCK;
         let end = (first + BLOCK).min(self.weights.len());
-        let (offset, _) = walk(&self.weights[first..end], place);
-        (first + offset) as u32
+        (first + race(&self.weights[first..end], rng::fold_in(key, 1))) as u32
     }
 }
 
@@ -174,19 +171,18 @@ fn weigher(largest: f32, temperature: f32) -> impl Fn(f32) -> f32 + Copy {
     move |logit| math::exp2((logit - largest) * factor)
 }
 
-/// Which of the lengths, laid side by side, lies at `place`, and where in it. Rounding may put the place just past the end: that is
-/// the last one that has a length.
-fn walk(lengths: &[f32], mut place: f64) -> (usize, f64) {
-    let mut last = 0;
-    for (index, &length) in lengths.iter().enumerate() {
-        if length == 0.0 {
-            continue;
+/// Which of the weights arrives first, each after an exponentially distributed time divided by the weight. Those of zero never do.
+fn race(weights: &[f32], key: u64) -> usize {
+    let (mut winner, mut earliest) = (0, f64::INFINITY);
+    for (number, &weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+        let (weight, draw) = (f64::from(weight), rng::draw(key, number as u64));
+        // The time, -ln(1 - draw), is never less than the draw: most have lost before their logarithm is taken.
+        if draw < earliest * weight {
+            let arrival = -math::ln(1.0 - draw) / weight;
+            if arrival < earliest {
+                (winner, earliest) = (number, arrival);
+            }
         }
-        if place < f64::from(length) {
-            return (index, place);
-        }
-        place -= f64::from(length);
-        last = index;
     }
-    (last, lengths.get(last).copied().map_or(0.0, f64::from))
+    winner
 }

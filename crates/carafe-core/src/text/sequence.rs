@@ -248,8 +248,8 @@ impl Sequence {
         let may_end = self.generated_tokens() >= self.request.min_tokens as usize;
         let excluded = if may_end { &[] } else { &model.eos_token_ids[..] };
         self.penalties.apply(sampling, excluded, logits);
-        let draws = rng::draws(sampling.seed, self.generated_tokens() as u64);
-        let token = sampler.sample(logits, sampling, draws)?;
+        let key = rng::fold_in(sampling.seed, self.generated_tokens() as u64);
+        let token = sampler.sample(logits, sampling, key)?;
         let logprobs = self.request.logprobs.map(|count| sampler.logprobs(raw, token, count)).transpose()?;
         Ok(Choice { token, logprobs })
     }

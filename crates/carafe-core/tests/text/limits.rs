@@ -87,7 +87,7 @@ proptest! {
         prop_assert!(moved.iter().all(|logit| logit.is_finite()), "{:?}", moved);
 
         let mut sampler = Sampler::default();
-        let token = sampler.sample(&moved, &sampling, rng::draws(sampling.seed, 7)).unwrap();
+        let token = sampler.sample(&moved, &sampling, rng::fold_in(sampling.seed, 7)).unwrap();
         let exact = exact(&logits, &prompt, &output, &sampling);
         let allowed = |token: usize| !excluded.contains(&(token as u32));
         let best = (0..exact.len()).filter(|&token| allowed(token)).map(|token| exact[token]).reduce(f64::max);

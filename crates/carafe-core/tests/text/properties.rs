@@ -45,8 +45,8 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
         let mut logits = logits(&[prompt.as_slice(), &tokens].concat());
         let excluded = if tokens.len() < request.min_tokens as usize { &[EOS][..] } else { &[] };
         penalties.apply(&request.sampling, excluded, &mut logits);
-        let draws = rng::draws(request.sampling.seed, tokens.len() as u64);
-        let token = sampler.sample(&logits, &request.sampling, draws).unwrap();
+        let key = rng::fold_in(request.sampling.seed, tokens.len() as u64);
+        let token = sampler.sample(&logits, &request.sampling, key).unwrap();
         penalties.count(token);
         tokens.push(token);
         let ended = token == EOS && !request.ignore_eos;
