@@ -3,7 +3,7 @@
 A profile is a set of CPU plugin properties. The plugin silently picks bf16, 8-bit activations and an 8-bit KV cache
 where the processor has the instructions, so Carafe names its choice: `fast` takes the plugin's activations, `latency` does
 without 8-bit ones, `exact` computes in f32 throughout. The KV cache is f32 in `exact`, and else bf16 where the processor
-computes in it, or f32. `auto` is `fast` where the processor has VNNI, else `latency`. `read_model` and `compile_model` are the
+computes in it, or f16. `auto` is `fast` where the processor has VNNI, else `latency`. `read_model` and `compile_model` are the
 only places of the tools that do so, and `resolved_properties` says what the plugin made of a profile.
 """
 
@@ -26,9 +26,9 @@ def _cpuinfo() -> dict[str, str]:
 
 
 PROCESSOR_FLAGS = frozenset(_cpuinfo().get("flags", "").split())
-CACHE = "bf16" if "avx512_bf16" in PROCESSOR_FLAGS else "f32"
+HALF = "bf16" if "avx512_bf16" in PROCESSOR_FLAGS else "f16"
 AUTO = "fast" if PROCESSOR_FLAGS & {"avx512_vnni", "avx_vnni"} else "latency"
-COMMON: dict[str, Any] = {"NUM_STREAMS": 1, "KV_CACHE_PRECISION": CACHE}
+COMMON: dict[str, Any] = {"NUM_STREAMS": 1, "KV_CACHE_PRECISION": HALF}
 PROFILES: dict[str, dict[str, Any]] = {
     "fast": {**COMMON, "PERFORMANCE_HINT": "LATENCY"},
     "latency": {**COMMON, "PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0},

@@ -7,9 +7,8 @@
 //! ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did not stick is an error.
 //!
 //! A KV cache of 8 bits quantises keys by block, so that results depend on how a block was filled. So no profile has one; it is had by
-//! [`Options::kv_cache_precision`] alone. Without it the cache is f32 in `exact`, and else as wide as the activations: bf16 where these
-//! are, f32 where they are. One of f16 under f32 activations would be faster at long contexts, but then what shares a step with a
-//! request changes more of its tokens than in `exact` (docs/performance.md).
+//! [`Options::kv_cache_precision`] alone. Without it the cache is f32 in `exact`, and else as wide as the activations, or half of
+//! that: bf16 where these are, f16 where they are f32.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -208,7 +207,7 @@ impl Options {
         let by_profile = match self.profile.resolved() {
             Profile::Exact => KvCachePrecision::F32,
             _ if has_bf16() => KvCachePrecision::Bf16,
-            _ => KvCachePrecision::F32,
+            _ => KvCachePrecision::F16,
         };
         self.kv_cache_precision.unwrap_or(by_profile)
     }

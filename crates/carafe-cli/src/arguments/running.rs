@@ -33,7 +33,7 @@ pub(crate) struct Running {
     #[arg(long, env = environment::KV_CACHE, value_name = "SIZE")]
     pub(crate) kv_cache: Option<Bytes>,
     /// Elements of the KV cache: `f32`, `f16`, `bf16` (where the processor computes in it) or `u8` (results then depend on what else
-    /// runs) [default: bf16 where the processor computes in it, but for `exact`; else f32].
+    /// runs) [default: f32 in `exact`, else bf16 or f16].
     #[arg(long, env = environment::KV_CACHE_PRECISION, value_name = "TYPE")]
     pub(crate) kv_cache_precision: Option<KvCachePrecision>,
     /// Prompts are computed in chunks that end at multiples of this, itself a multiple of 32: larger ones are faster, and let running

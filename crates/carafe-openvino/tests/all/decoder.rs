@@ -102,7 +102,7 @@ fn the_precision_of_the_cache_is_that_of_the_profile_or_the_one_asked_for() {
         graph.cache().expect("a decoder").value_precision.clone()
     };
     assert_eq!(precision(Profile::Exact, None), "f32");
-    assert!(["f32", "bf16"].contains(&&*precision(Profile::Auto, None)));
+    assert!(["f16", "bf16"].contains(&&*precision(Profile::Auto, None)));
     for asked in [KvCachePrecision::F32, KvCachePrecision::F16, KvCachePrecision::U8] {
         assert_eq!(precision(Profile::Latency, Some(asked)), asked.name());
     }
