@@ -52,6 +52,7 @@ def scenarios(quick: bool, tales: Path) -> list[Scenario]:
         _prefill(quick),
         _aggregate(quick),
         _mixed(quick),
+        _long_texts(quick),
         Scenario("start", "Start, files in the cache", "start_seconds", _one("start"), 2 if quick else 5, False, is_cold=True),
         Scenario(
             "start-cold", "Start, files not in the cache", "start_seconds", _one("start"), 1 if quick else 3, False, is_cold=True
@@ -92,6 +93,15 @@ def _mixed(quick: bool) -> Scenario:
     options = {**MIXED, "requests": 10 if quick else 30, "rate": 1.5}
     tasks = {"mixed": Task("mixed", seed=7, options=options)}
     return Scenario("mixed", "Mixed load", "ttft_p50_ms", tasks, 1 if quick else 2, False, seconds=300)
+
+
+def _long_texts(quick: bool) -> Scenario:
+    # 1,024 tokens of 128 bytes, GPT-2's longest, are the longest text that might fit: the first is tokenised, the second refused
+    sizes = {"none": None, "of 131 kB": 131_000, "of 500 kB": 500_000}
+    tasks = {
+        name: Task("generate", 32, 64 if quick else 192, 4, options={"background_text": size}) for name, size in sizes.items()
+    }
+    return Scenario("long-texts", "Long texts arriving beside others", "gap_p99_ms", tasks, 2 if quick else 4, False)
 
 
 def _images(quick: bool) -> Scenario:

@@ -54,6 +54,7 @@ def _blocks() -> dict[str, Callable[[Results], str]]:
             "mixed",
             ["tokens_per_second", "ttft_p50_ms", "ttft_p99_ms", "per_token_p50_ms", "per_token_p99_ms", "gap_max_ms"],
         ),
+        "long-texts": long_texts_table,
         "start": start_table,
         "memory": lambda results: figures_table(results, "memory", ["anonymous_mib", "rss_mib", "peak_rss_mib", "guest_mib"]),
         "images": images_table,
@@ -168,6 +169,17 @@ def images_table(results: Results) -> str:
             rows.append([task, title(name), *cells, ratio(to_peer)])
     head = ["at a time", "", *(LABELS[figure] for figure in figures), "to the best peer"]
     return markdown(head, rows) if rows else ""
+
+
+def long_texts_table(results: Results) -> str:
+    """Return what requests that are generating notice of long texts that arrive."""
+    figures = ["decode_tokens_per_second", "per_token_p50_ms", "gap_p99_ms", "gap_max_ms", "background_texts"]
+    rows = [
+        [task, *(number(results.spread(("long-texts", task, name), figure), figure) for figure in figures)]
+        for name in results.contestants("long-texts")
+        for task in results.tasks("long-texts")
+    ]
+    return markdown(["texts that arrive", *(LABELS[figure] for figure in figures)], rows) if rows else ""
 
 
 def speculation_table(results: Results) -> str:

@@ -106,6 +106,8 @@ def figures_of(answer: dict[str, Any], task: Task) -> timing.Figures:
             figures["acceptance"] = step["accepted_tokens"] / step["draft_tokens"]
     if "generator_processor_seconds" in answer:
         figures["generator_share"] = answer["generator_processor_seconds"] / answer["wall_seconds"]
+    if "background_texts" in answer:
+        figures["background_texts"] = answer["background_texts"]
     return figures
 
 

@@ -42,7 +42,10 @@ ENTRIES = {
         measures_itself=True,
     ),
     "carafe-server": Entry(
-        "Carafe, sandboxed, through its server", "carafe_server.CarafeServer", TEXT | RESOURCES | {"mixed"}, measures_itself=True
+        "Carafe, sandboxed, through its server",
+        "carafe_server.CarafeServer",
+        TEXT | RESOURCES | {"mixed", "long-texts"},
+        measures_itself=True,
     ),
     "python-loop": Entry(
         "OpenVINO, a plain Python loop over the same graph", "python_loop.PythonLoop", TEXT | RESOURCES, is_native_peer=True

@@ -86,6 +86,8 @@ def text_flags(task: Task) -> list[str]:
             "--rate": load.rate,
             "--requests": load.requests,
         }
+    if task.options.get("background_text"):
+        counts["--background-text"] = task.options["background_text"]
     return [str(word) for pair in (counts | {"--seed": task.seed}).items() for word in pair]
 
 

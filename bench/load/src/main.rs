@@ -3,6 +3,7 @@
 //! - `arrivals`: which requests there are and when each is sent: all at once, or as a Poisson process of a seed
 //! - `words`: prompts of a known number of tokens
 //! - `completion`: one streamed request and the times of its tokens
+//! - `background`: texts that arrive meanwhile, one after the other
 //! - `classification`: images, so many at a time
 //!
 //! It prints one JSON object with the times of every request, which `carafe_bench` makes figures of, and the processor time that it
@@ -21,6 +22,7 @@ use arrivals::{Arrival, Range};
 use words::Words;
 
 mod arrivals;
+mod background;
 mod classification;
 mod completion;
 mod processor;
@@ -28,6 +30,8 @@ mod words;
 
 /// Most requests of one run, and most threads.
 const MAX_REQUESTS: usize = 1024;
+/// Most bytes of a text that arrives meanwhile.
+const MAX_TEXT: i64 = 1 << 22;
 
 /// Loads a server and prints when its answers came, as JSON.
 #[derive(Parser)]
@@ -60,6 +64,9 @@ struct Arguments {
     /// Requests in all, with --rate or --image.
     #[arg(long, value_name = "N")]
     requests: Option<usize>,
+    /// Meanwhile send texts of so many bytes, one after the other; what becomes of them is not measured.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=MAX_TEXT), conflicts_with = "image")]
+    background_text: Option<u32>,
     /// Seed of the prompts, the lengths and the times of arrival.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -116,7 +123,11 @@ fn complete(arguments: &Arguments, count: usize) -> Result<Value> {
         }
     };
     let server = completion::Server { url: &arguments.url, model: &arguments.model, text: arguments.text };
-    completion::run(&server, &words, &arrivals, arguments.seed)
+    let measure = || completion::run(&server, &words, &arrivals, arguments.seed);
+    match arguments.background_text {
+        Some(bytes) => background::beside(&server, &words.text_of_bytes(bytes as usize, arguments.seed), measure),
+        None => measure(),
+    }
 }
 
 fn classify(arguments: &Arguments, image: &PathBuf, count: usize) -> Result<Value> {

@@ -47,6 +47,14 @@ impl Words {
         self.choose(length, seed).map(|(_, word)| format!(" {word}")).collect()
     }
 
+    /// A text of so many bytes.
+    pub(crate) fn text_of_bytes(&self, bytes: usize, seed: u64) -> String {
+        // A word has at least three letters and a space.
+        let mut text = self.text((bytes / 4 + 1) as u64, seed);
+        text.truncate(bytes);
+        text
+    }
+
     fn choose(&self, length: u64, seed: u64) -> impl Iterator<Item = &(u32, String)> {
         let mut state = seed.wrapping_mul(2).wrapping_add(12_345);
         (0..length).map(move |_| {
@@ -78,5 +86,6 @@ mod tests {
         assert!(prompt.iter().all(|token| [1, 2, 6].contains(token)));
         assert_eq!(words.text(50, 3).split_whitespace().count(), 50);
         assert_ne!(prompt, words.prompt(50, 4));
+        assert_eq!(words.text_of_bytes(1001, 3).len(), 1001);
     }
 }

@@ -62,7 +62,7 @@ impl Context {
         let Some(cache) = &self.cache else {
             return self.infer(&tensors, 0, each);
         };
-        let inputs = DecoderInputs::in_order(&tensors)?;
+        let inputs = DecoderInputs::of(&self.interface.sides.inputs, &tensors)?;
         let checked = decoder::check_inputs(&cache.bounds, &cache.written, &inputs)?;
         self.infer(&tensors, checked.num_logits, each)?;
         if let Some(cache) = &mut self.cache {

@@ -22,8 +22,10 @@ mod rules;
 pub use layout::CacheLayout;
 pub use rules::{CheckedInputs, check_inputs};
 
+use carafe_tensor::Role;
+
 use crate::error::Error;
-use crate::kind::DecoderSpec;
+use crate::kind::{DecoderSpec, TensorSpec};
 use crate::tensor::TensorView;
 
 /// The inputs of one inference, each as little-endian i32 at any alignment; nothing is known of them yet.
@@ -48,21 +50,24 @@ pub struct DecoderInputs<'a> {
 }
 
 impl<'a> DecoderInputs<'a> {
-    /// The inputs of tensors that have passed [`check`](crate::check()), in the order of
-    /// [`DECODER_INPUTS`](carafe_tensor::DECODER_INPUTS).
-    pub(crate) fn in_order(tensors: &[TensorView<'a>]) -> Result<Self, Error> {
-        let values = |index: usize| tensors.get(index).map_or(&[][..], |tensor| tensor.data.as_chunks::<4>().0);
-        let max_context_len = values(6).first().copied();
+    /// The inputs of tensors that have passed [`check`](crate::check()), in the order of the graph's inputs.
+    pub(crate) fn of(inputs: &[TensorSpec], tensors: &[TensorView<'a>]) -> Result<Self, Error> {
+        let values = |role: Role| {
+            let tensor = inputs.iter().zip(tensors).find(|(input, _)| input.role == role).map(|(_, tensor)| tensor);
+            let missing = || Error::MissingInput { tensor: role.to_string() };
+            tensor.map(|tensor| tensor.data.as_chunks::<4>().0).ok_or_else(missing)
+        };
+        let max_context_len = values(Role::MaxContextLen)?.first().copied();
         Ok(Self {
-            input_ids: values(0),
-            position_ids: values(1),
-            past_lens: values(2),
-            subsequence_begins: values(3),
-            block_indices: values(4),
-            block_indices_begins: values(5),
+            input_ids: values(Role::InputIds)?,
+            position_ids: values(Role::PositionIds)?,
+            past_lens: values(Role::PastLens)?,
+            subsequence_begins: values(Role::SubsequenceBegins)?,
+            block_indices: values(Role::BlockIndices)?,
+            block_indices_begins: values(Role::BlockIndicesBegins)?,
             max_context_len: max_context_len
-                .ok_or_else(|| Error::MissingInput { tensor: carafe_tensor::Role::MaxContextLen.to_string() })?,
-            logit_idx: values(7),
+                .ok_or_else(|| Error::MissingInput { tensor: Role::MaxContextLen.to_string() })?,
+            logit_idx: values(Role::LogitIdx)?,
         })
     }
 }

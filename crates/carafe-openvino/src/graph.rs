@@ -51,6 +51,7 @@ impl Graph {
         if let GraphKind::Decoder(_) = kind {
             let failed = Error::native(format!("turn the KV cache of `{}` into pages", files.xml.display()));
             model.page().map_err(failed)?;
+            ports::compare_paged(&model, &kind.sides())?;
         }
         let (compiled, properties) = compile::compile(model, files, options)?;
         let cache = match kind {

@@ -1,10 +1,11 @@
-//! Holds a model that OpenVINO has read against its description, before it is paged and compiled.
+//! Holds a model that OpenVINO has read against its description, before it is compiled.
 //!
 //! First the width: an input or output of more than 32 bits is refused by name, whatever the description says of it.
 //! Then each side must have exactly the described tensors, of the described types and shapes; a letter (B, S, P+S, N)
-//! must be a dimension that the model leaves open.
+//! must be a dimension that the model leaves open. A decoder is compared twice: as its file has it, and when it is paged, but
+//! for the ports that are then the host's.
 
-use carafe_tensor::{Dim, describe};
+use carafe_tensor::{Dim, Owner, Role, describe};
 
 use crate::error::Error;
 use crate::kind::{Sides, TensorSpec};
@@ -57,10 +58,20 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// Compares both sides of the model with its description.
+/// Compares both sides of a model with its description.
 pub(crate) fn compare(model: &Model, expected: &Sides) -> Result<(), Error> {
+    compare_ports([read(model, Direction::Input)?, read(model, Direction::Output)?], expected)
+}
+
+/// Compares what a guest sends to a paged model, and gets from it, with its description.
+pub(crate) fn compare_paged(model: &Model, expected: &Sides) -> Result<(), Error> {
+    let is_guests = |port: &Port| Role::of_port(&port.name).is_none_or(|role| role.owner() == Owner::Guest);
+    let inputs = read(model, Direction::Input)?.into_iter().filter(is_guests).collect();
+    compare_ports([inputs, read(model, Direction::Output)?], expected)
+}
+
+fn compare_ports(ports: [Vec<Port>; 2], expected: &Sides) -> Result<(), Error> {
     let sides = [Direction::Input, Direction::Output];
-    let ports = [read(model, Direction::Input)?, read(model, Direction::Output)?];
     for (direction, ports) in sides.into_iter().zip(&ports) {
         ports.iter().try_for_each(|port| refuse_wide(direction, port))?;
     }

@@ -82,38 +82,23 @@ impl State {
     }
 }
 
+/// Each type of the interface, and as the host keeps it: the wide ones and the half ones by their name in the specification alone.
+const TYPES: [(wit::TensorType, TensorType); 7] = [
+    (wit::TensorType::U8, TensorType::Known(ElementType::U8)),
+    (wit::TensorType::I32, TensorType::Known(ElementType::I32)),
+    (wit::TensorType::Fp32, TensorType::Known(ElementType::F32)),
+    (wit::TensorType::Fp16, TensorType::Foreign("FP16")),
+    (wit::TensorType::Bf16, TensorType::Foreign("BF16")),
+    (wit::TensorType::Fp64, TensorType::Foreign("FP64")),
+    (wit::TensorType::I64, TensorType::Foreign("I64")),
+];
+
 /// A type of the interface as the host keeps it.
 fn kept(ty: wit::TensorType) -> TensorType {
-    match ty {
-        wit::TensorType::U8 => TensorType::Known(ElementType::U8),
-        wit::TensorType::I32 => TensorType::Known(ElementType::I32),
-        wit::TensorType::Fp32 => TensorType::Known(ElementType::F32),
-        foreign => TensorType::Foreign(name(foreign)),
-    }
+    TYPES.into_iter().find(|(named, _)| *named == ty).map_or(TensorType::Foreign("unknown"), |(_, kept)| kept)
 }
 
 /// The same in the words of the interface.
 fn named(ty: TensorType) -> wit::TensorType {
-    let all = [
-        wit::TensorType::U8,
-        wit::TensorType::I32,
-        wit::TensorType::Fp32,
-        wit::TensorType::Fp16,
-        wit::TensorType::Bf16,
-        wit::TensorType::Fp64,
-    ];
-    all.into_iter().find(|known| kept(*known) == ty).unwrap_or(wit::TensorType::I64)
-}
-
-/// A type as the specification writes it.
-fn name(ty: wit::TensorType) -> &'static str {
-    match ty {
-        wit::TensorType::Fp16 => "FP16",
-        wit::TensorType::Fp32 => "FP32",
-        wit::TensorType::Fp64 => "FP64",
-        wit::TensorType::Bf16 => "BF16",
-        wit::TensorType::U8 => "U8",
-        wit::TensorType::I32 => "I32",
-        wit::TensorType::I64 => "I64",
-    }
+    TYPES.into_iter().find(|(_, kept)| *kept == ty).map_or(wit::TensorType::U8, |(named, _)| named)
 }
