@@ -1,4 +1,4 @@
-//! The routes, and what stands before them.
+//! The routes, and the order of the layers before them.
 //!
 //! From the outside in: headers for browsers, the record of the request, its head, the check of the
 //! host that it names, of its origin, of its key (for the routes that compute), the handler. The
@@ -16,16 +16,25 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::classify::ClassifyParameters;
 use crate::error::ApiError;
+use crate::infer::InferParameters;
+use crate::known_fields::{KnownFields, names_of};
+use crate::layers::{head, host, keys, origin, record};
 use crate::openapi::{self, Document};
+use crate::record::Recorder;
 use crate::server::Server;
-use crate::{catalogue, classify, completions, head, health, host, infer, keys, origin, page, record, suggestion};
+use crate::{catalogue, classify, completions, health, infer, page, suggestion};
+
+#[cfg(test)]
+mod refusals;
 
 /// Everything that the server answers.
 pub(crate) fn app(server: Server) -> Router {
     let (models, models_document) = model_routes(&server).split_for_parts();
     let (health, mut document) = health_routes().split_for_parts();
     document.merge(models_document);
+    let recorder = Recorder { server: server.clone(), known_fields: known_fields() };
     let paths: Arc<[String]> = document.paths.paths.keys().cloned().collect();
     let routes: Router = Router::new()
         .merge(models)
@@ -37,7 +46,7 @@ pub(crate) fn app(server: Server) -> Router {
         .layer(from_fn_with_state(server.clone(), origin::check))
         .layer(from_fn_with_state(server.clone(), host::check))
         .layer(from_fn(head::check))
-        .layer(from_fn_with_state(server.clone(), record::keep))
+        .layer(from_fn_with_state(recorder, record::keep))
         .layer(from_fn_with_state(server.clone(), origin::share))
         .layer(map_response(guarded))
         .with_state(server);
@@ -67,6 +76,13 @@ fn health_routes() -> OpenApiRouter<Server> {
         .routes(routes!(health::metrics))
 }
 
+/// Every field that a handler reads or names.
+fn known_fields() -> KnownFields {
+    let parameters = [names_of::<InferParameters>(), names_of::<ClassifyParameters>()].concat();
+    // The last are named by handlers that read no fields.
+    completions::field_names().chain(parameters).chain(["image", "messages"]).collect()
+}
+
 async fn unknown_route(OriginalUri(uri): OriginalUri, routes: Arc<[String]>) -> ApiError {
     ApiError::UnknownRoute { path: uri.path().to_owned(), advice: suggestion::advice(uri.path(), &routes) }
 }
@@ -92,8 +108,8 @@ async fn guarded(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::ProbesOnly;
-    use crate::{ApiKeys, Configuration};
+    use crate::configuration::Configuration;
+    use crate::keys::ApiKeys;
     use axum::body::{Body, to_bytes};
     use axum::http::HeaderMap;
     use serde_json::Value;
@@ -237,7 +253,7 @@ mod tests {
     fn a_connection_beyond_the_limit_may_ask_for_probes_alone() {
         let reserved = |path: &str| {
             let mut request = get(path);
-            request.extensions_mut().insert(ProbesOnly);
+            request.extensions_mut().insert(head::ProbesOnly);
             ask(request)
         };
         for path in ["/healthz", "/metrics"] {

@@ -17,9 +17,7 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
-use crate::extract::{body_error, content_type};
-use crate::server::Server;
-pub(crate) use encoding::ACCEPTED as ACCEPTED_ENCODING;
+use crate::media_type::content_type;
 use encoding::Decoder;
 pub(crate) use memory::BodyMemory;
 use memory::Reservation;
@@ -47,31 +45,31 @@ const MIN_BYTES_IN_WINDOW: usize = 40 << 10;
 /// dropped.
 ///
 /// Its `charset`, where there is one, must be UTF-8.
-pub(crate) async fn read_text(server: &Server, request: Request) -> Result<Bytes, ApiError> {
+pub(crate) async fn read_text(memory: &BodyMemory, request: Request) -> Result<Bytes, ApiError> {
     check_charset(request.headers())?;
-    read(server, request, MAX_TEXT).await
+    read(memory, request, MAX_TEXT).await
 }
 
 /// Reads an image of at most [`MAX_IMAGE`] bytes. It counts against `--body-memory` until it is
 /// dropped.
-pub(crate) async fn read_image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
-    read(server, request, MAX_IMAGE).await
+pub(crate) async fn read_image(memory: &BodyMemory, request: Request) -> Result<Bytes, ApiError> {
+    read(memory, request, MAX_IMAGE).await
 }
 
 /// Takes what was copied out of a body for a body of its own.
-pub(crate) fn keep_part(server: &Server, part: Bytes) -> Result<Bytes, ApiError> {
-    let mut reservation = server.body_memory().reserve();
+pub(crate) fn keep_part(memory: &BodyMemory, part: Bytes) -> Result<Bytes, ApiError> {
+    let mut reservation = memory.reserve();
     reservation.grow_to(part.len())?;
     Ok(Bytes::from_owner(HeldBytes { bytes: part, _reservation: reservation }))
 }
 
-async fn read(server: &Server, request: Request, limit: usize) -> Result<Bytes, ApiError> {
+async fn read(memory: &BodyMemory, request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = ApiError::BodyTooLarge { limit };
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large);
     }
-    let buffer = Buffer { bytes: Vec::new(), limit, reservation: server.body_memory().reserve() };
+    let buffer = Buffer { bytes: Vec::new(), limit, reservation: memory.reserve() };
     let mut decoder = Decoder::new(request.headers(), buffer)?;
     let mut stream = request.into_body().into_data_stream();
     let (mut rate, mut received) = (Rate::new(RATE_WINDOW), 0_usize);
@@ -135,7 +133,7 @@ impl Rate {
             match timeout_at(self.ends, stream.next()).await {
                 Ok(piece) => {
                     let piece = piece.transpose();
-                    let piece = piece.map_err(|_| body_error(BROKEN_BODY))?;
+                    let piece = piece.map_err(|_| ApiError::malformed(BROKEN_BODY))?;
                     self.received += piece.as_ref().map_or(0, Bytes::len);
                     return Ok(piece);
                 }

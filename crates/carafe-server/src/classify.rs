@@ -14,7 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::body::{keep_part, read_image};
 use crate::deadline::Deadline;
 use crate::error::ApiError;
-use crate::extract::{Query, content_type, said};
+use crate::extract::Query;
+use crate::media_type::{content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;
@@ -165,7 +166,7 @@ pub(crate) fn is_silent(kind: &str) -> bool {
 async fn image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
     let (kind, _) = content_type(request.headers());
     match kind.as_str() {
-        kind if is_image(kind) => read_image(server, request).await,
+        kind if is_image(kind) => read_image(server.body_memory(), request).await,
         "multipart/form-data" => form_image(server, request).await,
         other => {
             let message = format!("an image must be JPEG, PNG or BMP, and `Content-Type` says {}", said(other));
@@ -177,7 +178,7 @@ async fn image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
 /// The part `image` of a form, which must be its only one.
 async fn form_image(server: &Server, request: Request) -> Result<Bytes, ApiError> {
     let head = request.headers().clone();
-    let body = read_image(server, request).await?;
+    let body = read_image(server.body_memory(), request).await?;
     let mut whole = Request::new(Body::from(body));
     *whole.headers_mut() = head;
     // It is bounded already, and by more than the 2 MB that axum would allow.
@@ -197,7 +198,7 @@ async fn form_image(server: &Server, request: Request) -> Result<Bytes, ApiError
         }
     }
     let image = image.ok_or_else(|| invalid("it has no part `image`"))?;
-    keep_part(server, image)
+    keep_part(server.body_memory(), image)
 }
 
 /// What a form lacks that its parser cannot read; the parser's own words may repeat names that the

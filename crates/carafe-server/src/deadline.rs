@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::ApiError;
-use crate::server::{Phase, Server};
+use crate::phase::Phase;
 
 /// The end of a request's time.
 #[derive(Clone, Debug)]
@@ -17,10 +17,10 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// The deadline of a request that starts now.
-    pub(crate) fn starting_now(server: &Server) -> Self {
-        let limit = server.configuration().request_timeout;
-        Self { at: Instant::now() + limit, limit, phase: server.phase() }
+    /// The deadline of a request that starts now and may take this long, in a server whose phase is
+    /// followed.
+    pub(crate) fn starting_now(limit: Duration, phase: watch::Receiver<Phase>) -> Self {
+        Self { at: Instant::now() + limit, limit, phase }
     }
 
     /// Waits for `work`, but no longer than there is time.

@@ -1,6 +1,6 @@
 //! Every error that a client may meet: its status, and OpenAI's words for it.
 //!
-//! An [`ApiError`] becomes a response without a body; `record`, which knows the request's id,
+//! An [`ApiError`] becomes a response without a body; `layers/record`, which knows the request's id,
 //! writes the body. In a stream the same body is an event. What only concerns the operator stays in
 //! the log, and what the client sent stays out of it: see [`ApiError::logged`].
 
@@ -15,8 +15,6 @@ use utoipa::ToSchema;
 
 use carafe_tensor::error_chain;
 
-use crate::body;
-use crate::extract::known_field;
 use crate::quote::{self, quoted};
 
 /// A request that is not answered as its client wished.
@@ -55,8 +53,8 @@ pub(crate) enum ApiError {
     QueueFull { wanted: u32, places: u32 },
     #[error("{message}")]
     ModelBusy { message: String },
-    #[error("`Content-Encoding` may be `gzip` alone; send the body so, or as it is")]
-    UnsupportedContentEncoding,
+    #[error("`Content-Encoding` may be `{accepted}` alone; send the body so, or as it is")]
+    UnsupportedContentEncoding { accepted: &'static str },
     #[error("{message}")]
     UnsupportedHeader { status: StatusCode, message: String },
     #[error(
@@ -91,6 +89,11 @@ impl ApiError {
         Self::Invalid { param: Some(param.to_owned()), code: None, message: message.into() }
     }
 
+    /// A request, or a part of it without a name, that cannot be read.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::Invalid { param: None, code: None, message: message.into() }
+    }
+
     /// Something that this server does not do.
     pub(crate) fn unsupported(param: &str, message: impl Into<String>) -> Self {
         Self::Invalid { param: Some(param.to_owned()), code: Some("unsupported"), message: message.into() }
@@ -107,7 +110,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } | Self::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::UnsupportedContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedContentEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnsupportedHeader { status, .. } => *status,
             Self::BodyTooSlow { .. } | Self::StreamNotRead { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::QueueFull { .. } | Self::ModelBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -127,11 +130,6 @@ impl ApiError {
             Self::ModelFailed { detail } | Self::Internal { detail } => format!("{name}: {detail}"),
             _ => name.to_owned(),
         }
-    }
-
-    /// The field at fault, if it is one that there is, and no name that the client made up.
-    pub(crate) fn known_param(&self) -> Option<&'static str> {
-        self.param().and_then(known_field)
     }
 
     /// The error as it is sent, in the answer to the request of this id.
@@ -157,7 +155,8 @@ impl ApiError {
         }
     }
 
-    fn param(&self) -> Option<&str> {
+    /// The field, parameter or part at fault; it may be a name that the client made up.
+    pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Self::Invalid { param, .. } => param.as_deref(),
             Self::UnknownModel { .. } => Some("model"),
@@ -179,7 +178,7 @@ impl ApiError {
             Self::ImageTooLarge { .. } => "image_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::QueueFull { .. } | Self::ModelBusy { .. } => "queue_full",
-            Self::UnsupportedContentEncoding => "unsupported_content_encoding",
+            Self::UnsupportedContentEncoding { .. } => "unsupported_content_encoding",
             Self::UnsupportedHeader { .. } => "unsupported_header",
             Self::BodyTooSlow { .. } => "body_too_slow",
             Self::BodyMemoryFull { .. } => "body_memory_full",
@@ -202,8 +201,8 @@ impl ApiError {
             | Self::ConnectionsFull
             | Self::NotReady
             | Self::Draining => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
-            Self::UnsupportedContentEncoding => {
-                Some((header::ACCEPT_ENCODING, HeaderValue::from_static(body::ACCEPTED_ENCODING)))
+            Self::UnsupportedContentEncoding { accepted } => {
+                Some((header::ACCEPT_ENCODING, HeaderValue::from_static(accepted)))
             }
             // OpenAI's clients repeat a request that timed out, unless this header tells them that it would again.
             Self::Timeout { .. } => {

@@ -61,5 +61,7 @@ pub(crate) async fn version() -> Json<Version> {
 )]
 pub(crate) async fn metrics(State(server): State<Server>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, OPEN_METRICS)], server.metrics().text(server.loaded().map(AsRef::as_ref))).into_response()
+    // Models that are not loaded yet have no figures.
+    let figures = server.loaded().into_iter().flat_map(|models| models.figures());
+    ([(CONTENT_TYPE, OPEN_METRICS)], server.metrics().text(figures)).into_response()
 }

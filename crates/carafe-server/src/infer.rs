@@ -12,7 +12,8 @@ use crate::classify::{self, ClassifyParameters, ClassifyResponse};
 use crate::completions::{self, CompletionRequest, CompletionResponse, PromptField, RunReport, Usage};
 use crate::deadline::Deadline;
 use crate::error::ApiError;
-use crate::extract::{Query, content_type, said};
+use crate::extract::Query;
+use crate::media_type::{content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::Record;
 use crate::server::Server;
@@ -94,7 +95,7 @@ pub(crate) async fn infer(
 }
 
 async fn text(server: &Server, request: Request) -> Result<String, ApiError> {
-    let body = read_text(server, request).await?;
+    let body = read_text(server.body_memory(), request).await?;
     str::from_utf8(body.as_ref()).map(str::to_owned).map_err(|error| {
         let position = error.valid_up_to();
         ApiError::invalid("prompt", format!("the text is not UTF-8: byte {position} begins no character"))

@@ -3,15 +3,8 @@
 //! Only digests are kept, and they are compared in constant time, all of them at every look-up: neither the time taken nor a dump of
 //! this memory tells anything of a key.
 
-use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::Next;
-use axum::response::Response;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
-
-use crate::error::ApiError;
-use crate::server::Server;
 
 /// The shortest key that is taken: anything shorter can be guessed.
 const SHORTEST: usize = 16;
@@ -63,7 +56,8 @@ impl ApiKeys {
         self.0.len()
     }
 
-    fn accepts(&self, key: &str) -> bool {
+    /// Whether it is one of them.
+    pub(crate) fn accepts(&self, key: &str) -> bool {
         let given = digest(key);
         self.0.iter().fold(Choice::from(0), |found, digest| found | digest[..].ct_eq(&given[..])).into()
     }
@@ -73,17 +67,6 @@ impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} keys", self.count())
     }
-}
-
-/// Lets a request pass if no key is asked for, or if it has one: `Authorization: Bearer KEY`.
-pub(crate) async fn require(State(server): State<Server>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let keys = &server.configuration().api_keys;
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if keys.count() > 0 && !key.is_some_and(|(_, key)| keys.accepts(key.trim())) {
-        return Err(ApiError::InvalidKey);
-    }
-    Ok(next.run(request).await)
 }
 
 fn check(line: usize, key: &str) -> Result<(), KeyError> {

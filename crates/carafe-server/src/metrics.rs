@@ -3,13 +3,11 @@
 //! Names are OpenTelemetry's for HTTP and for generative models, and vLLM's after `carafe_` where those have none; `docs/metrics.md`
 //! explains each. Handlers count what they see. What a guest counts itself is copied when the figures are asked for.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::Method;
 use carafe_host::image::ImageTimes;
-use carafe_host::text::{KvCacheSizes, TextStats};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -18,7 +16,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::models::Models;
+use guests::GuestMetrics;
+pub(crate) use guests::{GuestCounts, ModelFigures};
+
+mod guests;
 
 /// Bounds of histograms in seconds: from a tenth of a step of a small model to a long request.
 const BUCKETS: [f64; 17] =
@@ -77,21 +78,6 @@ struct TextMetrics {
     prompt_tokens: Family<ModelLabels, Counter>,
     generation_tokens: Family<ModelLabels, Counter>,
     unread_streams: Family<ModelLabels, Counter>,
-}
-
-/// What guests count, copied when it is asked for.
-struct GuestMetrics {
-    steps: Family<ModelLabels, Counter>,
-    step_seconds: Family<PartLabels, Counter<f64, AtomicU64>>,
-    memory: Family<ModelLabels, Gauge>,
-    replacements: Family<ModelLabels, Counter>,
-    cached_tokens: Family<ModelLabels, Counter>,
-    draft_tokens: Family<ModelLabels, Counter>,
-    accepted_tokens: Family<ModelLabels, Counter>,
-    cache_usage: Family<ModelLabels, Gauge<f64, AtomicU64>>,
-    cache_blocks: Family<ModelLabels, Gauge>,
-    cache_block_size: Family<ModelLabels, Gauge>,
-    cache_bytes: Family<ModelLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -162,88 +148,33 @@ impl TextMetrics {
     }
 }
 
-impl GuestMetrics {
-    fn register(to: &mut Registry) -> Self {
-        let memory = "Most linear memory that the model's guests have had, added up";
-        let replacements = "Guests replaced after a trap";
-        let cached = "Prompt tokens that the KV cache held already, for another request";
-        let (drafts, accepted) = ("Draft tokens", "Draft tokens that were accepted");
-        let usage = "Share of the KV cache's blocks that hold tokens of running requests";
-        Self {
-            steps: register(to, "carafe_steps", "Steps of the model's guest", Family::default()),
-            step_seconds: register(to, "carafe_step_seconds", "Time of those steps by part", Family::default()),
-            memory: register(to, "carafe_guest_memory_bytes", memory, Family::default()),
-            replacements: register(to, "carafe_guest_replacements", replacements, Family::default()),
-            cached_tokens: register(to, "carafe_cached_prompt_tokens", cached, Family::default()),
-            cache_usage: register(to, "carafe_kv_cache_usage_ratio", usage, Family::default()),
-            cache_blocks: register(to, "carafe_kv_cache_blocks", "Blocks of the KV cache", Family::default()),
-            cache_block_size: register(to, "carafe_kv_cache_block_size_tokens", "Tokens of a block", Family::default()),
-            cache_bytes: register(to, "carafe_kv_cache_bytes", "Memory of the KV cache", Family::default()),
-            draft_tokens: register(to, "carafe_spec_decode_num_draft_tokens", drafts, Family::default()),
-            accepted_tokens: register(to, "carafe_spec_decode_num_accepted_tokens", accepted, Family::default()),
-        }
-    }
-
-    /// What is counted of the guests of every kind of model.
-    fn copy(&self, model: &str, guest_memory: u64, replaced: u64) {
-        let labels = labels(model);
-        self.memory.get_or_create(&labels).set(guest_memory.cast_signed());
-        raise(&self.replacements.get_or_create(&labels), replaced);
-    }
-
-    fn copy_cache(&self, model: &str, stats: &TextStats, cache: &KvCacheSizes) {
-        let labels = labels(model);
-        let usage = f64::from(stats.used_blocks) / f64::from(cache.num_blocks.max(1));
-        self.cache_usage.get_or_create(&labels).set(usage);
-        self.cache_blocks.get_or_create(&labels).set(cache.num_blocks.into());
-        self.cache_block_size.get_or_create(&labels).set(cache.block_size.into());
-        self.cache_bytes.get_or_create(&labels).set(cache.bytes.cast_signed());
-    }
-
-    fn copy_text(&self, model: &str, stats: &TextStats) {
-        let labels = labels(model);
-        raise(&self.steps.get_or_create(&labels), stats.steps);
-        raise(&self.cached_tokens.get_or_create(&labels), stats.cached_tokens);
-        raise(&self.draft_tokens.get_or_create(&labels), stats.draft_tokens);
-        raise(&self.accepted_tokens.get_or_create(&labels), stats.accepted_tokens);
-        let sandbox = stats.step_time.saturating_sub(stats.model_time);
-        for (part, time) in [("sandbox", sandbox), ("model", stats.model_time)] {
-            let counter = self.step_seconds.get_or_create(&part_labels(model, part));
-            counter.inc_by((time.as_secs_f64() - counter.get()).max(0.0));
-        }
-    }
-}
-
 impl Metrics {
-    /// All figures as OpenMetrics text; models that are not loaded yet have none.
-    pub(crate) fn text(&self, models: Option<&Models>) -> String {
-        if let Some(models) = models {
-            self.copy(models);
+    /// All figures as OpenMetrics text, with those that the served models count themselves.
+    pub(crate) fn text(&self, models: impl Iterator<Item = ModelFigures>) -> String {
+        // One scrape at a time copies: counters are raised by what they lack.
+        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        for ModelFigures { model, counts } in models {
+            guests.copy(&model, &counts);
+            self.copy_requests(&model, &counts);
         }
+        drop(guests);
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
 
-    /// Copies what the models count themselves. One that has done nothing yet is seen to have done
+    /// Copies which requests a model has. One that has done nothing yet is seen to have done
     /// nothing: every figure of its kind is there from the start.
-    fn copy(&self, models: &Models) {
-        let guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        for served in models.texts() {
-            let (model, stats) = (&served.card.id, served.model.stats());
-            guests.copy(model, stats.guest_memory(), stats.replaced());
-            guests.copy_text(model, &stats);
-            guests.copy_cache(model, &stats, &served.model.kv_cache());
-            drop(self.of_text_model(model));
-        }
-        for served in models.images() {
-            let (model, stats) = (&served.card.id, served.model.stats());
-            guests.copy(model, stats.guest_memory, stats.replaced);
-            self.running.get_or_create(&labels(model)).set(stats.running.cast_signed());
-            self.waiting.get_or_create(&labels(model)).set(stats.waiting.cast_signed());
-            for (part, _) in image_parts(&ImageTimes::default()) {
-                drop(self.image_seconds.get_or_create(&part_labels(model, part)));
+    fn copy_requests(&self, model: &str, counts: &GuestCounts) {
+        match counts {
+            GuestCounts::Text { .. } => drop(self.of_text_model(model)),
+            GuestCounts::Image(stats) => {
+                self.running.get_or_create(&labels(model)).set(stats.running.cast_signed());
+                self.waiting.get_or_create(&labels(model)).set(stats.waiting.cast_signed());
+                for (part, _) in image_parts(&ImageTimes::default()) {
+                    drop(self.image_seconds.get_or_create(&part_labels(model, part)));
+                }
             }
         }
     }
@@ -315,9 +246,4 @@ fn part_labels(model: &str, part: &'static str) -> PartLabels {
 /// The parts of a classification with their times.
 fn image_parts(times: &ImageTimes) -> [(&'static str, Duration); 4] {
     [("queue", times.queue), ("decode", times.decode), ("resize", times.resize), ("model", times.model)]
-}
-
-/// Raises a counter to what was counted elsewhere.
-fn raise(counter: &Counter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
 }

@@ -9,8 +9,9 @@ use carafe_host::{Error, Limits, LoadedGraph, Sandbox};
 use carafe_models::Task;
 
 use crate::admission::Places;
-use crate::catalogue::ModelCard;
+use crate::card::ModelCard;
 use crate::error::ApiError;
+use crate::metrics::{GuestCounts, ModelFigures};
 use crate::quote::quoted;
 
 /// Every model that is served, running.
@@ -72,14 +73,16 @@ impl Models {
         self.find(&self.image, name, Task::ImageClassification)
     }
 
-    /// The text models.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &Arc<Served<TextModel>>> {
-        self.text.iter()
-    }
-
-    /// The image models.
-    pub(crate) fn images(&self) -> impl Iterator<Item = &Arc<Served<ImageModel>>> {
-        self.image.iter()
+    /// What each model's guests have counted so far.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = ModelFigures> {
+        let text = self.text.iter().map(|served| ModelFigures {
+            model: served.card.id.clone(),
+            counts: GuestCounts::Text { stats: served.model.stats(), cache: served.model.kv_cache() },
+        });
+        text.chain(self.image.iter().map(|served| ModelFigures {
+            model: served.card.id.clone(),
+            counts: GuestCounts::Image(served.model.stats()),
+        }))
     }
 
     /// What there is to say of each model, text models first.

@@ -1,38 +1,38 @@
-//! What is told of each request afterwards: one line in the log and one observation in the metrics, when its answer has been sent.
+//! What is told of each request afterwards: one line in the log and one observation in the metrics,
+//! when its answer has been sent.
 //!
-//! [`keep`] stands before everything else. It gives the request an id, a deadline and a [`Record`], in which handlers note what they
-//! learn, and writes the bodies of errors. The record is told when nobody can add to it any more: its last holder is the answer's body,
-//! a stream's task, or a handler whose client has left. So a stream is told of at its end, not at its beginning.
+//! `layers/record` gives each request a [`Record`], in which handlers note what they learn. The
+//! record is told when nobody can add to it any more: its last holder is the answer's body, a
+//! stream's task, or a handler whose client has left. So a stream is told of at its end, not at its
+//! beginning.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Json;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::extract::{MatchedPath, Request};
 
-use crate::deadline::Deadline;
 use crate::error::ApiError;
-use crate::holding::holding;
+use crate::known_fields::KnownFields;
 use crate::metrics::known_method;
-use crate::random;
 use crate::server::Server;
-
-/// The header with a request's id, in both directions.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is logged as the status of a request whose client left before there was one; nginx's number for it.
 const CLIENT_LEFT: u16 = 499;
+
+/// What records are made with; clones make the same.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    pub(crate) server: Server,
+    /// The fields that the log may name.
+    pub(crate) known_fields: KnownFields,
+}
 
 /// The facts of one request; clones are the same record.
 #[derive(Clone)]
 pub(crate) struct Record(Arc<Shared>);
 
 struct Shared {
-    server: Server,
+    recorder: Recorder,
     request_id: String,
     method: &'static str,
     route: String,
@@ -43,7 +43,7 @@ struct Shared {
 /// What handlers learn of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
-    status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// The error that was answered, or that ended a stream; without its message, which repeats what
     /// the client sent.
     error: Option<String>,
@@ -61,19 +61,22 @@ pub(crate) struct Facts {
     pub(crate) first_token: Option<Duration>,
 }
 
-impl Record {
-    fn of(request: &Request, server: Server) -> Self {
+impl Recorder {
+    /// The record of a request whose head has just been read.
+    pub(crate) fn begin(self, request: &Request, request_id: String) -> Record {
         let path = request.extensions().get::<MatchedPath>();
-        Self(Arc::new(Shared {
-            server,
-            request_id: request_id(request),
+        Record(Arc::new(Shared {
+            recorder: self,
+            request_id,
             method: known_method(request.method()),
             route: path.map_or("unmatched", MatchedPath::as_str).to_owned(),
             started: Instant::now(),
             facts: Mutex::default(),
         }))
     }
+}
 
+impl Record {
     /// The request's id.
     pub(crate) fn request_id(&self) -> &str {
         &self.0.request_id
@@ -91,58 +94,21 @@ impl Record {
 
     /// Notes an error, in words that hold nothing of what the client sent.
     pub(crate) fn note_error(&self, error: &ApiError) {
-        let message = self.0.server.configuration().log_prompts.then(|| error.to_string());
+        let Recorder { server, known_fields } = &self.0.recorder;
+        let message = server.configuration().log_prompts.then(|| error.to_string());
         self.note(|facts| {
             facts.error = Some(error.logged());
-            facts.param = error.known_param();
+            facts.param = error.param().and_then(|path| known_fields.find(path));
             facts.error_message = message;
         });
     }
-}
-
-/// Lets a request through to its handler, with a record that is told at its end.
-pub(crate) async fn keep(State(server): State<Server>, mut request: Request, next: Next) -> Response {
-    let mut deadline = Deadline::starting_now(&server);
-    let record = Record::of(&request, server);
-    request.extensions_mut().insert(record.clone());
-    request.extensions_mut().insert(deadline.clone());
-    let response = deadline.bound(next.run(request)).await.unwrap_or_else(IntoResponse::into_response);
-    let mut response = with_error_body(response, &record);
-    // An id was checked to be a header's value, or made as one.
-    if let Ok(id) = HeaderValue::from_str(record.request_id()) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    record.note(|facts| facts.status = Some(response.status().as_u16()));
-    response.map(|body| holding(body, record))
-}
-
-/// Writes the body of an error, which [`ApiError`] leaves to whoever knows the request.
-fn with_error_body(mut response: Response, record: &Record) -> Response {
-    let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-    record.note_error(&error);
-    let mut headers = std::mem::take(response.headers_mut());
-    // The length was that of no body.
-    headers.remove(CONTENT_LENGTH);
-    let mut response = (response.status(), Json(error.body(record.request_id()))).into_response();
-    response.headers_mut().extend(headers);
-    response
-}
-
-/// The client's own id if it is harmless in a log, else a new one.
-fn request_id(request: &Request) -> String {
-    let harmless = |id: &&str| {
-        let is_plain = |letter: u8| letter.is_ascii_alphanumeric() || b"._-".contains(&letter);
-        (1..=64).contains(&id.len()) && id.bytes().all(is_plain)
-    };
-    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(harmless);
-    given.map_or_else(|| random::id("req"), str::to_owned)
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         let facts = std::mem::take(&mut self.facts).into_inner().unwrap_or_else(PoisonError::into_inner);
         let (status, total) = (facts.status.unwrap_or(CLIENT_LEFT), self.started.elapsed());
-        self.server.metrics().observe_request(self.method, &self.route, status, total);
+        self.recorder.server.metrics().observe_request(self.method, &self.route, status, total);
         tell(self, &facts, status, total);
     }
 }

@@ -31,7 +31,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::app;
 use crate::holding::holding;
-use crate::server::{Phase, Server};
+use crate::layers::head::ProbesOnly;
+use crate::phase::Phase;
+use crate::server::Server;
 use connections::{Activity, Admitted, Connections};
 use socket::Socket;
 
@@ -175,10 +177,6 @@ struct Answering {
     connections: Connections,
     activity: Arc<Activity>,
 }
-
-/// Marks a request of a connection that only probes may use.
-#[derive(Clone, Copy)]
-pub(crate) struct ProbesOnly;
 
 impl Answering {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {

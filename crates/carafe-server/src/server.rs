@@ -9,6 +9,7 @@ use crate::configuration::Configuration;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::models::Models;
+use crate::phase::Phase;
 
 /// A server; clones are the same one.
 #[derive(Clone)]
@@ -21,19 +22,6 @@ struct State {
     phase: watch::Sender<Phase>,
     metrics: Metrics,
     body_memory: BodyMemory,
-}
-
-/// Where the server is between its start and its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Requests are taken.
-    Serving,
-    /// Requests are taken, but balancers should turn to other servers.
-    Leaving,
-    /// What runs is finished, no new connection is taken.
-    Draining,
-    /// What still runs is cut off.
-    Cutting,
 }
 
 impl Server {

@@ -11,10 +11,9 @@ use flate2::write::MultiGzDecoder;
 
 use super::Buffer;
 use crate::error::ApiError;
-use crate::extract::body_error;
 
 /// What is taken; the value of `Accept-Encoding` in a refusal.
-pub(crate) const ACCEPTED: &str = "gzip";
+const ACCEPTED: &str = "gzip";
 
 /// Puts the pieces of a body into a buffer, unpacked.
 pub(super) enum Decoder {
@@ -30,7 +29,7 @@ impl Decoder {
             [] => Ok(Self::Identity(buffer)),
             // The older name means the same, says RFC 9110.
             ["gzip" | "x-gzip"] => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(buffer)))),
-            _ => Err(ApiError::UnsupportedContentEncoding),
+            _ => Err(ApiError::UnsupportedContentEncoding { accepted: ACCEPTED }),
         }
     }
 
@@ -62,7 +61,7 @@ fn codings(headers: &HeaderMap) -> Vec<String> {
 fn refusal(error: io::Error) -> ApiError {
     match error.downcast::<ApiError>() {
         Ok(refusal) => refusal,
-        Err(error) => body_error(&format!("the body is not `gzip`, as `Content-Encoding` says: {error}")),
+        Err(error) => ApiError::malformed(format!("the body is not `gzip`, as `Content-Encoding` says: {error}")),
     }
 }
 
@@ -139,7 +138,7 @@ mod tests {
     fn other_codings_are_refused_and_never_passed_over() {
         for coding in ["br", "deflate", "zstd", "gzip, gzip", "gzip, br"] {
             let refused = decode(coding, b"x").expect_err("not taken");
-            assert!(matches!(refused, ApiError::UnsupportedContentEncoding), "{coding}");
+            assert!(matches!(refused, ApiError::UnsupportedContentEncoding { .. }), "{coding}");
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::logprobs::Logprobs;
-use crate::catalogue::{ModelCard, seconds};
+use crate::card::{ModelCard, seconds};
 use crate::random;
 
 /// An answer, or one chunk of a streamed one.

@@ -69,8 +69,7 @@ impl Refusal {
         let (path, place) = (self.path(), self.place(whole));
         let (message, code) = match self.fault {
             Fault::Syntax(message) => {
-                let message = format!("{whole} is not valid JSON: {}", syntax::words(&message));
-                return ApiError::Invalid { param: None, code: None, message };
+                return ApiError::malformed(format!("{whole} is not valid JSON: {}", syntax::words(&message)));
             }
             Fault::Value { expected, got } => (format!("{place} must be {expected}, got {got}"), None),
             Fault::Other(message) => (other(&place, &message), None),

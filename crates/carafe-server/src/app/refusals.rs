@@ -1,8 +1,12 @@
 //! What is said of bodies and queries that cannot be read.
 
-use super::*;
+use serde::de::DeserializeOwned;
+
+use super::known_fields;
 use crate::classify::ClassifyParameters;
 use crate::completions::{CompletionRequest, field_names};
+use crate::error::ApiError;
+use crate::extract::{json, query};
 use crate::infer::InferParameters;
 
 /// Words of Rust, of serde and of its parsers, which mean nothing to a client.
@@ -64,8 +68,8 @@ fn refusal_of(body: &str) -> Option<(String, Option<String>, Option<&'static str
     said_of(json::<CompletionRequest>(body.as_bytes()).err()?)
 }
 
-fn query_refusal<T: DeserializeOwned>(query: &str) -> Option<(String, Option<String>, Option<&'static str>)> {
-    said_of(parameters::read::<T>(query).err()?.into_error("the query", "parameter"))
+fn query_refusal<T: DeserializeOwned>(text: &str) -> Option<(String, Option<String>, Option<&'static str>)> {
+    said_of(query::<T>(text).err()?)
 }
 
 fn said_of(error: ApiError) -> Option<(String, Option<String>, Option<&'static str>)> {
@@ -218,7 +222,7 @@ fn what_is_no_json_is_refused_with_its_place() {
 #[test]
 fn a_query_is_refused_in_the_same_words() {
     let number = "a whole number from 0 to 4294967295";
-    for (query, expected) in [
+    for (text, expected) in [
         ("top=many", format!("`top` must be {number}, got the text `many`")),
         ("top=-1", format!("`top` must be {number}, got the text `-1`")),
         ("top=1.5", format!("`top` must be {number}, got the text `1.5`")),
@@ -227,10 +231,19 @@ fn a_query_is_refused_in_the_same_words() {
         ("input=yes", "`input` must be `true` or `false`, got the text `yes`".to_owned()),
         ("tpo=1", "`tpo` is no parameter; there are: `model`, `top`, `input`".to_owned()),
     ] {
-        assert_eq!(query_refusal::<ClassifyParameters>(query).map(|(message, ..)| message), Some(expected), "{query}");
+        assert_eq!(query_refusal::<ClassifyParameters>(text).map(|(message, ..)| message), Some(expected), "{text}");
     }
-    assert!(
-        parameters::read::<ClassifyParameters>("model=5&top=3&input=true").is_ok(),
-        "a name may look like a number"
-    );
+    assert!(query::<ClassifyParameters>("model=5&top=3&input=true").is_ok(), "a name may look like a number");
+}
+
+#[test]
+fn a_field_is_known_by_the_beginning_of_its_path_and_no_other_name_is() {
+    for (path, field) in
+        [("top_p", "top_p"), ("stop[2]", "stop"), ("logit_bias.a secret", "logit_bias"), ("top", "top")]
+    {
+        assert_eq!(known_fields().find(path), Some(field));
+    }
+    for path in ["", "a secret", "a secret.top_p", "top_p2"] {
+        assert_eq!(known_fields().find(path), None, "{path}");
+    }
 }

@@ -14,7 +14,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::error::ApiError;
-use crate::run::ProbesOnly;
+
+/// Marks a request of a connection that only probes may use.
+#[derive(Clone, Copy)]
+pub(crate) struct ProbesOnly;
 
 /// What a probe asks for.
 const PROBES: [&str; 4] = ["/health", "/healthz", "/readyz", "/metrics"];
