@@ -114,7 +114,8 @@ impl ModelCard {
 }
 
 impl ModelCard {
-    /// Names this model as it runs here: its conversion (by its certificate), its profile and its OpenVINO.
+    /// Names this model as it runs here: its conversion (by its certificate), its profile and its
+    /// OpenVINO.
     pub(crate) fn fingerprint(&self) -> String {
         let conversion: String = self.certificate.sha256.chars().take(12).collect();
         let version = self.openvino.split('-').next().unwrap_or_default();

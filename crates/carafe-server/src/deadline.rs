@@ -1,4 +1,5 @@
-//! How long a request may take: until its own time is up, or until the server cuts off what still runs.
+//! How long a request may take: until its own time is up, or until the server cuts off what still
+//! runs.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! API keys: who may use the models.
 //!
-//! Only digests are kept, and they are compared in constant time, all of them at every look-up: neither the time taken nor a dump of
-//! this memory tells anything of a key.
+//! Only digests are kept, and they are compared in constant time, all of them at every look-up:
+//! neither the time taken nor a dump of this memory tells anything of a key.
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};

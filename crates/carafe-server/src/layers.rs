@@ -1,4 +1,4 @@
-//! What stands between the listener and the handlers: each layer lets a request pass, or refuses it.
+//! What stands between the listener and the handlers; each layer lets a request pass or refuses it.
 //!
 //! - `record`: an id, a deadline and a record for each request, and the bodies of errors
 //! - `head`: what of a request's head is refused

@@ -5,7 +5,8 @@ use axum::http::header::CONTENT_TYPE;
 
 use crate::quote::quoted;
 
-/// The media type of a body in lower case, and its parameters as they are; both empty if it is not said.
+/// The media type of a body in lower case, and its parameters as they are; both empty if it is not
+/// said.
 pub(crate) fn content_type(headers: &HeaderMap) -> (String, String) {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));

@@ -16,7 +16,8 @@ use crate::known_fields::KnownFields;
 use crate::metrics::known_method;
 use crate::server::Server;
 
-/// What is logged as the status of a request whose client left before there was one; nginx's number for it.
+/// What is logged as the status of a request whose client left before there was one; nginx's number
+/// for it.
 const CLIENT_LEFT: u16 = 499;
 
 /// What records are made with; clones make the same.
