@@ -10,13 +10,15 @@ const SENTENCES = {
   timeout: "This took longer than one request may take here. Ask for fewer tokens.",
   invalid_api_key: "This server wants an API key.",
   model_failed: "The model failed over this request. The server goes on; you can try again.",
+  sandbox_failed: "The sandbox failed over this request and was replaced. The server goes on; you can try again.",
+  invalid_logits: "The model gave no usable scores for this text. Another text may work.",
   unsupported_media_type: "This is no JPEG, PNG or BMP picture.",
   image_too_large: "This picture is too large for the sandbox.",
   body_too_large: "This is larger than the server takes.",
 };
 
 /** Problems that the same request may well not meet a second time. */
-const PASSING = new Set(["unreachable", "queue_full", "draining", "model_failed", "internal"]);
+const PASSING = new Set(["unreachable", "queue_full", "draining", "model_failed", "sandbox_failed", "internal"]);
 
 export function clearProblem() {
   byId("problem").replaceChildren();

@@ -1,7 +1,8 @@
-//! Precompiles the guests for the processor baseline of [`config`], so that a start takes no compile time.
+//! Precompiles the guests for the processor baseline of [`config`], so that a start takes no
+//! compile time.
 //!
-//! `cargo xtask guests` makes the components; this script never runs cargo. The result is loaded at run time by `src/engine.rs`, with
-//! the same `engine_config`.
+//! `cargo xtask guests` makes the components; this script never runs cargo. The result is loaded at
+//! run time by `src/engine.rs`, with the same `engine_config`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

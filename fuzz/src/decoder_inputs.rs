@@ -1,9 +1,12 @@
-//! Bytes as steps of a decoder: each is held against the rules, and one that passes against what the rules are for.
+//! Bytes as steps of a decoder: each is held against the rules, and one that passes against what
+//! the rules are for.
 //!
-//! The fuzz target `decoder_inputs` runs this over bytes that libFuzzer makes, and a test of `carafe-openvino` over the corpus.
+//! The fuzz target `decoder_inputs` runs this over bytes that libFuzzer makes, and a test of
+//! `carafe-openvino` over the corpus.
 //!
-//! A byte below 200 is a small number; 200 and more begin four bytes of any number. The first two bytes are the size and the number of
-//! blocks. Then come steps, each of eight lists: a length, and so many numbers.
+//! A byte below 200 is a small number; 200 and more begin four bytes of any number. The first two
+//! bytes are the size and the number of blocks. Then come steps, each of eight lists: a length, and
+//! so many numbers.
 
 use carafe_openvino::DecoderSpec;
 use carafe_openvino::decoder::{DecoderBounds, DecoderInputs, WrittenBlocks, check_inputs};
@@ -70,7 +73,8 @@ fn as_inputs(step: &Step) -> DecoderInputs<'_> {
     }
 }
 
-/// Does what the kernels do with a step that passed, slowly: every read was written before, every write is nobody else's.
+/// Does what the kernels do with a step that passed, slowly: every read was written before, every
+/// write is nobody else's.
 fn follow(step: &Step, block_size: usize, written: &mut [usize]) {
     let numbers = |list: &[[u8; 4]]| -> Vec<usize> {
         list.iter().map(|bytes| usize::try_from(i32::from_le_bytes(*bytes)).expect("no number is negative")).collect()

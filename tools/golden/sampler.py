@@ -22,7 +22,7 @@ MASK = (1 << 64) - 1
 DRAWS = 24
 SHOWN = 8
 BLOCK = 64  # tokens that race together after their block has won
-TRIES = 4  # draws from all tokens that top-k leaves, before one from those that may be drawn
+MAX_REJECTIONS = 4  # draws from all tokens that top-k leaves, before one from those that may be drawn
 # Of the time of the first to arrive. The core's f32 weights move times by less than this.
 MARGIN = 2e-6
 
@@ -90,8 +90,8 @@ def tokens_of(before: np.ndarray, kept: np.ndarray, seed: int) -> list[list[int]
     chosen: list[list[int]] = []
     index = 0
     while len(chosen) < DRAWS:
-        keys = [fold_in(fold_in(seed, index), number) for number in range(TRIES + 1)]
-        tries = [_token_of(before, key) for key in keys[:TRIES]] + [_token_of(kept, keys[TRIES])]
+        keys = [fold_in(fold_in(seed, index), number) for number in range(MAX_REJECTIONS + 1)]
+        tries = [_token_of(before, key) for key in keys[:MAX_REJECTIONS]] + [_token_of(kept, keys[MAX_REJECTIONS])]
         used = next(number for number, (token, _) in enumerate(tries) if kept[token] > 0)
         if min(margin for _, margin in tries[: used + 1]) > MARGIN:
             chosen.append([index, tries[used][0]])

@@ -1,7 +1,9 @@
-//! The benchmark: its own Python environment with the peers, the binaries that are measured, and `carafe_bench`.
+//! The benchmark: its own Python environment with the peers, the binaries that are measured, and
+//! `carafe_bench`.
 //!
-//! The environment is `target/bench/venv`. Each peer has a lock of its own, so that one that cannot be installed here is reported, with
-//! the reason in `target/bench/failed`, and the others are measured.
+//! The environment is `target/bench/venv`. Each peer has a lock of its own, so that one that cannot
+//! be installed here is reported, with the reason in `target/bench/failed`, and the others are
+//! measured.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +20,8 @@ use crate::{guests, setup};
 const OWN: &str = "bench/requirements.txt";
 /// The peers that come from PyPI; llama.cpp is compiled, which takes minutes.
 const PEERS: [&str; 3] = ["opencv", "openvino-genai", "llama-cpp"];
-/// llama.cpp without its programs for images; it is compiled for this processor, which is its default.
+/// llama.cpp without its programs for images; it is compiled for this processor, which is its
+/// default.
 const LLAMA_FLAGS: &str = "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DLLAMA_BUILD_EXAMPLES=OFF";
 
 /// Installs what is missing, builds, and measures.

@@ -1,6 +1,7 @@
 //! The guests: compiled to WebAssembly and wrapped as components, into `guests/built`.
 //!
-//! A component whose bytes did not change is left alone, so that what is precompiled from it is not made again.
+//! A component whose bytes did not change is left alone, so that what is precompiled from it is not
+//! made again.
 
 use std::fs;
 use std::path::{Path, PathBuf};

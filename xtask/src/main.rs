@@ -1,6 +1,7 @@
 //! Every developer command of Carafe: `cargo xtask COMMAND`.
 //!
-//! - `setup`: the native library, the tools' packages and the guest toolchain, each only if it is missing
+//! - `setup`: the native library, the tools' packages and the guest toolchain, each only if it is
+//!   missing
 //! - `guests`: the guests as WebAssembly components
 //! - `serve`: sets up, builds and starts the server with its web page
 //! - `demo`: the same for both models on the command line
@@ -48,7 +49,8 @@ enum Command {
     },
     /// Set up, build, classify a bundled image and generate 64 tokens.
     Demo,
-    /// Install the program, the bundled models, OpenVINO, the conversion tools, manual pages and completions.
+    /// Install the program, the bundled models, OpenVINO, the conversion tools, manual pages and
+    /// completions.
     Install {
         /// Where to; the program becomes PREFIX/bin/carafe [default: ~/.local].
         #[arg(long)]
@@ -63,7 +65,8 @@ enum Command {
         #[arg(long)]
         prefix: Option<PathBuf>,
     },
-    /// Install the peers, build, and measure side by side; `cargo xtask bench --help` shows the flags.
+    /// Install the peers, build, and measure side by side; `cargo xtask bench --help` shows the
+    /// flags.
     #[command(disable_help_flag = true)]
     Bench {
         /// Flags of the benchmark.

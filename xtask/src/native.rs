@@ -1,7 +1,9 @@
-//! The native layer of `carafe-openvino`: C++ that is compiled against the very OpenVINO that was found.
+//! The native layer of `carafe-openvino`: C++ that is compiled against the very OpenVINO that was
+//! found.
 //!
-//! OpenVINO's C++ interface changes with every version, so what is built here serves one version only and says so when it is loaded. It is
-//! left alone as long as its source, its command and OpenVINO's file are the same.
+//! OpenVINO's C++ interface changes with every version, so what is built here serves one version
+//! only and says so when it is loaded. It is left alone as long as its source, its command and
+//! OpenVINO's file are the same.
 
 use std::env;
 use std::fs;
@@ -20,10 +22,12 @@ const SOURCE: &str = "carafe_openvino.cpp";
 const HEADER: &str = "carafe_openvino.h";
 /// The layer's file.
 pub(crate) const LAYER: &str = "libcarafe_openvino.so";
-/// Where OpenVINO's headers are, seen from the folder of its library: in a wheel, in an archive, in a system.
+/// Where OpenVINO's headers are, seen from the folder of its library: in a wheel, in an archive, in
+/// a system.
 const INCLUDES: [&str; 3] = ["../include", "../../../include", "../../include"];
 
-/// Builds the layer for the OpenVINO of `CARAFE_OPENVINO`, or else of `.venv`, where a built program looks for it.
+/// Builds the layer for the OpenVINO of `CARAFE_OPENVINO`, or else of `.venv`, where a built
+/// program looks for it.
 pub(crate) fn build() -> Result<()> {
     let explicit = env::var_os("CARAFE_OPENVINO").filter(|path| !path.is_empty()).map(PathBuf::from);
     let search = Search { explicit, folders: vec![root().join(".venv")], ..Search::default() };

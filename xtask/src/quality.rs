@@ -7,8 +7,8 @@ use crate::setup::python;
 use crate::shell::{cargo, program, root, run};
 use crate::{guests, native, setup};
 
-/// Guests are tested as guests, by `carafe-e2e`; as native libraries there is nothing to run in them. This program has no tests, and would
-/// be built a second time in another profile.
+/// Guests are tested as guests, by `carafe-e2e`; as native libraries there is nothing to run in
+/// them. This program has no tests, and would be built a second time in another profile.
 const TESTED: [&str; 5] = [
     "--workspace",
     "--exclude=carafe-guest-text",

@@ -1,4 +1,5 @@
-//! What a fresh machine lacks: OpenVINO, the tools' Python packages, a compiler for the guests, and the clients of the tests.
+//! What a fresh machine lacks: OpenVINO, the tools' Python packages, a compiler for the guests, and
+//! the clients of the tests.
 //!
 //! Everything lands in `.venv`, in `target/frameworks/venv`, in `node_modules` or in the Rust
 //! toolchain. Each step leaves a marker with the requirements that it installed, and is skipped
@@ -32,8 +33,8 @@ const NODE_CLIENTS: &str = "crates/carafe-e2e";
 /// The guests' target.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
-/// OpenVINO's libraries, from their Python wheel; nothing to do where `CARAFE_OPENVINO` names an installation.
-/// And the native layer that is built for them.
+/// OpenVINO's libraries, from their Python wheel; nothing to do where `CARAFE_OPENVINO` names an
+/// installation. And the native layer that is built for them.
 pub(crate) fn runtime() -> Result<()> {
     if env::var_os("CARAFE_OPENVINO").is_some_and(|path| !path.is_empty()) {
         report("using the OpenVINO that CARAFE_OPENVINO names");
@@ -178,7 +179,8 @@ impl GuestToolchain {
 
     /// A cargo that builds for the guests' target.
     pub(crate) fn cargo(&self) -> Command {
-        // Loops over bytes then take 16 at a time, and not as many as fit into a vector once they have been widened.
+        // Loops over bytes then take 16 at a time, and not as many as fit into a vector once they
+        // have been widened.
         let flags = "-C target-feature=+simd128 -C llvm-args=--vectorizer-maximize-bandwidth --cfg getrandom_backend=\"custom\"";
         let mut cargo = match self {
             Self::Rustup => {

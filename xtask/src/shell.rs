@@ -1,4 +1,5 @@
-//! Running programs: from the project's root, with a word before and the time after, and an error that names the command.
+//! Running programs: from the project's root, with a word before and the time after, and an error
+//! that names the command.
 
 use std::env;
 use std::io;

@@ -12,7 +12,8 @@ use crate::{guests, setup};
 /// is.
 pub(crate) const BUILD_TIME: &str = "about seven minutes the first time on two cores, seconds when nothing has changed";
 
-/// Sets up what is missing, builds, and becomes the server: a Ctrl-C or a SIGTERM reaches it directly.
+/// Sets up what is missing, builds, and becomes the server: a Ctrl-C or a SIGTERM reaches it
+/// directly.
 pub(crate) fn serve(flags: &[OsString]) -> Result<()> {
     build()?;
     let mut server = cargo(&["run", "--release", "--quiet", "--package", "carafe-cli", "--", "serve"]);

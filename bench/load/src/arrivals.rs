@@ -1,4 +1,5 @@
-//! Which requests there are and when each is sent. `bench/carafe_bench/arrivals.py` follows the same rule for contestants in process.
+//! Which requests there are and when each is sent. `bench/carafe_bench/arrivals.py` follows the
+//! same rule for contestants in process.
 
 use std::str::FromStr;
 
@@ -29,7 +30,8 @@ impl FromStr for Range {
     }
 }
 
-/// Requests at so many a second on average, the gaps between them exponential, their lengths drawn evenly.
+/// Requests at so many a second on average, the gaps between them exponential, their lengths drawn
+/// evenly.
 pub(crate) fn poisson(count: usize, rate: f64, prompt: Range, new: Range, seed: u64) -> Vec<Arrival> {
     let (mut generator, mut at) = (SplitMix { state: seed }, 0.0);
     let draw = |_| {

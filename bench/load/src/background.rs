@@ -1,4 +1,5 @@
-//! Texts that arrive while something else is measured: one after the other, as fast as the server answers, whatever it answers.
+//! Texts that arrive while something else is measured: one after the other, as fast as the server
+//! answers, whatever it answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +13,8 @@ use crate::completion::Server;
 /// How long one text may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `measure` while the text is sent again and again; its report, with the number of texts that were answered.
+/// Runs `measure` while the text is sent again and again; its report, with the number of texts that
+/// were answered.
 pub(crate) fn beside(server: &Server<'_>, text: &str, measure: impl FnOnce() -> Result<Value>) -> Result<Value> {
     let body = json!({ "model": server.model, "prompt": text, "max_tokens": 1, "temperature": 0.0 }).to_string();
     let is_over = AtomicBool::new(false);
@@ -27,7 +29,8 @@ pub(crate) fn beside(server: &Server<'_>, text: &str, measure: impl FnOnce() -> 
     })
 }
 
-/// Sends the body until it is over; how many were answered. A text that is too long is answered with 400.
+/// Sends the body until it is over; how many were answered. A text that is too long is answered
+/// with 400.
 fn send_until(is_over: &AtomicBool, url: &str, body: &str) -> Result<u64> {
     let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
     let agent: ureq::Agent = config.build().into();

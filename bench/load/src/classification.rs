@@ -1,4 +1,5 @@
-//! Images to classify, so many at a time, each sender sending its next one when the last is answered.
+//! Images to classify, so many at a time, each sender sending its next one when the last is
+//! answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 /// How long an image may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends the image so often, `concurrent` at a time; when each was sent and answered, and the server's own times of its parts.
+/// Sends the image so often, `concurrent` at a time; when each was sent and answered, and the
+/// server's own times of its parts.
 pub(crate) fn run(url: &str, model: &str, image: &[u8], count: usize, concurrent: usize) -> Result<Value> {
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
     let url = format!("{url}/v1/classify?model={model}");

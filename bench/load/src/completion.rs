@@ -112,7 +112,8 @@ fn complete(agent: &ureq::Agent, url: &str, body: &str, began: Instant, wanted: 
     if tokens.is_empty() || count != wanted {
         bail!("`{url}` sent {count} tokens instead of {wanted}");
     }
-    // A token that is no whole UTF-8 comes with a later one: those that are left over came by the end.
+    // A token that is no whole UTF-8 comes with a later one: those that are left over came by the
+    // end.
     let last = tokens[tokens.len() - 1];
     tokens.resize(wanted, last);
     Ok(Times { sent, tokens })

@@ -1,14 +1,16 @@
-//! `carafe-load`: loads a server with OpenAI's completions API, or Carafe's image classifier, and notes when answers come.
+//! `carafe-load`: loads a server with OpenAI's completions API, or Carafe's image classifier, and
+//! notes when answers come.
 //!
-//! - `arrivals`: which requests there are and when each is sent: all at once, or as a Poisson process of a seed
+//! - `arrivals`: which requests there are and when each is sent: all at once, or as a Poisson
+//!   process of a seed
 //! - `words`: prompts of a known number of tokens
 //! - `completion`: one streamed request and the times of its tokens
 //! - `background`: texts that arrive meanwhile, one after the other
 //! - `classification`: images, so many at a time
 //!
-//! It prints one JSON object with the times of every request, which `carafe_bench` makes figures of, and the processor time that it
-//! has taken itself: a load generator that is short of processor measures itself. It connects to where it is told and nowhere else,
-//! and every wait is bounded.
+//! It prints one JSON object with the times of every request, which `carafe_bench` makes figures
+//! of, and the processor time that it has taken itself: a load generator that is short of processor
+//! measures itself. It connects to where it is told and nowhere else, and every wait is bounded.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -64,7 +66,8 @@ struct Arguments {
     /// Requests in all, with --rate or --image.
     #[arg(long, value_name = "N")]
     requests: Option<usize>,
-    /// Meanwhile send texts of so many bytes, one after the other; what becomes of them is not measured.
+    /// Meanwhile send texts of so many bytes, one after the other; what becomes of them is not
+    /// measured.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=MAX_TEXT), conflicts_with = "image")]
     background_text: Option<u32>,
     /// Seed of the prompts, the lengths and the times of arrival.

@@ -1,4 +1,5 @@
-//! Prompts of a known number of tokens: rows of words each of which is one token, as `bench/carafe_bench/prompts.py` makes them.
+//! Prompts of a known number of tokens: rows of words each of which is one token, as
+//! `bench/carafe_bench/prompts.py` makes them.
 
 use std::collections::BTreeMap;
 use std::fs;

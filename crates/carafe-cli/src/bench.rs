@@ -1,7 +1,8 @@
 //! `carafe bench`: how fast a model is on this machine, in this process.
 //!
-//! `text` generates, in the sandbox or natively; `images` classifies; `timing` makes figures of the times at which tokens came;
-//! `explain` tells where the time of a step goes. `bench/` compares all this with other engines.
+//! `text` generates, in the sandbox or natively; `images` classifies; `timing` makes figures of the
+//! times at which tokens came; `explain` tells where the time of a step goes. `bench/` compares all
+//! this with other engines.
 
 use std::process::ExitCode;
 

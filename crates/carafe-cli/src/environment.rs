@@ -15,7 +15,8 @@ mod service_links;
 
 /// Folders of model folders, separated like `PATH`; searched after `--models`.
 pub(crate) const MODELS: &str = "CARAFE_MODELS";
-/// OpenVINO's C library, or the folder of an installation (archive, apt or pip); nothing else is tried then.
+/// OpenVINO's C library, or the folder of an installation (archive, apt or pip); nothing else is
+/// tried then.
 pub(crate) const OPENVINO: &str = "CARAFE_OPENVINO";
 /// Stands for `--profile`.
 pub(crate) const PROFILE: &str = "CARAFE_PROFILE";
@@ -124,7 +125,8 @@ fn own_variables() -> Vec<(String, String)> {
     env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("CARAFE_")).collect()
 }
 
-/// The user's data folder by the XDG base directory specification; `~/.local/share` where it is not set.
+/// The user's data folder by the XDG base directory specification; `~/.local/share` where it is not
+/// set.
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 /// The user's home folder.
 const HOME: &str = "HOME";

@@ -1,6 +1,7 @@
 //! `carafe generate`: continues a text, streaming, in the sandbox or natively.
 //!
-//! Both ways are a [`Source`] of the same events, so everything after it is the same: printing, timing, the summary.
+//! Both ways are a [`Source`] of the same events, so everything after it is the same: printing,
+//! timing, the summary.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
@@ -109,7 +110,8 @@ pub(crate) fn sampling(options: &SamplingOptions) -> Sampling {
     }
 }
 
-/// A seed that differs from run to run: the keys that std draws for its hash tables. 32 bits, to be typed again.
+/// A seed that differs from run to run: the keys that std draws for its hash tables. 32 bits, to be
+/// typed again.
 fn new_seed() -> u64 {
     RandomState::new().hash_one(0) >> 32
 }

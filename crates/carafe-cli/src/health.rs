@@ -1,4 +1,5 @@
-//! `carafe health`: whether a server on this machine is ready, for whoever watches it and has no other client.
+//! `carafe health`: whether a server on this machine is ready, for whoever watches it and has no
+//! other client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;

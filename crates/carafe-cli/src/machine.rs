@@ -17,9 +17,11 @@ use crate::environment;
 use crate::pinning::Pinning;
 use crate::resources::{Resources, status_line};
 
-/// The source tree that this binary was built from; its models and `.venv` serve a binary that is not installed.
+/// The source tree that this binary was built from; its models and `.venv` serve a binary that is
+/// not installed.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-/// What an installation has, from the folder that its `bin` lies in; `cargo xtask install` puts it there.
+/// What an installation has, from the folder that its `bin` lies in; `cargo xtask install` puts it
+/// there.
 const INSTALLED_MODELS: &str = "share/carafe/models";
 const INSTALLED_LIBRARIES: &str = "lib/carafe";
 /// Where the native layer is that is built with the source tree.
@@ -117,8 +119,8 @@ impl Running {
         }
     }
 
-    /// What a decoder may use, as the flags say; without one about memory, half of what the process may still take when the model's
-    /// weights and the guests have theirs.
+    /// What a decoder may use, as the flags say; without one about memory, half of what the process
+    /// may still take when the model's weights and the guests have theirs.
     pub(crate) fn decoder_limits(&self, folder: &ModelFolder, guests: u64) -> DecoderLimits {
         let usual = DecoderLimits::default();
         let kv_cache = match self.kv_cache {
@@ -163,8 +165,9 @@ fn memory_line(key: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-/// What belongs to this binary: at the first path in its installation, or at the second in the source tree if it is not installed. An
-/// installed binary looks into no source tree, where anybody may have put something since.
+/// What belongs to this binary: at the first path in its installation, or at the second in the
+/// source tree if it is not installed. An installed binary looks into no source tree, where anybody
+/// may have put something since.
 fn installed_or_built(installed: &str, built: &str) -> PathBuf {
     installation().map_or_else(|| source_tree().join(built), |folder| folder.join(installed))
 }

@@ -1,4 +1,5 @@
-//! `carafe models`: what models there are, what they are, whether their files and computations are the certified ones, and how new ones come.
+//! `carafe models`: what models there are, what they are, whether their files and computations are
+//! the certified ones, and how new ones come.
 
 use std::path::{MAIN_SEPARATOR, Path};
 use std::process::ExitCode;

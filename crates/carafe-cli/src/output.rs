@@ -52,7 +52,8 @@ pub(crate) fn error(error: &anyhow::Error) {
     note(&format!("carafe: {error:#}"));
 }
 
-/// Standard input as text; refused on a terminal, where it would wait for what nobody knows to type.
+/// Standard input as text; refused on a terminal, where it would wait for what nobody knows to
+/// type.
 pub(crate) fn standard_input(flag: &str) -> Result<String> {
     let mut input = io::stdin().lock();
     if input.is_terminal() {

@@ -1,8 +1,9 @@
 //! What this process may use of the machine: memory and processors.
 //!
-//! A container or a service manager bounds a process by cgroups, a shell by limits of its own; asking the machine what it has
-//! says nothing about these. So memory is the least of what is available, what every cgroup above this process leaves, and what
-//! the limits of the process leave. A file that is not there bounds nothing.
+//! A container or a service manager bounds a process by cgroups, a shell by limits of its own;
+//! asking the machine what it has says nothing about these. So memory is the least of what is
+//! available, what every cgroup above this process leaves, and what the limits of the process
+//! leave. A file that is not there bounds nothing.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -20,7 +21,8 @@ struct MemoryFiles {
     mount: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// The line of `memory.stat` with the pages of files that the system takes back when it needs them.
+    /// The line of `memory.stat` with the pages of files that the system takes back when it needs
+    /// them.
     reclaimable: &'static str,
 }
 

@@ -1,4 +1,5 @@
-//! `carafe serve`: listens at once, loads the models behind it, and serves until it is told to stop.
+//! `carafe serve`: listens at once, loads the models behind it, and serves until it is told to
+//! stop.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -79,7 +80,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     listener.with_context(|| format!("failed to listen on {address}; `--port` and `--host` choose another address"))
 }
 
-/// Loads the models on a thread of its own and hands them to the server. What is returned resolves if that fails.
+/// Loads the models on a thread of its own and hands them to the server. What is returned resolves
+/// if that fails.
 fn load_behind(server: &Server, configuration: ServeConfiguration) -> Result<oneshot::Receiver<anyhow::Error>> {
     let (failed, failure) = oneshot::channel();
     let server = server.clone();
@@ -127,7 +129,8 @@ fn memory_words(loaded: &LoadedGraph, configuration: &ServeConfiguration) -> Str
     )
 }
 
-/// An image model as several workers need it. Their memory is bounded one by one, so what they may take together is said.
+/// An image model as several workers need it. Their memory is bounded one by one, so what they may
+/// take together is said.
 fn for_workers(loaded: LoadedGraph, runtime: &Runtime, configuration: &ServeConfiguration) -> Result<LoadedGraph> {
     if loaded.folder().manifest().task != Task::ImageClassification {
         return Ok(loaded);
@@ -150,7 +153,8 @@ fn for_workers(loaded: LoadedGraph, runtime: &Runtime, configuration: &ServeConf
         .with_context(|| format!("failed to load model `{name}` for {workers} workers"))
 }
 
-/// The folders of the models to serve. One that was named must be there and in order; one that was only found may be passed over.
+/// The folders of the models to serve. One that was named must be there and in order; one that was
+/// only found may be passed over.
 fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
     let catalogue = &configuration.catalogue;
     if !configuration.models.is_empty() {

@@ -1,5 +1,6 @@
-//! How the scheduler fares under loads of many requests, without a model: a step takes the time that one of GPT-2's size takes on two
-//! cores, by a formula, and nothing is computed. Hours of load are over in seconds, so policies can be compared.
+//! How the scheduler fares under loads of many requests, without a model: a step takes the time
+//! that one of GPT-2's size takes on two cores, by a formula, and nothing is computed. Hours of
+//! load are over in seconds, so policies can be compared.
 //!
 //! ```text
 //! cargo run --release --package carafe-core --example schedule

@@ -1,4 +1,5 @@
-//! Decoding stays within the memory that its header was judged by. In a process of its own: every allocation counts.
+//! Decoding stays within the memory that its header was judged by. In a process of its own: every
+//! allocation counts.
 
 #![cfg(feature = "image")]
 

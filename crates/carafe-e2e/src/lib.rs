@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the real binary, the real OpenVINO, the models of the tree.
 //!
-//! A machine without OpenVINO fails these tests with the words of `carafe-openvino`; `cargo xtask test` sets it up first.
+//! A machine without OpenVINO fails these tests with the words of `carafe-openvino`; `cargo xtask
+//! test` sets it up first.
 
 pub mod server;
 
@@ -104,8 +105,9 @@ fn load_from(folder: &Path, profile: Profile) -> Result<LoadedGraph> {
     )?)
 }
 
-/// A text model whose graph fails inside OpenVINO unless a step has a multiple of 8 positions, and the folder that it is made in: the
-/// tiny model's files around the graph `fragile` of `carafe-openvino`'s tests.
+/// A text model whose graph fails inside OpenVINO unless a step has a multiple of 8 positions, and
+/// the folder that it is made in: the tiny model's files around the graph `fragile` of
+/// `carafe-openvino`'s tests.
 ///
 /// # Errors
 /// If it cannot be made or loaded.

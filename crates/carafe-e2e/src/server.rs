@@ -135,7 +135,8 @@ impl Server {
         Answer::parse(&String::from_utf8_lossy(&output.stdout))
     }
 
-    /// A connection on which a streamed request of so many tokens and sequences runs; some of its answer is there already.
+    /// A connection on which a streamed request of so many tokens and sequences runs; some of its
+    /// answer is there already.
     ///
     /// # Errors
     /// If the server does not answer.

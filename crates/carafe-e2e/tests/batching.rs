@@ -1,4 +1,5 @@
-//! Many requests at once in the sandbox: none notices the others, nor whether its tokens were guessed ahead.
+//! Many requests at once in the sandbox: none notices the others, nor whether its tokens were
+//! guessed ahead.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ impl Numbers {
         (self.0 >> 33) % limit
     }
 
-    /// A prompt that repeats itself now and then, and a request on it: greedy or sampled, short or long.
+    /// A prompt that repeats itself now and then, and a request on it: greedy or sampled, short or
+    /// long.
     fn request(&mut self, vocabulary_size: u64) -> Request {
         let distinct = 1 + self.below(40);
         let tokens = (0..1 + self.below(60)).map(|_| (self.below(distinct) * 97 + 5) % vocabulary_size);
@@ -62,7 +64,8 @@ fn alone(model: &TextModel, requests: &[Request]) -> Result<Vec<Tokens>> {
     requests.iter().map(|request| finish(model.submit_blocking(request.clone())?)).collect()
 }
 
-/// `width` of them at a time: whenever one ends the next begins, so that they join and leave each other's batches all the time.
+/// `width` of them at a time: whenever one ends the next begins, so that they join and leave each
+/// other's batches all the time.
 fn crowded(model: &TextModel, requests: &[Request], width: usize) -> Result<Vec<Tokens>> {
     let mut running = BTreeMap::new();
     let mut results = Vec::new();
@@ -103,19 +106,21 @@ fn in_latency_a_request_alone_has_the_same_bits_again_and_in_a_crowd_close_score
     let requests = scored(11, 60);
     let expected = alone(&model, &requests)?;
     assert_eq!(expected, alone(&model, &requests)?);
-    // Some decisions do lie within the error: about every second request of these parts with itself somewhere.
+    // Some decisions do lie within the error: about every second request of these parts with itself
+    // somewhere.
     parted(&expected, &crowded(&model, &requests, 16)?, 2e-1);
     Ok(())
 }
 
-/// Scores agree for as long as the tokens do. They part where a decision lies within the error; that must be rare.
+/// Scores agree for as long as the tokens do. They part where a decision lies within the error;
+/// that must be rare.
 fn assert_close(expected: &[Tokens], got: &[Tokens], tolerance: f32) {
     let parted = parted(expected, got, tolerance);
     assert!(parted * 10 <= expected.len(), "{parted} of {} requests have other tokens", expected.len());
 }
 
-/// How many requests have other tokens; until they have, their scores must agree. On average they have a token at least
-/// that is the same, or nothing would have been compared.
+/// How many requests have other tokens; until they have, their scores must agree. On average they
+/// have a token at least that is the same, or nothing would have been compared.
 fn parted(expected: &[Tokens], got: &[Tokens], tolerance: f32) -> usize {
     let (mut parted, mut compared) = (0, 0);
     for (expected, got) in expected.iter().zip(got) {
@@ -133,7 +138,8 @@ fn parted(expected: &[Tokens], got: &[Tokens], tolerance: f32) -> usize {
 #[test]
 fn guessing_ahead_keeps_every_token_of_200_requests_in_exact_and_close_scores_in_fast() -> Result<()> {
     let mut numbers = Numbers(9);
-    // That the algorithm itself is lossless is proven in carafe-core; here it meets the arithmetic of a real model.
+    // That the algorithm itself is lossless is proven in carafe-core; here it meets the arithmetic
+    // of a real model.
     let mut requests: Vec<Request> = (0..200).map(|_| numbers.request(8192)).collect();
     requests.iter_mut().for_each(|request| request.max_tokens += 32);
     let (fast, exact) = (load("models/tales", Profile::Fast)?, load("models/tales", Profile::Exact)?);
@@ -147,7 +153,8 @@ fn guessing_ahead_keeps_every_token_of_200_requests_in_exact_and_close_scores_in
     Ok(())
 }
 
-/// What a model makes of requests one by one, without guesses and with three at a time, some of which are right.
+/// What a model makes of requests one by one, without guesses and with three at a time, some of
+/// which are right.
 fn without_and_with_guesses(graph: &LoadedGraph, requests: &[Request]) -> Result<(Vec<Tokens>, Vec<Tokens>)> {
     let (plain, guessing) = (start(graph, 0)?, start(graph, 3)?);
     let both = (alone(&plain, requests)?, alone(&guessing, requests)?);

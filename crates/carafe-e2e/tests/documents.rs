@@ -1,5 +1,5 @@
-//! The documents against a running server: their commands work as they are written, their answers have the shape that is shown, and the
-//! list of metrics is whole.
+//! The documents against a running server: their commands work as they are written, their answers
+//! have the shape that is shown, and the list of metrics is whole.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,8 @@ fn run(command: &str, server: &Server) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Names a value's shape: the fields of objects, the shape of an array's first entry. Objects whose keys are data are all alike.
+/// Names a value's shape: the fields of objects, the shape of an array's first entry. Objects whose
+/// keys are data are all alike.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

@@ -1,4 +1,5 @@
-//! A hostile guest against the host: each attack in a process of its own, each answer with the right code, the next request served.
+//! A hostile guest against the host: each attack in a process of its own, each answer with the
+//! right code, the next request served.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -10,8 +11,8 @@ use carafe_host::{Limits, Sandbox};
 use carafe_openvino::Profile;
 use serde_json::Value;
 
-/// The answers to right computes, with the hashes of their logits: the same in every process and context, so nothing of what an attack
-/// tried shows in them.
+/// The answers to right computes, with the hashes of their logits: the same in every process and
+/// context, so nothing of what an attack tried shows in them.
 struct Baseline {
     /// To a first step.
     served: String,
@@ -30,8 +31,9 @@ fn baseline() -> &'static Baseline {
     })
 }
 
-/// What came of an attack, after the checks that hold for every one: the process lives, the guest is served again when it behaves,
-/// and a request of another guest gets the tokens that it always gets.
+/// What came of an attack, after the checks that hold for every one: the process lives, the guest
+/// is served again when it behaves, and a request of another guest gets the tokens that it always
+/// gets.
 struct Attack {
     answers: Vec<String>,
     failure: Option<String>,
@@ -122,7 +124,8 @@ fn index_values_out_of_their_range_are_refused() -> Result<()> {
     assert_refused_then_served("values", 30, "expected")
 }
 
-/// Refusals of steps that contradict one another or the cache, between two right steps: the second decodes on as if nothing had been.
+/// Refusals of steps that contradict one another or the cache, between two right steps: the second
+/// decodes on as if nothing had been.
 fn assert_refused_between(name: &str, tries: usize, words: &str) -> Result<()> {
     let attack = attack(name)?;
     assert_eq!(attack.failure, None, "`{name}`");

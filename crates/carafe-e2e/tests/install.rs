@@ -1,4 +1,5 @@
-//! `cargo xtask install`: what it installs works from another folder, and `uninstall` takes all of it away and nothing else.
+//! `cargo xtask install`: what it installs works from another folder, and `uninstall` takes all of
+//! it away and nothing else.
 //!
 //! Without the conversion tools, whose packages would be fetched anew for each run.
 

@@ -1,4 +1,5 @@
-//! Requests beside one that makes the guest trap: they go on where they were, and nothing is delivered twice.
+//! Requests beside one that makes the guest trap: they go on where they were, and nothing is
+//! delivered twice.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -66,7 +67,8 @@ fn endless() -> Request {
 fn an_image_that_traps_fails_alone_and_other_workers_go_on() -> Result<()> {
     let workers = NonZeroU32::new(2).context("two")?;
     let graph = load("models/mobilenet-v2", Profile::Fast)?.with_side_by_side(&runtime()?, NonZeroU32::MIN)?;
-    // The file alone is more than the guest may have; the host passes it on, and the guest runs out of memory.
+    // The file alone is more than the guest may have; the host passes it on, and the guest runs out
+    // of memory.
     let limits = Limits { guest_memory: 16 << 20, ..Limits::default() };
     let model = ImageModel::start(&Sandbox::new()?, &graph, limits, workers)?;
     let (large, parrot) = (vec![0xff; 18 << 20], fs::read(root().join("images/parrot.jpg"))?);

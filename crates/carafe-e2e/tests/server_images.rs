@@ -171,7 +171,8 @@ fn a_form_must_hold_one_image_and_nothing_else() -> Result<()> {
 
 #[test]
 fn a_text_goes_through_the_simple_door_as_it_is() -> Result<()> {
-    // The door has no seed, and `tiny`, whose weights are random, may end any text; this model ends none so early.
+    // The door has no seed, and `tiny`, whose weights are random, may end any text; this model ends
+    // none so early.
     let server = Server::start(&["--model", "tales"])?;
     let text = |path: &str, body: &str| server.curl(path, &["-H", "Content-Type: text/plain", "--data-binary", body]);
     let answer = text("/infer?max_tokens=5", "The fox")?.json()?;

@@ -1,11 +1,15 @@
-//! What a server takes on at one time, and how it lets go: of clients that leave, of requests that take too long, of itself.
+//! What a server takes on at one time, and how it lets go: of clients that leave, of requests that
+//! take too long, of itself.
 
+use std::fs;
 use std::io::Read;
 use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use carafe_e2e::root;
 use carafe_e2e::server::{BUSY, ENDLESS_TOKENS, Server, endless, wait};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// Sequences that one step of `tales` can advance.
 const MOST_ROWS: f64 = 64.0;
@@ -151,7 +155,7 @@ fn a_request_that_makes_the_guest_trap_fails_alone() -> Result<()> {
         (beside.join().ok().transpose(), failed)
     });
     let failed = failed?;
-    assert_eq!((failed.status, &failed.json()?["error"]["code"]), (500, &json!("model_failed")), "{}", failed.body);
+    assert_eq!((failed.status, &failed.json()?["error"]["code"]), (500, &json!("sandbox_failed")), "{}", failed.body);
     let line = server.log_of(&failed.headers["x-request-id"])?;
     assert!(line["error"].as_str().is_some_and(|error| error.contains("--guest-memory")), "{line}");
     assert_eq!(
@@ -159,5 +163,33 @@ fn a_request_that_makes_the_guest_trap_fails_alone() -> Result<()> {
         Some(alone)
     );
     assert!(server.figure("carafe_guest_replacements_total{model=\"tales\"}")? >= 1.0);
+    Ok(())
+}
+
+/// The tiny model with a bias that is NaN.
+fn broken_model() -> Result<TempDir> {
+    const BIAS: std::ops::Range<usize> = 54_640..54_896;
+    let place = TempDir::new()?;
+    let (from, to) = (root().join("fixtures/models/tiny"), place.path().join("broken"));
+    fs::create_dir(&to)?;
+    for name in ["certificate.json", "model.xml", "tokenizer.json"] {
+        fs::copy(from.join(name), to.join(name))?;
+    }
+    let mut weights = fs::read(from.join("model.bin"))?;
+    weights[BIAS].fill(0xff);
+    fs::write(to.join("model.bin"), weights)?;
+    let manifest = fs::read_to_string(from.join("model.toml"))?;
+    fs::write(to.join("model.toml"), manifest.replace("name = \"tiny\"", "name = \"broken\""))?;
+    Ok(place)
+}
+
+#[test]
+fn a_model_whose_logits_are_no_numbers_is_named_and_not_asked_again() -> Result<()> {
+    let place = broken_model()?;
+    let place = place.path().to_str().context("a path in UTF-8")?;
+    let server = Server::start(&["--models", place, "--model", "broken"])?;
+    let failed = server.post("/v1/completions", &json!({ "prompt": [7, 8], "max_tokens": 4 }))?;
+    assert_eq!((failed.status, &failed.json()?["error"]["code"]), (500, &json!("invalid_logits")), "{}", failed.body);
+    assert_eq!(failed.headers["x-should-retry"], "false");
     Ok(())
 }

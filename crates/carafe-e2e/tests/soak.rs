@@ -1,4 +1,5 @@
-//! Load without end: memory stays where it is once the model has seen its shapes. In a process of its own, whose memory is measured.
+//! Load without end: memory stays where it is once the model has seen its shapes. In a process of
+//! its own, whose memory is measured.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -13,7 +14,8 @@ const REQUESTS: u32 = 30_000;
 const AT_A_TIME: usize = 16;
 /// After so many there is little that is seen for the first time.
 const WARM: u32 = 4_000;
-/// What the rest may add to the anonymous memory: far less than a megabyte for a hundred requests that were not given back.
+/// What the rest may add to the anonymous memory: far less than a megabyte for a hundred requests
+/// that were not given back.
 const MAY_GROW: u64 = 24 << 20;
 
 #[test]

@@ -1,5 +1,6 @@
-//! The image guest on the stock `wasmtime-wasi-nn`: it is a standard wasi-nn program, and no private door to our host is in it.
-//! (The text guest speaks standard wasi-nn too, but its graph has a KV cache that only our host binds; docs/constraints.md.)
+//! The image guest on the stock `wasmtime-wasi-nn`: it is a standard wasi-nn program, and no
+//! private door to our host is in it. (The text guest speaks standard wasi-nn too, but its graph
+//! has a KV cache that only our host binds; docs/constraints.md.)
 
 use std::fs;
 
@@ -22,7 +23,8 @@ struct State {
 
 /// A store of the stock host with one model, and its linker: wasi-nn and nothing else.
 fn stock(folder: &str) -> Result<(Linker<State>, Store<State>)> {
-    // The stock host reaches OpenVINO by its C library, which lies beside the one that ours has loaded.
+    // The stock host reaches OpenVINO by its C library, which lies beside the one that ours has
+    // loaded.
     let library = runtime().map_err(words)?.library_path().to_owned();
     let name = library.file_name().and_then(|name| name.to_str()).context("a name in UTF-8")?;
     let name = name.replace("libopenvino.", "libopenvino_c.");

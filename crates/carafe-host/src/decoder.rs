@@ -32,7 +32,8 @@ pub struct DecoderLimits {
     pub kv_cache: KvCacheSize,
     /// Sequences of one inference at most.
     pub max_num_seqs: u32,
-    /// Tokens of one inference at most; at least a chunk of a prompt beside one token of every sequence.
+    /// Tokens of one inference at most; at least a chunk of a prompt beside one token of every
+    /// sequence.
     pub max_num_batched_tokens: u32,
     /// Prompts are computed in chunks that end at multiples of this; the manifest's where absent.
     pub prefill_chunk: Option<u32>,

@@ -1,22 +1,20 @@
 //! The engine that runs guests, and the guests that are built in.
 //!
-//! A guest is precompiled at build time and only mapped at start. Where the processor lacks the baseline or the artifact does not fit,
-//! the component itself is compiled, which takes seconds and is logged.
+//! A guest is precompiled at build time and only mapped at start. Where the processor lacks the
+//! baseline or the artifact does not fit, the component itself is compiled, which takes seconds and
+//! is logged.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::Error;
+use crate::limits::EPOCH;
 
 mod config;
-
-/// Time between two epochs: how finely guest time is watched.
-pub(crate) const EPOCH: Duration = Duration::from_millis(10);
 
 /// A guest as it was built in: precompiled and, for processors below the baseline, as a component.
 struct BuiltIn {
@@ -37,7 +35,8 @@ const IMAGE: BuiltIn = BuiltIn {
     component: include_bytes!(concat!(env!("OUT_DIR"), "/image.wasm")),
 };
 
-/// wasmtime's engine with a ticking epoch, shared by every guest of the process. Clones are the same sandbox.
+/// wasmtime's engine with a ticking epoch, shared by every guest of the process. Clones are the
+/// same sandbox.
 #[derive(Clone)]
 pub struct Sandbox {
     engine: Engine,
@@ -110,8 +109,9 @@ impl Sandbox {
 
 #[expect(unsafe_code, reason = "mapping native code that was compiled earlier cannot be checked by wasmtime")]
 fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the artifact was made by this crate's build script with `Engine::precompile_component` and built into this binary, so
-    // nobody has changed it; wasmtime refuses another version's, configuration's or processor's.
+    // SAFETY: the artifact was made by this crate's build script with
+    // `Engine::precompile_component` and built into this binary, so nobody has changed it; wasmtime
+    // refuses another version's, configuration's or processor's.
     unsafe { Component::deserialize(engine, artifact) }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong between a caller and a guest.
 
-use crate::image::ImageError;
-use crate::text::RequestError;
+use crate::bindings::image::exports::carafe::guests::classification::Error as ImageError;
+use crate::bindings::text::exports::carafe::guests::generation::RequestError;
 
 /// An error of this crate. Its text says what was wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,8 @@ pub enum Error {
     /// The guest refused a text or token ids.
     #[error("{0}")]
     Tokenization(String),
-    /// The guest crashed, ran out of memory or used up its time; it is replaced before the next call.
+    /// The guest crashed, ran out of memory or used up its time; it is replaced before the next
+    /// call.
     #[error("the guest failed and was replaced: {0}")]
     Trap(String),
     /// The model's thread has ended.

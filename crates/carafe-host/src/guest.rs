@@ -1,4 +1,5 @@
-//! What all guests have in common: what an instance is made from, how one is replaced after a trap, and what failures are called.
+//! What all guests have in common: what an instance is made from, how one is replaced after a trap,
+//! and what failures are called.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! An image model in the sandbox: an encoded image in, labels out.
 //!
-//! Three calls into the guest (decode, resize, classify), each timed. A model has one queue and several workers, each a thread that owns
-//! a guest of its own, so that images are decoded on several processors at once.
+//! Three calls into the guest (decode, resize, classify), each timed. A model has one queue and
+//! several workers, each a thread that owns a guest of its own, so that images are decoded on
+//! several processors at once.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,17 +114,20 @@ pub struct ImageModel {
 }
 
 impl ImageModel {
-    /// Opens a guest for each of `workers` and starts the threads that run them. `limits` are each guest's own.
+    /// Opens a guest for each of `workers` and starts the threads that run them. `limits` are each
+    /// guest's own.
     ///
     /// # Errors
-    /// [`Error::Model`] if it is no image model or its labels are not the manifest's, [`Error::Open`] if the guest refuses it.
+    /// [`Error::Model`] if it is no image model or its labels are not the manifest's,
+    /// [`Error::Open`] if the guest refuses it.
     pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits, workers: NonZeroU32) -> Result<Self, Error> {
         let config = GuestConfig { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
         let template = Arc::new(ImageTemplate::new(config, model)?);
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let start = |number| Worker::start(&format!("{}-{number}", model.name()), &template, &queue);
-        // Before any worker: if a later one fails to start, the earlier ones end as soon as the sender is dropped.
+        // Before any worker: if a later one fails to start, the earlier ones end as soon as the
+        // sender is dropped.
         let (jobs, images) = (Some(jobs), Arc::default());
         let mut model = Self { jobs, images, workers: Vec::new() };
         for number in 1..=workers.get() {
@@ -135,7 +139,8 @@ impl ImageModel {
     /// Classifies an encoded image (JPEG, PNG or BMP); the `top` most probable labels.
     ///
     /// # Errors
-    /// [`Error::Image`] with the guest's refusal, [`Error::Trap`] if the guest failed over this image, [`Error::Stopped`].
+    /// [`Error::Image`] with the guest's refusal, [`Error::Trap`] if the guest failed over this
+    /// image, [`Error::Stopped`].
     pub async fn classify(&self, image: impl AsRef<[u8]> + Send + 'static, top: u32) -> Result<Classification, Error> {
         self.send(Box::new(image), top)?.await.map_err(|_| Error::Stopped)?
     }
@@ -182,7 +187,8 @@ impl ImageModel {
 
 impl Drop for ImageModel {
     fn drop(&mut self) {
-        // With the last sender gone the workers see the end of the queue; then each is joined as it is dropped.
+        // With the last sender gone the workers see the end of the queue; then each is joined as it
+        // is dropped.
         self.jobs = None;
         self.workers.clear();
     }

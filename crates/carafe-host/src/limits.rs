@@ -1,5 +1,6 @@
-//! What a guest may take from the host, and the counting of it: its linear memory (`memory`), what the host keeps for it (`quota`), its
-//! processor time (`clock`). Every store has its own [`Limits`].
+//! What a guest may take from the host, and the counting of it: its linear memory (`memory`), what
+//! the host keeps for it (`quota`), its processor time (`clock`). Every store has its own
+//! [`Limits`].
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ mod clock;
 mod memory;
 mod quota;
 
-pub(crate) use clock::{ComputeTime, GuestClock, thread_time};
+pub(crate) use clock::{ComputeTime, EPOCH, GuestClock, thread_time};
 pub(crate) use memory::MemoryMeter;
 pub(crate) use quota::{ContextKind, QuotaExceeded, ResourceQuota};
 
@@ -25,12 +26,14 @@ pub struct Limits {
     /// Processor time of one call into the guest, less what OpenVINO takes of it on the guest's
     /// thread.
     pub call_time: Duration,
-    /// Tokens that a text guest may guess ahead of each that it chooses; 0 turns speculation off. Changes speed, not tokens.
+    /// Tokens that a text guest may guess ahead of each that it chooses; 0 turns speculation off.
+    /// Changes speed, not tokens.
     pub draft_tokens: u32,
 }
 
 impl Limits {
-    /// The largest guest memory that may be asked for: 4 GiB is the end of a 32-bit address space, and no guest gets all of it.
+    /// The largest guest memory that may be asked for: 4 GiB is the end of a 32-bit address space,
+    /// and no guest gets all of it.
     pub const MAX_GUEST_MEMORY: u64 = (4 << 30) - (64 << 10);
 }
 

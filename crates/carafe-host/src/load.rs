@@ -1,6 +1,7 @@
 //! From a model folder to a graph that a guest may name.
 //!
-//! The manifest's words are translated to those of `carafe-openvino` here and nowhere else, for native callers as well.
+//! The manifest's words are translated to those of `carafe-openvino` here and nowhere else, for
+//! native callers as well.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -24,10 +25,12 @@ pub struct LoadedGraph {
 }
 
 impl LoadedGraph {
-    /// Checks the folder's files for presence and size, and compiles the graph; a decoder gets the blocks of its KV cache.
+    /// Checks the folder's files for presence and size, and compiles the graph; a decoder gets the
+    /// blocks of its KV cache.
     ///
     /// # Errors
-    /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph, [`Error::KvCache`] where one full context does not fit.
+    /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph, [`Error::KvCache`] where
+    /// one full context does not fit.
     pub fn load(
         runtime: &Runtime,
         folder: ModelFolder,
@@ -46,8 +49,9 @@ impl LoadedGraph {
         Ok(Self { folder, graph, limits: *limits, side_by_side: None })
     }
 
-    /// Compiles the graph a second time, for so many computes at once with one thread each: several images then take less time than
-    /// one after the other on all threads. A single compute is still faster on the first one.
+    /// Compiles the graph a second time, for so many computes at once with one thread each: several
+    /// images then take less time than one after the other on all threads. A single compute is
+    /// still faster on the first one.
     ///
     /// # Errors
     /// [`Error::OpenVino`] for the graph.
@@ -89,7 +93,8 @@ impl LoadedGraph {
         Arc::new([(self.name().to_owned(), self.graph.clone())].into_iter().chain(side_by_side).collect())
     }
 
-    /// The name for guests of the graph whose computes run side by side, if there is one. No model's name has a slash.
+    /// The name for guests of the graph whose computes run side by side, if there is one. No
+    /// model's name has a slash.
     pub(crate) fn side_by_side_name(&self) -> Option<String> {
         self.side_by_side.is_some().then(|| format!("{}/side-by-side", self.name()))
     }
@@ -132,7 +137,8 @@ impl LoadedGraph {
         self.read(self.folder.manifest().files.labels.as_ref(), Task::ImageClassification)
     }
 
-    /// Name of the tensor of a role; the manifest's rules make sure that the task's roles are there.
+    /// Name of the tensor of a role; the manifest's rules make sure that the task's roles are
+    /// there.
     #[must_use]
     pub fn tensor_name(&self, role: Role) -> String {
         let manifest = self.folder.manifest();

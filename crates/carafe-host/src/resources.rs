@@ -25,7 +25,8 @@ pub struct Tensor {
     pub(crate) ty: TensorType,
     /// Shared, so that handing it to a guest is one copy, into the guest's own memory.
     pub(crate) data: Arc<Vec<u8>>,
-    /// wasi:nn's constructor cannot fail; a tensor that may not be kept is kept without its data, and its use is refused.
+    /// wasi:nn's constructor cannot fail; a tensor that may not be kept is kept without its data,
+    /// and its use is refused.
     pub(crate) refused: Option<Failure>,
 }
 

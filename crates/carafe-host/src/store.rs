@@ -1,4 +1,5 @@
-//! One guest's store: everything that the host knows about a running guest, and the bounds it runs in.
+//! One guest's store: everything that the host knows about a running guest, and the bounds it runs
+//! in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! A text model in the sandbox: requests in, events out.
 //!
-//! [`TextModel`] is the handle. Two threads have a guest each (`instance`): one prepares requests (`preparing`), the other steps those
-//! that run, while there is work (`worker`).
-//! The types of requests and events are those of `wit/text.wit`.
+//! [`TextModel`] is the handle. Two threads have a guest each (`instance`): one prepares requests
+//! (`preparing`), the other steps those that run, while there is work (`worker`). The types of
+//! requests and events are those of `wit/text.wit`.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +70,8 @@ pub struct TextStats {
     pub step_time: Duration,
     /// The part of it that computes took: OpenVINO, and the checks and copies around it.
     pub model_time: Duration,
-    /// The part of it that computes took with all that the host does for them: its tensors taken and kept as well.
+    /// The part of it that computes took with all that the host does for them: its tensors taken
+    /// and kept as well.
     pub host_time: Duration,
     /// The part of it that OpenVINO alone took.
     pub inference_time: Duration,
@@ -171,12 +172,14 @@ impl TextModel {
     /// Opens a guest for a loaded text model and starts the thread that runs it.
     ///
     /// # Errors
-    /// [`Error::Model`] if it is no text model or its tokenizer is not the manifest's, [`Error::Open`] if the guest refuses it.
+    /// [`Error::Model`] if it is no text model or its tokenizer is not the manifest's,
+    /// [`Error::Open`] if the guest refuses it.
     pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits) -> Result<Self, Error> {
         Self::start_with(sandbox, &sandbox.text_guest()?, model, limits)
     }
 
-    /// As [`TextModel::start`], with another component of the same world; for tests of the sandbox itself.
+    /// As [`TextModel::start`], with another component of the same world; for tests of the sandbox
+    /// itself.
     ///
     /// # Errors
     /// As [`TextModel::start`].
@@ -205,7 +208,8 @@ impl TextModel {
     /// Hands a request to the guest; resolves when the guest has accepted or refused it.
     ///
     /// # Errors
-    /// [`Error::Request`] with the guest's refusal, [`Error::Trap`] if the guest failed over this request, [`Error::Stopped`].
+    /// [`Error::Request`] with the guest's refusal, [`Error::Trap`] if the guest failed over this
+    /// request, [`Error::Stopped`].
     pub async fn submit(&self, request: Request) -> Result<Generation, Error> {
         let (generation, answer) = self.send_one(request)?;
         generation.accepted(answer.await)

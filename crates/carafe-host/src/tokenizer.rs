@@ -39,7 +39,8 @@ impl Tokenizer {
     /// Cuts a text into tokens.
     ///
     /// # Errors
-    /// [`Error::Tokenization`] with the guest's words, [`Error::Trap`], after which the tokenizer must be opened again.
+    /// [`Error::Tokenization`] with the guest's words, [`Error::Trap`], after which the tokenizer
+    /// must be opened again.
     pub fn encode(&mut self, text: &str) -> Result<Vec<Token>, Error> {
         start_call(&mut self.store);
         let interface = self.guest.carafe_guests_tokenization();

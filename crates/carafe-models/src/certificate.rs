@@ -1,6 +1,7 @@
 //! `certificate.json`: what the conversion proved. A report, not a signature.
 //!
-//! Carafe reads the parts that `models show` prints and `models verify --run` repeats; the rest is for people and stays as it is.
+//! Carafe reads the parts that `models show` prints and `models verify --run` repeats; the rest is
+//! for people and stays as it is.
 
 use serde::Deserialize;
 
@@ -56,7 +57,8 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Value of a pixel tensor's element: colourful enough to reach many paths of a network, and the same in every language.
+    /// Value of a pixel tensor's element: colourful enough to reach many paths of a network, and
+    /// the same in every language.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 256")]
     pub fn pixel(index: usize) -> u8 {

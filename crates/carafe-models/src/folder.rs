@@ -12,7 +12,8 @@ use crate::{Certificate, Error, Manifest, Task, manifest};
 /// Name of the manifest in a model folder.
 pub const MANIFEST: &str = "model.toml";
 
-/// A folder with a checked manifest. Its files are looked at only by [`ModelFolder::check_sizes`] and [`ModelFolder::verify`].
+/// A folder with a checked manifest. Its files are looked at only by [`ModelFolder::check_sizes`]
+/// and [`ModelFolder::verify`].
 #[derive(Clone, Debug)]
 pub struct ModelFolder {
     path: PathBuf,
@@ -69,7 +70,8 @@ impl ModelFolder {
         self.path.join(&file.path)
     }
 
-    /// The content of a file of the manifest, its size and checksum checked. For small files: tokenizers, labels, certificates.
+    /// The content of a file of the manifest, its size and checksum checked. For small files:
+    /// tokenizers, labels, certificates.
     ///
     /// # Errors
     /// [`Error::MissingFile`], [`Error::Size`], [`Error::Checksum`], [`Error::Read`].
@@ -91,7 +93,8 @@ impl ModelFolder {
         Certificate::parse(&bytes).map_err(|source| Error::Certificate { path: self.file(file), source })
     }
 
-    /// Checks that every file is there and as long as the manifest says: what is cheap enough for every start.
+    /// Checks that every file is there and as long as the manifest says: what is cheap enough for
+    /// every start.
     ///
     /// # Errors
     /// [`Error::MissingFile`], [`Error::Size`], [`Error::Read`].
@@ -140,7 +143,8 @@ impl ModelFolder {
     }
 }
 
-/// SHA-256 of a file in lower-case hexadecimal, read in pieces: weights may be larger than memory should be.
+/// SHA-256 of a file in lower-case hexadecimal, read in pieces: weights may be larger than memory
+/// should be.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 //! `model.toml`, format 2: the types that it is read into and the rules they obey.
 //!
-//! A manifest is the whole of what Carafe knows about a model: no model's name, size or preprocessing stands in code. Reading is
-//! strict: an unknown key, a missing key and a value that contradicts another one are errors. [`Manifest::parse`] is the only way in,
-//! so a `Manifest` in hand has been checked.
+//! A manifest is the whole of what Carafe knows about a model: no model's name, size or
+//! preprocessing stands in code. Reading is strict: an unknown key, a missing key and a value that
+//! contradicts another one are errors. [`Manifest::parse`] is the only way in, so a `Manifest` in
+//! hand has been checked.
 
 use carafe_tensor::{Dim, ElementType, Role};
 use serde::{Deserialize, Deserializer};

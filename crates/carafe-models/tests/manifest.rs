@@ -1,4 +1,5 @@
-//! The rules of `model.toml`: a right manifest of each task passes, and every way to spoil one is refused in words.
+//! The rules of `model.toml`: a right manifest of each task passes, and every way to spoil one is
+//! refused in words.
 
 use carafe_models::manifest::{FORMAT, Manifest, ParseError};
 

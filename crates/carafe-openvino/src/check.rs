@@ -1,8 +1,10 @@
-//! The rules that the tensors of an inference must keep before native code sees them: names, types, dimensions and byte lengths.
+//! The rules that the tensors of an inference must keep before native code sees them: names, types,
+//! dimensions and byte lengths.
 //!
-//! OpenVINO trusts its inputs. [`check`] holds what a caller sends against the graph's inputs, and puts it into their order; what the
-//! values of a decoder's inputs must be is checked after that ([`crate::decoder`]). Nothing here may panic, whatever the tensors hold.
-//! Names are compared, never handed on.
+//! OpenVINO trusts its inputs. [`check`] holds what a caller sends against the graph's inputs, and
+//! puts it into their order; what the values of a decoder's inputs must be is checked after that
+//! ([`crate::decoder`]). Nothing here may panic, whatever the tensors hold. Names are compared,
+//! never handed on.
 
 use carafe_tensor::Dim;
 
@@ -10,8 +12,8 @@ use crate::error::Error;
 use crate::kind::{GraphKind, TensorSpec};
 use crate::tensor::TensorView;
 
-/// Holds the tensors of an inference of a graph of this kind against every rule but those of values; returns them in the order of
-/// the graph's inputs.
+/// Holds the tensors of an inference of a graph of this kind against every rule but those of
+/// values; returns them in the order of the graph's inputs.
 ///
 /// # Errors
 ///
@@ -47,7 +49,8 @@ fn in_order<'a>(expected: &[TensorSpec], inputs: &[(&str, TensorView<'a>)]) -> R
         .collect()
 }
 
-/// What can be said of a tensor alone: type, rank, no empty dimension, as many bytes as its dimensions need.
+/// What can be said of a tensor alone: type, rank, no empty dimension, as many bytes as its
+/// dimensions need.
 fn check_form(expected: &TensorSpec, tensor: &TensorView<'_>) -> Result<(), Error> {
     let name = || expected.name.clone();
     if tensor.element != expected.element {

@@ -39,17 +39,20 @@ impl Context {
         self.dead
     }
 
-    /// How long OpenVINO itself took for the latest inference; the rest of a compute is checks and copies.
+    /// How long OpenVINO itself took for the latest inference; the rest of a compute is checks and
+    /// copies.
     #[must_use]
     pub fn inference(&self) -> Duration {
         self.inference
     }
 
-    /// Infers, and hands the output by its name to `each`, borrowed from OpenVINO: copy what is to be kept.
+    /// Infers, and hands the output by its name to `each`, borrowed from OpenVINO: copy what is to
+    /// be kept.
     ///
     /// # Errors
     ///
-    /// What the rules refuse, which leaves the context as it was; and OpenVINO's failures, after which it is dead.
+    /// What the rules refuse, which leaves the context as it was; and OpenVINO's failures, after
+    /// which it is dead.
     pub fn compute_with(
         &mut self,
         inputs: &[(&str, TensorView<'_>)],
@@ -105,7 +108,8 @@ impl Context {
     }
 }
 
-/// The output's dimensions by its description; what OpenVINO gives must have these, the type and the bytes of both.
+/// The output's dimensions by its description; what OpenVINO gives must have these, the type and
+/// the bytes of both.
 fn expected_dims(tensor: &Output<'_>, output: &TensorSpec, num_logits: u32) -> Result<Vec<u32>, Error> {
     let size = |dim: &Dim| if let Dim::Fixed(size) = *dim { size } else { num_logits };
     let dims: Vec<u32> = output.shape.iter().map(size).collect();

@@ -1,8 +1,10 @@
-//! A decoder's KV cache in blocks: what the inputs of one inference must be, and which blocks were written.
+//! A decoder's KV cache in blocks: what the inputs of one inference must be, and which blocks were
+//! written.
 //!
-//! OpenVINO's PagedAttention keeps the keys and values of `block_size` tokens in a block, and a sequence's blocks may lie anywhere. One
-//! inference takes T tokens of B sequences, all of them flat (the paper: Kwon et al., "Efficient Memory Management for Large Language
-//! Model Serving with PagedAttention", 2023):
+//! OpenVINO's PagedAttention keeps the keys and values of `block_size` tokens in a block, and a
+//! sequence's blocks may lie anywhere. One inference takes T tokens of B sequences, all of them
+//! flat (the paper: Kwon et al., "Efficient Memory Management for Large Language Model Serving with
+//! PagedAttention", 2023):
 //!
 //! ```text
 //! input_ids [T], position_ids [T]                    the tokens that are computed
@@ -13,8 +15,9 @@
 //! logit_idx [N]                                      the tokens, counted in T, whose logits are wanted
 //! ```
 //!
-//! The kernels trust all of it: a wrong block reads or writes another sequence's memory, or nobody's. [`check_inputs`] is the one
-//! place that owns the rules; it is pure, and knows of the cache only which of its blocks were written, and how far.
+//! The kernels trust all of it: a wrong block reads or writes another sequence's memory, or
+//! nobody's. [`check_inputs`] is the one place that owns the rules; it is pure, and knows of the
+//! cache only which of its blocks were written, and how far.
 
 mod layout;
 mod rules;
@@ -28,7 +31,8 @@ use crate::error::Error;
 use crate::kind::{DecoderSpec, TensorSpec};
 use crate::tensor::TensorView;
 
-/// The inputs of one inference, each as little-endian i32 at any alignment; nothing is known of them yet.
+/// The inputs of one inference, each as little-endian i32 at any alignment; nothing is known of
+/// them yet.
 #[derive(Clone, Copy, Debug)]
 pub struct DecoderInputs<'a> {
     /// `[T]`
@@ -50,7 +54,8 @@ pub struct DecoderInputs<'a> {
 }
 
 impl<'a> DecoderInputs<'a> {
-    /// The inputs of tensors that have passed [`check`](crate::check()), in the order of the graph's inputs.
+    /// The inputs of tensors that have passed [`check`](crate::check()), in the order of the
+    /// graph's inputs.
     pub(crate) fn of(inputs: &[TensorSpec], tensors: &[TensorView<'a>]) -> Result<Self, Error> {
         let values = |role: Role| {
             let tensor = inputs.iter().zip(tensors).find(|(input, _)| input.role == role).map(|(_, tensor)| tensor);
@@ -83,8 +88,8 @@ pub struct DecoderBounds {
 
 /// How many tokens of each block were written in this context: what may be read.
 ///
-/// A new context has none written. What is written stays readable until the context ends, so that draft tokens are rejected by a
-/// smaller past and a freed block by never naming it.
+/// A new context has none written. What is written stays readable until the context ends, so that
+/// draft tokens are rejected by a smaller past and a freed block by never naming it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenBlocks(Vec<u32>);
 

@@ -1,7 +1,8 @@
 //! What can go wrong, a variant for each thing that a caller can act on.
 //!
-//! OpenVINO's own words are the `source` of the variants that come from it: print the whole chain to see them.
-//! [`Error::kind`] sorts the variants into the few classes that a caller's own error codes need.
+//! OpenVINO's own words are the `source` of the variants that come from it: print the whole chain
+//! to see them. [`Error::kind`] sorts the variants into the few classes that a caller's own error
+//! codes need.
 
 use std::path::PathBuf;
 

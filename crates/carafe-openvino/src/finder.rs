@@ -1,10 +1,11 @@
 //! Finds OpenVINO on this machine, and the native layer that was built for it.
 //!
-//! A named path wins, and nothing else is tried then. Otherwise the caller's folders are looked through in order, and
-//! last the system's usual places. In each folder the layouts of every way to install OpenVINO are tried: the archive,
-//! the apt package, and the Python wheel in a virtual environment or beside it. A wheel has only a versioned file
-//! (`libopenvino.so.2641`), so the newest version in a folder is taken where there is no plain one.
-//! Every place is kept, with what was found there, so that a failure can name them all.
+//! A named path wins, and nothing else is tried then. Otherwise the caller's folders are looked
+//! through in order, and last the system's usual places. In each folder the layouts of every way to
+//! install OpenVINO are tried: the archive, the apt package, and the Python wheel in a virtual
+//! environment or beside it. A wheel has only a versioned file (`libopenvino.so.2641`), so the
+//! newest version in a folder is taken where there is no plain one. Every place is kept, with what
+//! was found there, so that a failure can name them all.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
@@ -101,7 +102,8 @@ fn not_found(places: Vec<Place>) -> Result<PathBuf, Error> {
     Err(Error::LibraryNotFound { places })
 }
 
-/// A library must have its own name: another of OpenVINO's files would load, and then lack every function.
+/// A library must have its own name: another of OpenVINO's files would load, and then lack every
+/// function.
 fn accept(library: &Path) -> Result<PathBuf, Error> {
     let refused = || Error::NotTheLibrary { path: library.to_owned() };
     let path = library.canonicalize().map_err(|_| refused())?;

@@ -1,7 +1,7 @@
 //! A model compiled under one configuration, from which contexts are made.
 //!
-//! The weights are mapped from their file, not copied. The handle of a compiled model is not to be used by two threads at once,
-//! so it sits behind a lock; contexts work without it.
+//! The weights are mapped from their file, not copied. The handle of a compiled model is not to be
+//! used by two threads at once, so it sits behind a lock; contexts work without it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,12 +38,13 @@ struct Shared {
 }
 
 impl Graph {
-    /// Reads a model, holds it against its kind, turns a decoder's KV cache into pages, and compiles it.
+    /// Reads a model, holds it against its kind, turns a decoder's KV cache into pages, and
+    /// compiles it.
     ///
     /// # Errors
     ///
-    /// When a file is missing, when the model differs from its kind, is wider than 32 bits or cannot be paged, when a property
-    /// does not hold, or when OpenVINO fails.
+    /// When a file is missing, when the model differs from its kind, is wider than 32 bits or
+    /// cannot be paged, when a property does not hold, or when OpenVINO fails.
     pub fn load(runtime: &Runtime, files: &GraphFiles, kind: GraphKind, options: &Options) -> Result<Self, Error> {
         kind.check()?;
         let mut model = compile::read(runtime, files)?;
@@ -100,7 +101,8 @@ impl Graph {
         Self { num_blocks, ..self }
     }
 
-    /// A context with fresh state: of a decoder a zeroed KV cache, of which nothing counts as written.
+    /// A context with fresh state: of a decoder a zeroed KV cache, of which nothing counts as
+    /// written.
     ///
     /// # Errors
     ///
@@ -127,7 +129,8 @@ impl Graph {
         Ok(Cache { bounds, written: WrittenBlocks::new(self.num_blocks) })
     }
 
-    /// Infers once, as little as can be, in a context of its own: OpenVINO repacks weights at the first inference.
+    /// Infers once, as little as can be, in a context of its own: OpenVINO repacks weights at the
+    /// first inference.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! The kinds of graph that exist, and what each of them takes and gives.
 //!
 //! - A classifier keeps nothing between inferences: pixels to scores, every dimension fixed.
-//! - A decoder continues texts. Its file is a stateful graph ([`STATEFUL_INPUTS`]), which is paged when it is loaded
-//!   ([`DECODER_INPUTS`]); a context of it has a KV cache in blocks.
+//! - A decoder continues texts. Its file is a stateful graph ([`STATEFUL_INPUTS`]), which is paged
+//!   when it is loaded ([`DECODER_INPUTS`]); a context of it has a KV cache in blocks.
 //!
 //! A kind is checked once, when a graph is loaded, and trusted after that.
 

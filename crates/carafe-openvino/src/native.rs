@@ -1,11 +1,12 @@
-//! The native layer: OpenVINO behind a C interface of our own (`native/carafe_openvino.h`), made safe to call.
+//! The native layer: OpenVINO behind a C interface of our own (`native/carafe_openvino.h`), made
+//! safe to call.
 //!
 //! - [`Native`]: OpenVINO and the layer, loaded once a process and never unloaded
 //! - [`Model`]: a graph as it was read; [`Graph`]: compiled; [`Request`]: one inference at a time
 //!
-//! Every handle is used by one thread at a time (`&mut`, or behind a lock), texts are copied and freed here, and the bytes of
-//! an output are borrowed from the request that gave them. What tensors mean is not known here: [`mod@crate::check`] has seen
-//! them before they come.
+//! Every handle is used by one thread at a time (`&mut`, or behind a lock), texts are copied and
+//! freed here, and the bytes of an output are borrowed from the request that gave them. What
+//! tensors mean is not known here: [`mod@crate::check`] has seen them before they come.
 #![expect(unsafe_code, reason = "calls the native layer; invariant 8 of ARCHITECTURE.md names this module")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -56,7 +57,8 @@ impl Native {
         Ok(native)
     }
 
-    /// OpenVINO's version, if it is the one that the layer was built for, from the file that was asked for.
+    /// OpenVINO's version, if it is the one that the layer was built for, from the file that was
+    /// asked for.
     fn check_versions(&self, library: &Path, layer: &Path) -> std::result::Result<String, Error> {
         let mut texts = [ptr::null_mut(); 3];
         let [built_for, running, file] = &mut texts;
@@ -85,7 +87,8 @@ impl Native {
         if text.is_null() {
             return String::new();
         }
-        // SAFETY: the layer gave a text that ends with a NUL and is ours to free, once, after it was copied.
+        // SAFETY: the layer gave a text that ends with a NUL and is ours to free, once, after it
+        // was copied.
         unsafe {
             let copied = CStr::from_ptr(text).to_string_lossy().into_owned();
             (self.functions.free)(text);
@@ -98,9 +101,11 @@ fn refused(layer: &Path, library: &Path, reason: String) -> Error {
     Error::LayerRefused { layer: layer.to_owned(), library: library.to_owned(), reason }
 }
 
-/// Opens a library for the rest of the process: OpenVINO's threads may outlive whatever would close it.
+/// Opens a library for the rest of the process: OpenVINO's threads may outlive whatever would close
+/// it.
 fn open(path: &Path) -> std::result::Result<&'static Library, String> {
-    // SAFETY: initialisers of a library run here. The path is that of OpenVINO or of the native layer, which are trusted.
+    // SAFETY: initialisers of a library run here. The path is that of OpenVINO or of the native
+    // layer, which are trusted.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| error.to_string())?;
     Ok(Box::leak(Box::new(library)))
 }
@@ -121,7 +126,8 @@ pub(crate) struct Model {
     handle: NonNull<interface::Model>,
 }
 
-// SAFETY: a model is not tied to the thread that made it; it is only used through `&mut` or by one owner.
+// SAFETY: a model is not tied to the thread that made it; it is only used through `&mut` or by one
+// owner.
 unsafe impl Send for Model {}
 
 impl Model {
@@ -247,7 +253,8 @@ impl Graph {
         Ok(Cache { layers, block_size, block_bytes, key_element, value_element })
     }
 
-    /// A request with fresh state: a zeroed KV cache of so many blocks, or none for a graph that is not paged.
+    /// A request with fresh state: a zeroed KV cache of so many blocks, or none for a graph that is
+    /// not paged.
     pub(crate) fn request(&self, num_blocks: u32) -> Result<Request> {
         let native = self.native;
         let handle = native.made(|handle| {
@@ -295,7 +302,8 @@ impl Request {
                 bytes: view.data.len(),
             })
             .collect();
-        // SAFETY: the handle is alive. The layer compares the bytes with the dimensions before it copies them.
+        // SAFETY: the handle is alive. The layer compares the bytes with the dimensions before it
+        // copies them.
         let failed =
             unsafe { (self.native.functions.request_infer)(self.handle.as_ptr(), inputs.as_ptr(), inputs.len()) };
         self.native.checked(failed)
@@ -316,7 +324,8 @@ impl Request {
         let data = if output.bytes == 0 {
             &[][..]
         } else {
-            // SAFETY: the bytes stand until the next inference, and that needs the request that is borrowed here.
+            // SAFETY: the bytes stand until the next inference, and that needs the request that is
+            // borrowed here.
             unsafe { std::slice::from_raw_parts(output.data.cast::<u8>(), output.bytes) }
         };
         let dims = dims(output.rank, &output.dims).unwrap_or_default();

@@ -1,11 +1,12 @@
 //! Holds a model that OpenVINO has read against its description, before it is compiled.
 //!
-//! First the width: an input or output of more than 32 bits is refused by name, whatever the description says of it.
-//! Then each side must have exactly the described tensors, of the described types and shapes; a letter (B, S, P+S, N)
-//! must be a dimension that the model leaves open. A decoder is compared twice: as its file has it, and when it is paged, but
-//! for the ports that are then the host's.
+//! First the width: an input or output of more than 32 bits is refused by name, whatever the
+//! description says of it. Then each side must have exactly the described tensors, of the described
+//! types and shapes; a letter (B, S, P+S, N) must be a dimension that the model leaves open. A
+//! decoder is compared twice: as its file has it, and when it is paged, but for the ports that are
+//! then the host's.
 
-use carafe_tensor::{Dim, Owner, Role, describe};
+use carafe_tensor::{Dim, Owner, describe, input_owner};
 
 use crate::error::Error;
 use crate::kind::{Sides, TensorSpec};
@@ -65,7 +66,7 @@ pub(crate) fn compare(model: &Model, expected: &Sides) -> Result<(), Error> {
 
 /// Compares what a guest sends to a paged model, and gets from it, with its description.
 pub(crate) fn compare_paged(model: &Model, expected: &Sides) -> Result<(), Error> {
-    let is_guests = |port: &Port| Role::of_port(&port.name).is_none_or(|role| role.owner() == Owner::Guest);
+    let is_guests = |port: &Port| input_owner(&port.name) != Some(Owner::Host);
     let inputs = read(model, Direction::Input)?.into_iter().filter(is_guests).collect();
     compare_ports([inputs, read(model, Direction::Output)?], expected)
 }

@@ -1,14 +1,17 @@
 //! The precisions that a graph can run in, by name.
 //!
-//! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on machines that have the
-//! instructions, and says nothing. `fast` is its choice of activations, named; `latency` does not round them to 8 bits, which is
-//! faster for one sequence and slower for several; `exact` is f32 throughout; `auto` is one of the first two, decided by what the
-//! processor has and never by a timing. What the plugin resolved each to is read back after compiling
-//! ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did not stick is an error.
+//! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on
+//! machines that have the instructions, and says nothing. `fast` is its choice of activations,
+//! named; `latency` does not round them to 8 bits, which is faster for one sequence and slower for
+//! several; `exact` is f32 throughout; `auto` is one of the first two, decided by what the
+//! processor has and never by a timing. What the plugin resolved each to is read back after
+//! compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did
+//! not stick is an error.
 //!
-//! A KV cache of 8 bits quantises keys by block, so that results depend on how a block was filled. So no profile has one; it is had by
-//! [`Options::kv_cache_precision`] alone. Without it the cache is f32 in `exact`, and else as wide as the activations, or half of
-//! that: bf16 where these are, f16 where they are f32.
+//! A KV cache of 8 bits quantises keys by block, so that results depend on how a block was filled.
+//! So no profile has one; it is had by [`Options::kv_cache_precision`] alone. Without it the cache
+//! is f32 in `exact`, and else as wide as the activations, or half of that: bf16 where these are,
+//! f16 where they are f32.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -19,14 +22,15 @@ use crate::error::Error;
 /// A named precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// `fast` on a processor with 8-bit dot products (VNNI), else `latency`: without VNNI both are equally fast, and the latter is the
-    /// more precise.
+    /// `fast` on a processor with 8-bit dot products (VNNI), else `latency`: without VNNI both are
+    /// equally fast, and the latter is the more precise.
     #[default]
     Auto,
     /// The plugin's activations for this processor.
     Fast,
-    /// The plugin's defaults, but without dynamic quantisation: activations are never rounded to 8 bits. A step of few rows is
-    /// spared that work; one of many loses the 8-bit multiplication that it pays for.
+    /// The plugin's defaults, but without dynamic quantisation: activations are never rounded to 8
+    /// bits. A step of few rows is spared that work; one of many loses the 8-bit multiplication
+    /// that it pays for.
     Latency,
     /// f32 activations and KV cache, no dynamic quantisation.
     Exact,
@@ -138,7 +142,8 @@ pub struct Options {
     pub kv_cache_precision: Option<KvCachePrecision>,
     /// Threads of one compute; the plugin's choice where absent.
     pub threads: Option<NonZeroU32>,
-    /// Computes that run side by side, each on one thread of its own, whatever `threads` says; absent, computes take turns.
+    /// Computes that run side by side, each on one thread of its own, whatever `threads` says;
+    /// absent, computes take turns.
     pub side_by_side: Option<NonZeroU32>,
     /// Whether each thread stays on a processor of its own. The plugin does so by default; it gains
     /// a little where nothing else runs there, and costs up to half of the speed where something
@@ -152,9 +157,10 @@ const LATENCY: &[(&str, &str)] = &[("PERFORMANCE_HINT", "LATENCY"), ("DYNAMIC_QU
 
 const EXACT: &[(&str, &str)] = &[("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")];
 
-/// Kernels that the plugin keeps for shapes it has seen, under every profile. Each new B*S costs about a megabyte of host
-/// memory, and whoever chooses the shapes is not trusted: with the plugin's own limit of 5000 they could claim gigabytes.
-/// The plugin does not tell this property back.
+/// Kernels that the plugin keeps for shapes it has seen, under every profile. Each new B*S costs
+/// about a megabyte of host memory, and whoever chooses the shapes is not trusted: with the
+/// plugin's own limit of 5000 they could claim gigabytes. The plugin does not tell this property
+/// back.
 pub(crate) const KEPT_KERNELS: (&str, &str) = ("CPU_RUNTIME_CACHE_CAPACITY", "512");
 
 /// Threads of all computes together.

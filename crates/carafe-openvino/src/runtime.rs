@@ -1,8 +1,8 @@
 //! OpenVINO and the native layer, loaded once a process.
 //!
-//! A process has one OpenVINO for good, with one core for all graphs: loading the same file again is free, another file is an
-//! error. The layer runs on the very version that it was built for, and every other is refused: the interface between the two is
-//! C++, which no version keeps.
+//! A process has one OpenVINO for good, with one core for all graphs: loading the same file again
+//! is free, another file is an error. The layer runs on the very version that it was built for, and
+//! every other is refused: the interface between the two is C++, which no version keeps.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -25,8 +25,9 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// When no library or no layer is found (naming every place), when one cannot be loaded, when the layer was built for
-    /// another version, or when this process has loaded another OpenVINO before.
+    /// When no library or no layer is found (naming every place), when one cannot be loaded, when
+    /// the layer was built for another version, or when this process has loaded another OpenVINO
+    /// before.
     pub fn load(search: &Search) -> Result<Self, Error> {
         let library_path = search.find()?;
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);

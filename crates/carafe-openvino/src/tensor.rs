@@ -1,8 +1,9 @@
 //! Tensors as they cross this crate's border: dimensions, element type and little-endian bytes.
 //!
-//! A [`TensorView`] borrows all three and promises nothing about them: whoever made it may be hostile, and
-//! [`check`](crate::check()) is what compares the bytes with the dimensions. A [`Tensor`] owns them. Only element types
-//! of at most 32 bits that a graph of a known task uses exist here.
+//! A [`TensorView`] borrows all three and promises nothing about them: whoever made it may be
+//! hostile, and [`check`](crate::check()) is what compares the bytes with the dimensions. A
+//! [`Tensor`] owns them. Only element types of at most 32 bits that a graph of a known task uses
+//! exist here.
 
 pub use carafe_tensor::ElementType;
 

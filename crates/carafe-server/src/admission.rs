@@ -1,8 +1,9 @@
 //! How much is taken on at one time.
 //!
-//! Each model has as many places as `--queue` says. A request takes one for every sequence that it makes the model generate, or one
-//! for an image, and holds them until it ends or its client leaves. Nobody waits for a place: when there are too few, the answer is
-//! 429 at once, so that a client knows where it stands.
+//! Each model has as many places as `--queue` says. A request takes one for every sequence that it
+//! makes the model generate, or one for an image, and holds them until it ends or its client
+//! leaves. Nobody waits for a place: when there are too few, the answer is 429 at once, so that a
+//! client knows where it stands.
 
 use std::sync::Arc;
 

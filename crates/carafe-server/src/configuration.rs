@@ -10,7 +10,8 @@ use crate::origin::Origin;
 /// How the server behaves; where it listens and what it loads is the caller's affair.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    /// Sequences that may wait or run at one time, for each model; what comes beyond is refused with 429.
+    /// Sequences that may wait or run at one time, for each model; what comes beyond is refused
+    /// with 429.
     pub queue: NonZeroU32,
     /// The most MiB of request bodies that are held at one time, over all connections.
     pub body_memory_mib: NonZeroU32,

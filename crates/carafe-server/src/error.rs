@@ -1,15 +1,15 @@
 //! Every error that a client may meet: its status, and OpenAI's words for it.
 //!
-//! An [`ApiError`] becomes a response without a body; `layers/record`, which knows the request's id,
-//! writes the body. In a stream the same body is an event. What only concerns the operator stays in
-//! the log, and what the client sent stays out of it: see [`ApiError::logged`].
+//! An [`ApiError`] becomes a response without a body; `layers/record`, which knows the request's
+//! id, writes the body. In a stream the same body is an event. What only concerns the operator
+//! stays in the log, and what the client sent stays out of it: see [`ApiError::logged`].
 
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use carafe_host::image::ImageError;
-use carafe_host::text::{RequestError, RequestErrorCode};
+use carafe_host::text::{Failure, FailureKind, RequestError, RequestErrorCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -79,6 +79,12 @@ pub(crate) enum ApiError {
     Timeout { limit: Duration },
     #[error("the model failed over this request and ended it; others are not affected. The server's log says why")]
     ModelFailed { detail: String },
+    #[error(
+        "the model gave scores that are no numbers, and would again for this request; others are not affected. The server's log says where"
+    )]
+    InvalidLogits { detail: String },
+    #[error("the sandbox failed over this request and was replaced; others go on. The server's log says why")]
+    SandboxFailed { detail: String },
     #[error("the server failed; its log has the details under this request's id")]
     Internal { detail: String },
 }
@@ -118,7 +124,10 @@ impl ApiError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::ModelFailed { .. } | Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ModelFailed { .. }
+            | Self::InvalidLogits { .. }
+            | Self::SandboxFailed { .. }
+            | Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -127,7 +136,10 @@ impl ApiError {
     pub(crate) fn logged(&self) -> String {
         let name = self.code().unwrap_or(self.kind());
         match self {
-            Self::ModelFailed { detail } | Self::Internal { detail } => format!("{name}: {detail}"),
+            Self::ModelFailed { detail }
+            | Self::InvalidLogits { detail }
+            | Self::SandboxFailed { detail }
+            | Self::Internal { detail } => format!("{name}: {detail}"),
             _ => name.to_owned(),
         }
     }
@@ -188,6 +200,8 @@ impl ApiError {
             Self::Draining => "draining",
             Self::Timeout { .. } => "timeout",
             Self::ModelFailed { .. } => "model_failed",
+            Self::InvalidLogits { .. } => "invalid_logits",
+            Self::SandboxFailed { .. } => "sandbox_failed",
             Self::Internal { .. } => "internal",
         })
     }
@@ -204,8 +218,9 @@ impl ApiError {
             Self::UnsupportedContentEncoding { accepted } => {
                 Some((header::ACCEPT_ENCODING, HeaderValue::from_static(accepted)))
             }
-            // OpenAI's clients repeat a request that timed out, unless this header tells them that it would again.
-            Self::Timeout { .. } => {
+            // OpenAI's clients repeat a request that timed out or failed, unless this header tells
+            // them that it would again.
+            Self::Timeout { .. } | Self::InvalidLogits { .. } => {
                 Some((header::HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")))
             }
             Self::InvalidKey => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
@@ -229,8 +244,18 @@ impl From<carafe_host::Error> for ApiError {
         match error {
             Error::Request(refusal) => refusal.into(),
             Error::Image(refusal) => refusal.into(),
-            Error::Trap(detail) => Self::ModelFailed { detail },
+            Error::Trap(detail) => Self::SandboxFailed { detail },
             other => Self::Internal { detail: error_chain(&other) },
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(Failure { kind, message: detail }: Failure) -> Self {
+        match kind {
+            FailureKind::ForwardPass => Self::ModelFailed { detail },
+            FailureKind::Logits => Self::InvalidLogits { detail },
+            FailureKind::Guest => Self::SandboxFailed { detail },
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The server's figures, as OpenMetrics text.
 //!
-//! Names are OpenTelemetry's for HTTP and for generative models, and vLLM's after `carafe_` where those have none; `docs/metrics.md`
-//! explains each. Handlers count what they see. What a guest counts itself is copied when the figures are asked for.
+//! Names are OpenTelemetry's for HTTP and for generative models, and vLLM's after `carafe_` where
+//! those have none; `docs/metrics.md` explains each. Handlers count what they see. What a guest
+//! counts itself is copied when the figures are asked for.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +26,8 @@ mod guests;
 const BUCKETS: [f64; 17] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 60.0];
 
-/// Methods with a label of their own; OpenTelemetry counts all others together, since clients may invent any.
+/// Methods with a label of their own; OpenTelemetry counts all others together, since clients may
+/// invent any.
 const METHODS: [Method; 9] = [
     Method::CONNECT,
     Method::DELETE,

@@ -30,10 +30,11 @@ pub(crate) struct Served<M> {
 }
 
 impl Models {
-    /// Opens a guest for each of the graphs. The first model of a task is that of requests that name none.
+    /// Opens a guest for each of the graphs. The first model of a task is that of requests that
+    /// name none.
     ///
-    /// `openvino` is the version of the library that loaded them, `queue` the number of places of each, `image_workers` the number of
-    /// guests of each image model.
+    /// `openvino` is the version of the library that loaded them, `queue` the number of places of
+    /// each, `image_workers` the number of guests of each image model.
     ///
     /// # Errors
     /// Those of [`TextModel::start`] and [`ImageModel::start`], and of reading a certificate.

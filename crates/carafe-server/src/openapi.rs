@@ -1,4 +1,5 @@
-//! `/openapi.json`: the API described for programs. Each handler describes itself; here is what they share.
+//! `/openapi.json`: the API described for programs. Each handler describes itself; here is what
+//! they share.
 
 use axum::Router;
 use axum::response::IntoResponse;

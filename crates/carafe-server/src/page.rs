@@ -1,6 +1,7 @@
 //! The web page: every file of `web/` and the sample pictures, built into the binary.
 //!
-//! The page's rules for its browser are strict: nothing but these files runs, is shown or is connected to.
+//! The page's rules for its browser are strict: nothing but these files runs, is shown or is
+//! connected to.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -7,7 +7,8 @@ pub(crate) fn number() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// A new seed: below 2^53, so that a JSON reader with floating-point numbers gives it back unharmed.
+/// A new seed: below 2^53, so that a JSON reader with floating-point numbers gives it back
+/// unharmed.
 pub(crate) fn seed() -> u64 {
     number() >> 11
 }

@@ -1,4 +1,5 @@
-//! The server as its handlers see it: configuration, models, metrics, and which phase of its life it is in.
+//! The server as its handlers see it: configuration, models, metrics, and which phase of its life
+//! it is in.
 
 use std::sync::{Arc, OnceLock};
 

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-/// An error with its causes on one line, the outermost first: `failed to load model: file not found: …`.
+/// An error with its causes on one line, the outermost first: `failed to load model: file not
+/// found: …`.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {
     let mut words = error.to_string();

@@ -40,7 +40,8 @@ pub(crate) fn run(name: &str, model: &Model) -> Vec<String> {
     }
 }
 
-/// Computes with spoilt inputs, then with right ones on the same context: a refusal must leave it usable.
+/// Computes with spoilt inputs, then with right ones on the same context: a refusal must leave it
+/// usable.
 fn spoilt(model: &Model, spoil: impl Fn(&mut Inputs)) -> Vec<String> {
     let context = context(model);
     let right = Inputs::first(model, 2);
@@ -49,7 +50,8 @@ fn spoilt(model: &Model, spoil: impl Fn(&mut Inputs)) -> Vec<String> {
     vec![compute(&context, &wrong.0), compute(&context, &right.0)]
 }
 
-/// Computes with wrong inputs on a context in which blocks 0 and 1 are written, then decodes on with right ones.
+/// Computes with wrong inputs on a context in which blocks 0 and 1 are written, then decodes on
+/// with right ones.
 fn spoilt_later(model: &Model, wrong: &[Inputs]) -> Vec<String> {
     let context = context(model);
     let mut answers = vec![compute(&context, &Inputs::first(model, model.block_size as usize + 1).0)];
@@ -133,7 +135,8 @@ fn foreign_blocks(model: &Model) -> Vec<String> {
     spoilt_later(model, &blocks.map(|blocks| Inputs::step(&[next(model, &blocks)])))
 }
 
-/// A block that two sequences write, that one writes and another reads, that one sequence names twice.
+/// A block that two sequences write, that one writes and another reads, that one sequence names
+/// twice.
 fn blocks_written_twice(model: &Model) -> Vec<String> {
     let one = |blocks: &[i32]| Sequence { past: 0, tokens: vec![5; blocks.len()], blocks: blocks.to_vec() };
     let short = |block: i32| Sequence { past: 0, tokens: vec![5], blocks: vec![block] };
@@ -246,7 +249,8 @@ fn contexts(model: &Model) -> Vec<String> {
     vec!["served without end".to_owned()]
 }
 
-/// Goes on with a context whose compute has failed inside OpenVINO. For a graph that fails over token 7.
+/// Goes on with a context whose compute has failed inside OpenVINO. For a graph that fails over
+/// token 7.
 fn failed_compute(model: &Model) -> Vec<String> {
     let step = |token: i32| Inputs::step(&[Sequence { past: 0, tokens: vec![token], blocks: vec![0] }]).0;
     let failed = context(model);
@@ -256,7 +260,8 @@ fn failed_compute(model: &Model) -> Vec<String> {
     answers
 }
 
-/// Makes tensors of 1 MiB and keeps them; the one that the host does not keep has no data, and its use is refused.
+/// Makes tensors of 1 MiB and keeps them; the one that the host does not keep has no data, and its
+/// use is refused.
 fn tensor_bytes() -> Vec<String> {
     let data = vec![7; 1 << 20];
     let mut kept = Vec::new();

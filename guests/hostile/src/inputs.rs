@@ -115,7 +115,8 @@ pub(crate) fn compute(context: &GraphExecutionContext, inputs: &[Input]) -> Stri
     match context.compute(inputs.iter().map(Input::tensor).collect()) {
         Ok(outputs) => {
             let bytes: Vec<u8> = outputs.iter().flat_map(|(_, tensor)| tensor.data()).collect();
-            // The logits themselves, so that a test sees whether anything else shows in them (FNV-1a).
+            // The logits themselves, so that a test sees whether anything else shows in them
+            // (FNV-1a).
             let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
             format!("served {} bytes, {:016x}", bytes.len(), bytes.iter().fold(0xCBF2_9CE4_8422_2325, fold))
         }

@@ -1,7 +1,9 @@
-//! A guest of the text world that attacks its host instead of generating text. For tests only; never built into Carafe.
+//! A guest of the text world that attacks its host instead of generating text. For tests only;
+//! never built into Carafe.
 //!
-//! A request's prompt names an attack ([`attacks`]). Its events tell what the host answered: each answer is one token event whose text
-//! is `code: message`, or `served` for a compute that went through. Some attacks never answer: they loop, eat memory or crash.
+//! A request's prompt names an attack ([`attacks`]). Its events tell what the host answered: each
+//! answer is one token event whose text is `code: message`, or `served` for a compute that went
+//! through. Some attacks never answer: they loop, eat memory or crash.
 
 use std::cell::RefCell;
 

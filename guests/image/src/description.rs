@@ -1,4 +1,5 @@
-//! The model's description and errors, between the words of `wit/image.wit` and those of carafe-core. They mean the same.
+//! The model's description and errors, between the words of `wit/image.wit` and those of
+//! carafe-core. They mean the same.
 
 use carafe_core::image;
 

@@ -1,7 +1,8 @@
 //! The graph behind wasi-nn: loaded by name, computed with one tensor, read by name.
 //!
-//! A host may call outputs by other names than the graph's own (the stock one counts "0", "1", …), so a graph's only output is
-//! taken whatever its name. wasi-nn's errors keep their code and data in the text.
+//! A host may call outputs by other names than the graph's own (the stock one counts "0", "1", …),
+//! so a graph's only output is taken whatever its name. wasi-nn's errors keep their code and data
+//! in the text.
 
 use carafe_core::image::{PixelTensor, TensorBytes};
 

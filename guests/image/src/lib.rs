@@ -1,7 +1,8 @@
 //! The image guest: glue between `wit/image.wit`, carafe-core's `image` module and wasi-nn.
 //!
-//! An encoded image becomes an upright image, then the model's pixels, then labels: three exported calls, so that the host can
-//! time each. All it knows comes in as arguments, all it can reach is the graph that it was told to load by name.
+//! An encoded image becomes an upright image, then the model's pixels, then labels: three exported
+//! calls, so that the host can time each. All it knows comes in as arguments, all it can reach is
+//! the graph that it was told to load by name.
 
 mod bindings;
 mod classifier;

@@ -1,4 +1,5 @@
-//! The words of `wit/text.wit` and those of `carafe-core`: requests and events by the core's own conversion, and what only a guest has.
+//! The words of `wit/text.wit` and those of `carafe-core`: requests and events by the core's own
+//! conversion, and what only a guest has.
 
 use carafe_core::text;
 

@@ -1,7 +1,8 @@
-//! The text guest: `carafe-core`'s tokenizer and generator behind `wit/text.wit`, and its model over wasi:nn.
+//! The text guest: `carafe-core`'s tokenizer and generator behind `wit/text.wit`, and its model
+//! over wasi:nn.
 //!
-//! Glue only: [`convert`] maps the words of the WIT to those of the core and back, [`runner`] turns a step into tensors. The guest
-//! reaches nothing but wasi:nn: no files, no clock, no randomness.
+//! Glue only: [`convert`] maps the words of the WIT to those of the core and back, [`runner`] turns
+//! a step into tensors. The guest reaches nothing but wasi:nn: no files, no clock, no randomness.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,5 @@
-//! The model over wasi:nn: the inputs of a step become tensors, the one output of the inference its logits.
+//! The model over wasi:nn: the inputs of a step become tensors, the one output of the inference its
+//! logits.
 
 use carafe_core::text::{Logits, ModelInput, ModelRunner, Role, RunError};
 

@@ -7,8 +7,9 @@
 //! tree lib/carafe/tools       a folder that is its own with everything in it
 //! ```
 //!
-//! A line is written before what it names is there, so that an installation that broke off can be taken away. Files and trees go,
-//! folders only when they are empty: what somebody else has put beside stays.
+//! A line is written before what it names is there, so that an installation that broke off can be
+//! taken away. Files and trees go, folders only when they are empty: what somebody else has put
+//! beside stays.
 
 use std::fmt::Write;
 use std::fs;
@@ -78,7 +79,8 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Removes what the record of an installation names, then the folders that were made for it and are empty now.
+/// Removes what the record of an installation names, then the folders that were made for it and are
+/// empty now.
 pub(super) fn remove(prefix: &Path) -> Result<()> {
     let record = prefix.join(RECORD);
     let text = fs::read_to_string(&record).with_context(|| format!("failed to read `{}`", record.display()))?;
@@ -108,7 +110,8 @@ enum Entry {
 }
 
 impl Entry {
-    /// Reads a line, whose path must not lead out of the installation, nor to a folder that is not above it.
+    /// Reads a line, whose path must not lead out of the installation, nor to a folder that is not
+    /// above it.
     fn parse(prefix: &Path, line: &str) -> Result<Self> {
         let refused =
             || format!("`{}` has the line `{line}`, which no installation writes", prefix.join(RECORD).display());

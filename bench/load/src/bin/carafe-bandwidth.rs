@@ -1,9 +1,11 @@
-//! `carafe-bandwidth`: how fast this machine's processors read memory together, in bytes a second, as JSON.
+//! `carafe-bandwidth`: how fast this machine's processors read memory together, in bytes a second,
+//! as JSON.
 //!
 //!     carafe-bandwidth THREADS [MIB]
 //!
-//! Each thread sums up an array of its own (512 MiB in all unless said), far larger than any cache; the best of several passes counts, for
-//! a limit is asked for. A model whose weights are read once a token cannot generate more tokens than this divided by their size.
+//! Each thread sums up an array of its own (512 MiB in all unless said), far larger than any cache;
+//! the best of several passes counts, for a limit is asked for. A model whose weights are read once
+//! a token cannot generate more tokens than this divided by their size.
 
 use std::env;
 use std::hint::black_box;

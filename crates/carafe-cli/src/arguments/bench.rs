@@ -47,7 +47,8 @@ pub(crate) struct Bench {
     pub(crate) images: u32,
     #[command(flatten)]
     pub(crate) sampling: SamplingOptions,
-    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save steps.
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save
+    /// steps.
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,

@@ -33,7 +33,8 @@ pub(crate) enum ModelsCommand {
         #[command(flatten)]
         places: Places,
     },
-    /// Fetch a model from the Hugging Face hub, convert and certify it, and put it into the user's data folder.
+    /// Fetch a model from the Hugging Face hub, convert and certify it, and put it into the user's
+    /// data folder.
     #[command(after_help = PULL_HELP)]
     Pull(Pull),
     /// Check a model's files, and with --run what it computes.
@@ -62,7 +63,8 @@ Environment:
 
 #[derive(Args)]
 pub(crate) struct Pull {
-    /// `gpt2` (OpenAI's, from its 8-bit .tflite), `distilgpt2`, or any repository with a GPT-2, as `owner/name`.
+    /// `gpt2` (OpenAI's, from its 8-bit .tflite), `distilgpt2`, or any repository with a GPT-2, as
+    /// `owner/name`.
     pub(crate) model: String,
     /// Branch, tag or commit of the repository.
     #[arg(long, value_name = "REVISION", default_value = "main")]

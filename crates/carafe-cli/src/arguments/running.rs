@@ -24,23 +24,26 @@ pub(crate) struct Places {
 pub(crate) struct Running {
     #[command(flatten)]
     pub(crate) places: Places,
-    /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation rounded to 8 bits: faster for one
-    /// text at a time), `exact` (32-bit floats throughout) or `auto` (`fast` on a processor with VNNI, else `latency`).
+    /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation
+    /// rounded to 8 bits: faster for one text at a time), `exact` (32-bit floats throughout) or
+    /// `auto` (`fast` on a processor with VNNI, else `latency`).
     #[arg(long, env = environment::PROFILE, default_value_t = Profile::Auto)]
     pub(crate) profile: Profile,
-    /// Memory of a text model's KV cache, like `2GiB` [default: what 64 full contexts need, but at most half of the memory that the
-    /// process may still take].
+    /// Memory of a text model's KV cache, like `2GiB` [default: what 64 full contexts need, but at
+    /// most half of the memory that the process may still take].
     #[arg(long, env = environment::KV_CACHE, value_name = "SIZE")]
     pub(crate) kv_cache: Option<Bytes>,
-    /// Elements of the KV cache: `f32`, `f16`, `bf16` (where the processor computes in it) or `u8` (results then depend on what else
-    /// runs) [default: f32 in `exact`, else bf16 or f16].
+    /// Elements of the KV cache: `f32`, `f16`, `bf16` (where the processor computes in it) or `u8`
+    /// (results then depend on what else runs) [default: f32 in `exact`, else bf16 or f16].
     #[arg(long, env = environment::KV_CACHE_PRECISION, value_name = "TYPE")]
     pub(crate) kv_cache_precision: Option<KvCachePrecision>,
-    /// Prompts are computed in chunks that end at multiples of this, itself a multiple of 32: larger ones are faster, and let running
-    /// requests wait longer between tokens [default: the model's].
+    /// Prompts are computed in chunks that end at multiples of this, itself a multiple of 32:
+    /// larger ones are faster, and let running requests wait longer between tokens [default: the
+    /// model's].
     #[arg(long, env = environment::PREFILL_CHUNK, value_name = "TOKENS", value_parser = parse_prefill_chunk)]
     pub(crate) prefill_chunk: Option<u32>,
-    /// Threads of one compute, as many as there are processors at most [default: OpenVINO's choice].
+    /// Threads of one compute, as many as there are processors at most [default: OpenVINO's
+    /// choice].
     #[arg(long, env = environment::THREADS, value_name = "N")]
     pub(crate) threads: Option<NonZeroU32>,
     /// Whether OpenVINO's threads stay on processors of their own: a little faster where nothing

@@ -14,20 +14,23 @@ use crate::environment;
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Address to listen on; `0.0.0.0` is every interface of this machine, which wants API keys and a proxy with TLS.
+    /// Address to listen on; `0.0.0.0` is every interface of this machine, which wants API keys and
+    /// a proxy with TLS.
     #[arg(long, env = environment::HOST, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
     /// Port to listen on; 0 is any that is free.
     #[arg(long, env = environment::PORT, value_name = "N", default_value_t = 3000)]
     pub(crate) port: u16,
-    /// Model to serve; may be given several times, and the first of a task is that task's default [default: every model found].
+    /// Model to serve; may be given several times, and the first of a task is that task's default
+    /// [default: every model found].
     #[arg(long, env = environment::MODEL, value_name = "NAME", value_delimiter = ',')]
     pub(crate) model: Vec<String>,
-    /// Texts and images that each model works on or lets wait, 1 to 1024; more are refused with 429.
+    /// Texts and images that each model works on or lets wait, 1 to 1024; more are refused with
+    /// 429.
     #[arg(long, env = environment::QUEUE, value_name = "N", default_value = "64")]
     pub(crate) queue: NonZeroU32,
-    /// Images that each model works on at once, 1 to 64, each in a guest of its own with its own `--guest-memory`
-    /// [default: one for each processor, 8 at most].
+    /// Images that each model works on at once, 1 to 64, each in a guest of its own with its own
+    /// `--guest-memory` [default: one for each processor, 8 at most].
     #[arg(long, env = environment::IMAGE_WORKERS, value_name = "N")]
     pub(crate) image_workers: Option<NonZeroU32>,
     /// Most memory that the bodies of requests may take together, in MiB, 32 to 4096; what finds no
@@ -48,7 +51,8 @@ pub(crate) struct Serve {
     /// File with API keys, one a line; without it everybody may use the models.
     #[arg(long, env = environment::API_KEY_FILE, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
-    /// Web page's origin that may use the API, as `https://example.org`; may be given several times.
+    /// Web page's origin that may use the API, as `https://example.org`; may be given several
+    /// times.
     #[arg(long, env = environment::CORS_ORIGIN, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<Origin>,
     /// Name of a host that the server answers to besides `localhost` and loopback addresses, as a
@@ -62,7 +66,8 @@ pub(crate) struct Serve {
     /// Write prompts to the log, and the messages of errors, which repeat what a client sent.
     #[arg(long, env = environment::LOG_PROMPTS)]
     pub(crate) log_prompts: bool,
-    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save steps.
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save
+    /// steps.
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,

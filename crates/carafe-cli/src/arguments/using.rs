@@ -43,7 +43,8 @@ pub(crate) struct Generate {
     /// Run the same core without WebAssembly, to compare.
     #[arg(long)]
     pub(crate) native: bool,
-    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save steps.
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save
+    /// steps.
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,

@@ -1,7 +1,7 @@
 //! Where the time of a step goes.
 //!
-//! The guest has no clock: what the host cannot time as its own or as OpenVINO's is the guest's, the copies into and out of its memory
-//! (lifting and lowering of the component model) included.
+//! The guest has no clock: what the host cannot time as its own or as OpenVINO's is the guest's,
+//! the copies into and out of its memory (lifting and lowering of the component model) included.
 
 use std::time::Duration;
 

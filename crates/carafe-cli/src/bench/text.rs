@@ -58,7 +58,8 @@ pub(super) fn run(options: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A request of the same shape that is soon done: OpenVINO prepares its kernels when it first meets a shape.
+/// A request of the same shape that is soon done: OpenVINO prepares its kernels when it first meets
+/// a shape.
 fn shortened(request: Request) -> Request {
     Request { max_tokens: request.max_tokens.min(WARM_UP_TOKENS), ..request }
 }
@@ -89,7 +90,8 @@ impl Runner {
     }
 }
 
-/// Each request has a listener of its own, as in a server: whoever waits for one request must not miss another's tokens.
+/// Each request has a listener of its own, as in a server: whoever waits for one request must not
+/// miss another's tokens.
 fn run_sandboxed(model: &TextModel, requests: Vec<Request>) -> Result<Vec<RequestTimes>> {
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -128,7 +130,8 @@ fn requests(options: &Bench, model: &LoadedGraph, concurrent: u32) -> Result<Vec
     Ok((0..concurrent).map(request).collect())
 }
 
-/// Tokens by an arithmetic rule, another prompt for each number; none repeats soon enough to predict what follows it.
+/// Tokens by an arithmetic rule, another prompt for each number; none repeats soon enough to
+/// predict what follows it.
 fn made_up(length: u32, vocabulary: u32, number: u32) -> Vec<u32> {
     let mut state = u64::from(number) * 2 + 12_345;
     let token = |_| {

@@ -24,7 +24,8 @@ impl RequestTimes {
     }
 }
 
-/// Tokens a second while all requests are generating, or over the whole run where they are not at the same time.
+/// Tokens a second while all requests are generating, or over the whole run where they are not at
+/// the same time.
 pub(crate) fn rate(requests: &[RequestTimes]) -> f64 {
     window_rate(requests).unwrap_or_else(|| {
         let last = requests.iter().filter_map(|request| request.tokens.last()).max();

@@ -1,4 +1,5 @@
-//! A request that runs without WebAssembly: the same core, its model straight over `carafe-openvino`.
+//! A request that runs without WebAssembly: the same core, its model straight over
+//! `carafe-openvino`.
 
 use std::collections::VecDeque;
 

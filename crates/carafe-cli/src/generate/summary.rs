@@ -1,4 +1,5 @@
-//! What ran where and how fast: a few lines on standard error, or one JSON object on standard output.
+//! What ran where and how fast: a few lines on standard error, or one JSON object on standard
+//! output.
 
 use anyhow::Result;
 use carafe_host::text::TokenLogprobs;

@@ -1,8 +1,9 @@
-//! `carafe models pull`: from a repository of the Hugging Face hub to a certified model in the user's data folder.
+//! `carafe models pull`: from a repository of the Hugging Face hub to a certified model in the
+//! user's data folder.
 //!
 //! `wanted` says which files of which repository, `hub` fetches and checks them (with `client`,
-//! `download`, `contents` and `cache`), `tools` converts. What was fetched stays in the hub's cache, so a pull
-//! that broke off goes on where it was.
+//! `download`, `contents` and `cache`), `tools` converts. What was fetched stays in the hub's
+//! cache, so a pull that broke off goes on where it was.
 
 use std::path::{Path, PathBuf};
 

@@ -99,7 +99,8 @@ impl ServeConfiguration {
 
 /// More guests than this are a mistake on any machine.
 const MAX_IMAGE_WORKERS: u32 = 64;
-/// On a machine of many processors, more guests than this must be asked for, since each may take its memory.
+/// On a machine of many processors, more guests than this must be asked for, since each may take
+/// its memory.
 const USUAL_IMAGE_WORKERS: NonZeroU32 = NonZeroU32::new(8).unwrap();
 
 fn image_workers(asked: Option<NonZeroU32>) -> Result<NonZeroU32> {

@@ -1,4 +1,5 @@
-//! Why an image was refused, or its scores could not be read: one variant for each thing a caller can act on.
+//! Why an image was refused, or its scores could not be read: one variant for each thing a caller
+//! can act on.
 
 use std::fmt::Display;
 

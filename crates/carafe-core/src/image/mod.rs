@@ -1,11 +1,13 @@
 //! From an image file to labels: everything an image guest computes around its graph.
 //!
-//! The way of one image: [`decode`](decode()) turns the file into an upright 8-bit RGB [`Image`]; [`Preparation::resize`] brings
-//! it to the size that the model wants; [`Preparation::tensor`] lays its colours out as the graph reads them. Of the graph's
-//! answer [`ScoreScale::top`] makes ranked probabilities, and [`Labels`] gives them names.
+//! The way of one image: [`decode`](decode()) turns the file into an upright 8-bit RGB [`Image`];
+//! [`Preparation::resize`] brings it to the size that the model wants; [`Preparation::tensor`] lays
+//! its colours out as the graph reads them. Of the graph's answer [`ScoreScale::top`] makes ranked
+//! probabilities, and [`Labels`] gives them names.
 //!
-//! Files are not trusted: a file is judged by its header against a memory budget before anything of its declared size is
-//! allocated, and every refusal is an [`Error`] in words. The module knows nothing of graphs, wasi-nn or model folders.
+//! Files are not trusted: a file is judged by its header against a memory budget before anything of
+//! its declared size is allocated, and every refusal is an [`Error`] in words. The module knows
+//! nothing of graphs, wasi-nn or model folders.
 
 mod decode;
 mod error;
@@ -32,7 +34,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image of `width` x `height` pixels; `None` unless both are at least 1 and `rgb` holds 3 bytes for each pixel.
+    /// An image of `width` x `height` pixels; `None` unless both are at least 1 and `rgb` holds 3
+    /// bytes for each pixel.
     pub fn new(width: u32, height: u32, rgb: Vec<u8>) -> Option<Self> {
         let whole = width > 0 && height > 0 && rgb.len() as u64 == rgb_bytes(width, height);
         whole.then_some(Self { width, height, rgb })
@@ -60,7 +63,8 @@ impl Image {
     }
 }
 
-/// Bytes of an RGB image of this size; the product of two 32-bit sides fits, three times it may not.
+/// Bytes of an RGB image of this size; the product of two 32-bit sides fits, three times it may
+/// not.
 fn rgb_bytes(width: u32, height: u32) -> u64 {
     (u64::from(width) * u64::from(height)).saturating_mul(3)
 }

@@ -37,7 +37,8 @@ impl Preparation {
         PixelTensor { dimensions, bytes }
     }
 
-    /// What `bytes` makes of every value and the index of its colour (0 red, 1 green, 2 blue), in the tensor's order.
+    /// What `bytes` makes of every value and the index of its colour (0 red, 1 green, 2 blue), in
+    /// the tensor's order.
     fn arranged<const N: usize>(&self, image: &Image, bytes: impl Fn(usize, u8) -> [u8; N]) -> Vec<u8> {
         let order = match self.channels {
             Channels::Rgb => [0, 1, 2],

@@ -1,8 +1,10 @@
-//! What a model wants of an image, as its manifest says it: size, resize rule, filter, colour order, layout and values.
+//! What a model wants of an image, as its manifest says it: size, resize rule, filter, colour
+//! order, layout and values.
 
 use super::Error;
 
-/// The longest side a model may ask for; far beyond any classifier, and it keeps every later product small.
+/// The longest side a model may ask for; far beyond any classifier, and it keeps every later
+/// product small.
 const LONGEST_SIDE: u32 = 4096;
 
 /// How an image becomes the graph's input.
@@ -47,8 +49,8 @@ pub enum Channels {
 pub enum ResizeRule {
     /// Both sides are scaled on their own.
     Stretch,
-    /// The shorter side is scaled to this many pixels and the longer one in proportion (rounded down), then the centre is cut
-    /// out (an odd remainder leaves the smaller part left and above).
+    /// The shorter side is scaled to this many pixels and the longer one in proportion (rounded
+    /// down), then the centre is cut out (an odd remainder leaves the smaller part left and above).
     Crop(u32),
 }
 

@@ -1,8 +1,9 @@
 //! Brings an image to the model's size, with the same bits as Pillow's `resize`.
 //!
-//! A reference in Python then sees exactly the pixels that the sandbox saw, which no faster resizer gives: fixed-point weights
-//! coarser than Pillow's, or the columns before the rows, cost up to 6 of 256 in bicubic. So: rows first, then columns, each a
-//! convolution whose filter widens when the image shrinks, with weights of 22 bits and 8-bit values in between.
+//! A reference in Python then sees exactly the pixels that the sandbox saw, which no faster resizer
+//! gives: fixed-point weights coarser than Pillow's, or the columns before the rows, cost up to 6
+//! of 256 in bicubic. So: rows first, then columns, each a convolution whose filter widens when the
+//! image shrinks, with weights of 22 bits and 8-bit values in between.
 
 mod rows;
 

@@ -1,8 +1,8 @@
 //! From the graph's output to ranked probabilities.
 //!
-//! Scores are ranked by their own value and not by the probability that softmax makes of it, where different scores may round
-//! to the same; ties go to the lower index. The sum of softmax runs in index order, in f64, over `libm`'s exponential: the same
-//! bits in the sandbox and natively.
+//! Scores are ranked by their own value and not by the probability that softmax makes of it, where
+//! different scores may round to the same; ties go to the lower index. The sum of softmax runs in
+//! index order, in f64, over `libm`'s exponential: the same bits in the sandbox and natively.
 
 use std::cmp::Ordering;
 
@@ -66,7 +66,8 @@ impl ScoreScale {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] unless `k` is from 1 to the number of scores; [`Error::Model`] if a score is no number.
+    /// [`Error::InvalidArgument`] unless `k` is from 1 to the number of scores; [`Error::Model`] if
+    /// a score is no number.
     pub fn top(&self, bytes: &[u8], k: usize) -> Result<Vec<Ranked>, Error> {
         let scores = self.scores(bytes)?;
         if !(1..=scores.len()).contains(&k) {

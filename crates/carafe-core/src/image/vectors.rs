@@ -7,7 +7,8 @@ pub(super) const VECTOR: usize = 16;
 
 /// Rows of bytes become columns.
 ///
-/// Two bytes at a time, which [`u16x8::transpose`] does for the first eight rows and for the last; then each column of pairs is taken apart.
+/// Two bytes at a time, which [`u16x8::transpose`] does for the first eight rows and for the last;
+/// then each column of pairs is taken apart.
 #[inline(always)]
 pub(super) fn transposed(rows: [u8x16; VECTOR]) -> [u8x16; VECTOR] {
     let [above, below]: [[u16x8; 8]; 2] = bytemuck::cast(rows);
@@ -64,7 +65,8 @@ pub(super) fn zip<const BYTES: usize>(first: u8x16, second: u8x16) -> [u8x16; 2]
     [half(0), half(1)]
 }
 
-/// Where the bytes of a half of zipped vectors come from in the first, and in the second; past the end is nowhere.
+/// Where the bytes of a half of zipped vectors come from in the first, and in the second; past the
+/// end is nowhere.
 const fn places(bytes: usize, half: usize) -> [[u8; VECTOR]; 2] {
     let mut places = [[u8::MAX; VECTOR]; 2];
     let mut byte = 0;

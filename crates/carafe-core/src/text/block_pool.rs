@@ -1,7 +1,7 @@
 //! The blocks of the KV cache: which are free, and how many sequences refer to each of the others.
 //!
-//! Every block is either in the free list with no reference, or outside it with at least one. All operations take constant time. The pool
-//! knows nothing of what blocks hold (`kv_cache` does).
+//! Every block is either in the free list with no reference, or outside it with at least one. All
+//! operations take constant time. The pool knows nothing of what blocks hold (`kv_cache` does).
 
 /// A block's index, below the model's `num_blocks`.
 pub(super) type BlockId = u32;

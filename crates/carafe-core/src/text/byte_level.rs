@@ -1,10 +1,12 @@
 //! How byte-level BPE writes bytes as characters.
 //!
-//! Each of the 256 bytes has one printable character: itself where it is printable in Latin-1, otherwise the next free one from
-//! U+0100. A space is `Ġ` and a line feed `Ċ`; the token `Ġthe` stands for the bytes of ` the`. This is the inverse of
-//! `bytes_to_unicode` in OpenAI's GPT-2 `encoder.py`.
+//! Each of the 256 bytes has one printable character: itself where it is printable in Latin-1,
+//! otherwise the next free one from U+0100. A space is `Ġ` and a line feed `Ċ`; the token `Ġthe`
+//! stands for the bytes of ` the`. This is the inverse of `bytes_to_unicode` in OpenAI's GPT-2
+//! `encoder.py`.
 
-/// The characters of the bytes that do not stand for themselves run from here, in the order of the bytes.
+/// The characters of the bytes that do not stand for themselves run from here, in the order of the
+/// bytes.
 const FIRST_SUBSTITUTE: u32 = 0x100;
 
 /// Whether byte-level BPE writes this byte as the Latin-1 character of the same number.
@@ -21,7 +23,8 @@ pub(super) fn character(byte: u8) -> char {
     char::from_u32(FIRST_SUBSTITUTE + substitutes_before).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// The byte of every character below U+0144, by the character's number; none where byte-level BPE does not use the character.
+/// The byte of every character below U+0144, by the character's number; none where byte-level BPE
+/// does not use the character.
 pub(super) fn bytes_by_character() -> Vec<Option<u8>> {
     let mut table = Vec::new();
     for byte in 0..=u8::MAX {

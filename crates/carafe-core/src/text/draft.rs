@@ -1,13 +1,17 @@
-//! Prompt-lookup speculation: drafts of the next tokens, from what the sequence itself has said before.
+//! Prompt-lookup speculation: drafts of the next tokens, from what the sequence itself has said
+//! before.
 //!
-//! If the last [`MAX_LOOKUP`] tokens (or else the last [`MIN_LOOKUP`]) have occurred before, what followed them then may follow them
-//! again. Draft tokens are computed in the same step as the token before them, and each is accepted only if it is the very token that
-//! would have been chosen there: outputs are the same with and without. (Saxena, "Prompt Lookup Decoding", 2023; Leviathan, Kalman and
-//! Matias, "Fast Inference from Transformers via Speculative Decoding", 2023.)
+//! If the last [`MAX_LOOKUP`] tokens (or else the last [`MIN_LOOKUP`]) have occurred before, what
+//! followed them then may follow them again. Draft tokens are computed in the same step as the
+//! token before them, and each is accepted only if it is the very token that would have been chosen
+//! there: outputs are the same with and without. (Saxena, "Prompt Lookup Decoding", 2023;
+//! Leviathan, Kalman and Matias, "Fast Inference from Transformers via Speculative Decoding",
+//! 2023.)
 //!
-//! A rejected draft costs a wider step for nothing. So drafts are computed only while a sequence's earlier ones were accepted. Until then
-//! a shadow draft is compared with the token that is chosen anyway, which costs nothing; the end of the prompt is the first test. A step
-//! has few draft tokens at first, and more each time that all of them are accepted.
+//! A rejected draft costs a wider step for nothing. So drafts are computed only while a sequence's
+//! earlier ones were accepted. Until then a shadow draft is compared with the token that is chosen
+//! anyway, which costs nothing; the end of the prompt is the first test. A step has few draft
+//! tokens at first, and more each time that all of them are accepted.
 
 /// Tokens that must have occurred before, at best.
 const MAX_LOOKUP: usize = 3;
@@ -46,8 +50,9 @@ struct ShadowDraft {
 }
 
 impl Drafter {
-    /// At most `count` draft tokens, at least one, for what follows `tokens`; none below [`MIN_SCORE`]. What followed is repeated where it
-    /// reaches the end, as in a text that repeats itself.
+    /// At most `count` draft tokens, at least one, for what follows `tokens`; none below
+    /// [`MIN_SCORE`]. What followed is repeated where it reaches the end, as in a text that repeats
+    /// itself.
     pub(super) fn draft(&mut self, tokens: &[u32], count: usize) -> Vec<u32> {
         self.compare(tokens);
         if self.score.is_none() {
@@ -95,7 +100,8 @@ impl Drafter {
     }
 }
 
-/// What followed the latest earlier occurrence of the last tokens, as many of them as have one; at least one token.
+/// What followed the latest earlier occurrence of the last tokens, as many of them as have one; at
+/// least one token.
 fn following(tokens: &[u32]) -> Option<&[u32]> {
     (MIN_LOOKUP..=MAX_LOOKUP).rev().find_map(|length| continuation(tokens, length))
 }

@@ -11,11 +11,12 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// What can happen to a request: it is `Started`, gets its `Prompt` if it echoes it, then `Token`s, and ends with either `Finished` or
-/// `Failed`. A request that is cancelled has no further event.
+/// What can happen to a request: it is `Started`, gets its `Prompt` if it echoes it, then `Token`s,
+/// and ends with either `Finished` or `Failed`. A request that is cancelled has no further event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
-    /// It has left the queue, and its prompt is about to be processed. A resumed request is started anew.
+    /// It has left the queue, and its prompt is about to be processed. A resumed request is started
+    /// anew.
     Started {
         /// Tokens of its prompt.
         prompt_tokens: u32,
@@ -32,8 +33,8 @@ pub enum EventKind {
     Token {
         /// The token.
         id: u32,
-        /// The text that can be delivered now: whole characters, nothing that may still become a stop string; often that of earlier
-        /// tokens, and often empty. An EOS token has no text.
+        /// The text that can be delivered now: whole characters, nothing that may still become a
+        /// stop string; often that of earlier tokens, and often empty. An EOS token has no text.
         text: String,
         /// Where the token begins, as in [`PromptToken::text_offset`]. A stop string that is found
         /// later may cut the text off before.
@@ -69,7 +70,8 @@ pub struct PromptToken {
     /// How many characters come before the one that holds the token's first byte, in the text of
     /// all events joined.
     pub text_offset: u32,
-    /// What the model thought of it after those before; none for the first token, and where the request did not ask.
+    /// What the model thought of it after those before; none for the first token, and where the
+    /// request did not ask.
     pub logprobs: Option<TokenLogprobs>,
 }
 

@@ -1,10 +1,12 @@
 //! Turns requests into events, one iteration at a time.
 //!
-//! A call of [`Generator::step`] lets waiting requests in (`scheduler`), runs one inference over the tokens that are scheduled
-//! (`model_inputs`, [`ModelRunner`]), and makes tokens and events of its logits (`output_processor`). An inference that fails takes the KV
-//! cache with it; the sequences are computed anew, and the one at fault fails alone.
+//! A call of [`Generator::step`] lets waiting requests in (`scheduler`), runs one inference over
+//! the tokens that are scheduled (`model_inputs`, [`ModelRunner`]), and makes tokens and events of
+//! its logits (`output_processor`). An inference that fails takes the KV cache with it; the
+//! sequences are computed anew, and the one at fault fails alone.
 //!
-//! A generator knows nothing of threads, time or channels: who calls `step` and when is the caller's affair.
+//! A generator knows nothing of threads, time or channels: who calls `step` and when is the
+//! caller's affair.
 
 use super::{
     event::Event,
@@ -88,7 +90,8 @@ impl<R: ModelRunner> Generator<R> {
         &self.model
     }
 
-    /// Checks a request and puts it in the queue; its events carry the returned id. Ids count from 1 and are never used again.
+    /// Checks a request and puts it in the queue; its events carry the returned id. Ids count from
+    /// 1 and are never used again.
     pub fn submit(&mut self, request: Request) -> Result<u64, RequestError> {
         if self.scheduler.waiting.len() >= MAX_WAITING {
             return Err(RequestError::QueueFull { limit: MAX_WAITING });
@@ -101,7 +104,8 @@ impl<R: ModelRunner> Generator<R> {
         Ok(id)
     }
 
-    /// Takes a request out, wherever it stands; it has no further event. False if it is not there (any more).
+    /// Takes a request out, wherever it stands; it has no further event. False if it is not there
+    /// (any more).
     pub fn cancel(&mut self, id: u64) -> bool {
         self.scheduler.cancel(id)
     }
@@ -127,7 +131,8 @@ impl<R: ModelRunner> Generator<R> {
         }
     }
 
-    /// Lets waiting requests in, runs at most one inference, and tells what came of it; nothing when idle.
+    /// Lets waiting requests in, runs at most one inference, and tells what came of it; nothing
+    /// when idle.
     pub fn step(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         self.admit(&mut events);
@@ -137,7 +142,8 @@ impl<R: ModelRunner> Generator<R> {
         events
     }
 
-    /// Starts the requests that may run now. Those for which the model has nothing to do are done at once.
+    /// Starts the requests that may run now. Those for which the model has nothing to do are done
+    /// at once.
     fn admit(&mut self, events: &mut Vec<Event>) {
         let waiting = self.scheduler.waiting.iter_mut();
         let idle: Vec<u64> = waiting.filter(|sequence| !sequence.needs_model()).map(|sequence| sequence.id).collect();

@@ -1,12 +1,14 @@
 //! Who has which blocks of the KV cache, and which full blocks can be shared.
 //!
-//! A sequence keeps its blocks in a [`BlockTable`]: entry `i` holds the tokens from `i * block_size` on. A block that is full of
-//! computed tokens never changes again, so another sequence that begins with the same tokens refers to it instead of computing it. Such
-//! blocks are found by what they hold and by the block before them, compared token by token, for as long as a running sequence refers to
-//! them. A block that is not full has one owner, and is never shared.
+//! A sequence keeps its blocks in a [`BlockTable`]: entry `i` holds the tokens from `i *
+//! block_size` on. A block that is full of computed tokens never changes again, so another sequence
+//! that begins with the same tokens refers to it instead of computing it. Such blocks are found by
+//! what they hold and by the block before them, compared token by token, for as long as a running
+//! sequence refers to them. A block that is not full has one owner, and is never shared.
 //!
-//! A sequence is let in only if the blocks that it can come to need are free, those that running sequences may still need not
-//! counted. So none ever waits for a block in the middle, and all of them end. A worked example, blocks of 4 tokens, 8 of them:
+//! A sequence is let in only if the blocks that it can come to need are free, those that running
+//! sequences may still need not counted. So none ever waits for a block in the middle, and all of
+//! them end. A worked example, blocks of 4 tokens, 8 of them:
 //!
 //! ```text
 //! a  prompt of 6, at most 5 new   6 + 5 - 1 = 10 positions, 3 blocks: has 2, keeps 1 in reserve
@@ -77,7 +79,8 @@ impl KvCache {
         self.pool.num_used()
     }
 
-    /// The blocks that hold the first of these tokens already, the last token left out, since its logits are wanted.
+    /// The blocks that hold the first of these tokens already, the last token left out, since its
+    /// logits are wanted.
     pub(super) fn find_prefix(&self, tokens: &[u32]) -> Vec<BlockId> {
         let shareable = &tokens[..tokens.len().saturating_sub(1)];
         let mut found: Vec<BlockId> = Vec::new();
@@ -90,7 +93,8 @@ impl KvCache {
         found
     }
 
-    /// A table for a sequence that can come to hold `max_tokens`, which begins with the blocks of `prefix`; none without room for it.
+    /// A table for a sequence that can come to hold `max_tokens`, which begins with the blocks of
+    /// `prefix`; none without room for it.
     pub(super) fn open(&mut self, prefix: &[BlockId], max_tokens: usize) -> Option<BlockTable> {
         let max_blocks = max_tokens.div_ceil(self.block_size);
         let table = BlockTable { blocks: prefix.to_vec(), num_offered: prefix.len(), max_blocks };
@@ -113,7 +117,8 @@ impl KvCache {
         self.num_reserved -= reserved - table.num_reserved();
     }
 
-    /// Offers for sharing the blocks that `computed`, the tokens that the model has computed, have filled.
+    /// Offers for sharing the blocks that `computed`, the tokens that the model has computed, have
+    /// filled.
     pub(super) fn offer(&mut self, table: &mut BlockTable, computed: &[u32]) {
         let chunks = computed.chunks_exact(self.block_size).enumerate();
         for (index, tokens) in chunks.skip(table.num_offered) {

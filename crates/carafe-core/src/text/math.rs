@@ -1,23 +1,27 @@
 //! Arithmetic that gives the same bits natively and in WebAssembly.
 //!
-//! The platforms' own `exp` and `ln` differ, so the sampler uses this module alone: a polynomial for [`exp2`] that compilers can
-//! vectorise (no branch, no table, no fused multiply-add), `libm` for the one logarithm a token, and sums in a fixed order.
+//! The platforms' own `exp` and `ln` differ, so the sampler uses this module alone: a polynomial
+//! for [`exp2`] that compilers can vectorise (no branch, no table, no fused multiply-add), `libm`
+//! for the one logarithm a token, and sums in a fixed order.
 
 use std::{array, f32::consts::LN_2};
 
-/// Lanes of a sum: value `i` goes to lane `i % LANES`, whatever the width of the processor's registers.
+/// Lanes of a sum: value `i` goes to lane `i % LANES`, whatever the width of the processor's
+/// registers.
 pub(super) const LANES: usize = 16;
 
-/// How many values are looked at together, before single ones are: a block of logits, or of their weights.
+/// How many values are looked at together, before single ones are: a block of logits, or of their
+/// weights.
 pub(super) const BLOCK: usize = 64;
 
 /// From here down, a power of two counts as zero: it would be less than the smallest normal f32.
 const SMALLEST_EXPONENT: f32 = -126.0;
 
-/// 2^x for x at most 0, which is all that weights relative to the largest logit need: within 2 units in the last place, exactly 1
-/// at 0, exactly 0 from -126 down.
+/// 2^x for x at most 0, which is all that weights relative to the largest logit need: within 2
+/// units in the last place, exactly 1 at 0, exactly 0 from -126 down.
 ///
-/// x = n + f with n whole and f at most a half either way; 2^f is a polynomial (Cephes' `exp2f`), and n is added to its exponent.
+/// x = n + f with n whole and f at most a half either way; 2^f is a polynomial (Cephes' `exp2f`),
+/// and n is added to its exponent.
 #[inline(always)]
 pub(super) fn exp2(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits.
@@ -43,8 +47,9 @@ pub(super) fn exp2(x: f32) -> f32 {
 /// Sets each value of `to` to what `of` makes of the value of `from` in the same place; `to` may be
 /// longer.
 ///
-/// As many at a time as there are lanes, and not one vector: at the end of every turn of a loop a guest looks whether its time is over,
-/// and what the registers hold is saved and loaded again around that.
+/// As many at a time as there are lanes, and not one vector: at the end of every turn of a loop a
+/// guest looks whether its time is over, and what the registers hold is saved and loaded again
+/// around that.
 #[inline(always)]
 pub(super) fn map(from: &[f32], to: &mut [f32], of: impl Fn(f32) -> f32) {
     let to = &mut to[..from.len()];
@@ -80,7 +85,8 @@ pub(super) fn sum(values: &[f32]) -> f32 {
     join_lanes(lanes, |a, b| a + b)
 }
 
-/// Joins each lane with the one half of the lanes further on, until one lane is left. Written out, so that compilers keep vectors.
+/// Joins each lane with the one half of the lanes further on, until one lane is left. Written out,
+/// so that compilers keep vectors.
 #[inline(always)]
 pub(super) fn join_lanes(lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let eight: [f32; 8] = array::from_fn(|lane| join(lanes[lane], lanes[lane + 8]));

@@ -21,9 +21,11 @@ pub struct TextModel {
     pub max_num_batched_tokens: u32,
     /// N: of how many tokens an inference may give the logits.
     pub max_num_logits: u32,
-    /// Prompts are computed in chunks that end at multiples of this, itself a multiple of `block_size`.
+    /// Prompts are computed in chunks that end at multiples of this, itself a multiple of
+    /// `block_size`.
     pub prefill_chunk: u32,
-    /// Draft tokens of a step (prompt-lookup speculative decoding); 0 for none. It changes speed and nothing else.
+    /// Draft tokens of a step (prompt-lookup speculative decoding); 0 for none. It changes speed
+    /// and nothing else.
     pub draft_tokens: u32,
 }
 
@@ -60,7 +62,8 @@ pub enum ModelError {
         /// The model's `block_size`.
         block_size: u32,
     },
-    /// The tokenizer is another model's: a token without text could be sampled, or a text have a token without logits.
+    /// The tokenizer is another model's: a token without text could be sampled, or a text have a
+    /// token without logits.
     #[error("the model knows {model} tokens, its tokenizer {tokenizer}; the two must be equal")]
     Vocabulary {
         /// The model's `vocabulary_size`.

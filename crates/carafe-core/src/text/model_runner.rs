@@ -1,8 +1,9 @@
 //! The border to the model: the inputs of one inference in, logits out.
 //!
-//! A model is a decoder whose KV cache lies in blocks (`carafe-tensor` lists its ports). A step is a list of inputs, each a role,
-//! dimensions and values; whoever runs it loops over the list and knows no input by name. A worked example, blocks of 4 tokens: sequence
-//! `a` has computed 5 tokens and decodes token 14, sequence `b` begins with the prompt `[21, 22, 23]`:
+//! A model is a decoder whose KV cache lies in blocks (`carafe-tensor` lists its ports). A step is
+//! a list of inputs, each a role, dimensions and values; whoever runs it loops over the list and
+//! knows no input by name. A worked example, blocks of 4 tokens: sequence `a` has computed 5 tokens
+//! and decodes token 14, sequence `b` begins with the prompt `[21, 22, 23]`:
 //!
 //! | input | values | |
 //! |---|---|---|
@@ -19,14 +20,15 @@ use std::mem;
 
 use carafe_tensor::Role;
 
-/// A model that can be run step by step. It has two implementations: over wasi-nn in the guest, and natively over OpenVINO.
+/// A model that can be run step by step. It has two implementations: over wasi-nn in the guest, and
+/// natively over OpenVINO.
 pub trait ModelRunner {
-    /// Makes the KV cache a fresh one, of which nothing has been computed. Called before the first inference and after one that
-    /// failed.
+    /// Makes the KV cache a fresh one, of which nothing has been computed. Called before the first
+    /// inference and after one that failed.
     fn reset(&mut self) -> Result<(), RunError>;
 
-    /// Runs one inference and replaces `logits` by `[N, V]` values, row by row: one row of vocabulary size V for each entry of
-    /// `logit_idx`. After an error the cache must be reset.
+    /// Runs one inference and replaces `logits` by `[N, V]` values, row by row: one row of
+    /// vocabulary size V for each entry of `logit_idx`. After an error the cache must be reset.
     fn run(&mut self, inputs: &[ModelInput], logits: &mut Logits) -> Result<(), RunError>;
 }
 
@@ -43,7 +45,8 @@ pub struct ModelInput {
 
 /// The logits of a step, `[N, V]` f32 row by row, in the form in which the model answered them.
 ///
-/// They are the largest thing that crosses into a guest, 200 KB a row for GPT-2, so they are changed where they lie and not copied again.
+/// They are the largest thing that crosses into a guest, 200 KB a row for GPT-2, so they are
+/// changed where they lie and not copied again.
 #[derive(Debug)]
 pub enum Logits {
     /// Numbers.
@@ -59,7 +62,8 @@ impl Default for Logits {
 }
 
 impl Logits {
-    /// Replaces them by the numbers that `fill` adds to an empty vector, whose memory is that of numbers that were there.
+    /// Replaces them by the numbers that `fill` adds to an empty vector, whose memory is that of
+    /// numbers that were there.
     pub fn refill(&mut self, fill: impl FnOnce(&mut Vec<f32>)) {
         let mut values = if let Self::Values(values) = mem::take(self) { values } else { Vec::new() };
         values.clear();
@@ -67,7 +71,8 @@ impl Logits {
         *self = Self::Values(values);
     }
 
-    /// The logits as numbers that can be changed. Bytes are numbers already where they lie as numbers must; elsewhere they are copied.
+    /// The logits as numbers that can be changed. Bytes are numbers already where they lie as
+    /// numbers must; elsewhere they are copied.
     pub fn values(&mut self) -> &mut [f32] {
         if let Self::Bytes(bytes) = self
             && (cfg!(target_endian = "big") || bytemuck::try_cast_slice_mut::<u8, f32>(bytes).is_err())

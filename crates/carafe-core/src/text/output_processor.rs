@@ -36,7 +36,8 @@ impl OutputProcessor {
         Self { tokenizer, sampler: Sampler::default(), raw: Vec::new(), counters: Counters::default() }
     }
 
-    /// Processes every row of an inference; sequences that come to their end by it leave the scheduler.
+    /// Processes every row of an inference; sequences that come to their end by it leave the
+    /// scheduler.
     pub(super) fn process(
         &mut self,
         output: &SchedulerOutput,
@@ -60,7 +61,8 @@ impl OutputProcessor {
         scheduler.finish(&finished);
     }
 
-    /// Notes what was computed of a sequence, and chooses tokens if that is all it has. False if it ends.
+    /// Notes what was computed of a sequence, and chooses tokens if that is all it has. False if it
+    /// ends.
     fn process_row(
         &mut self,
         sequence: &mut Sequence,
@@ -92,7 +94,8 @@ impl OutputProcessor {
         self.decode(sequence, &row.draft_tokens, logits, model, events)
     }
 
-    /// Chooses a token by each row of the logits, as long as the draft before it was the very token chosen. False if the sequence ends.
+    /// Chooses a token by each row of the logits, as long as the draft before it was the very token
+    /// chosen. False if the sequence ends.
     fn decode(
         &mut self,
         sequence: &mut Sequence,

@@ -1,9 +1,10 @@
 //! What moves a token's logit before sampling: penalties for what was written already, the
 //! request's own bias, and exclusion.
 //!
-//! The order is fixed: repetition penalty (on prompt and output, as in CTRL and Hugging Face's `transformers`), frequency and
-//! presence penalty (on the output alone, as OpenAI defines them), then bias. Only the logits of tokens that occur or are named are
-//! touched, so the cost does not grow with the vocabulary.
+//! The order is fixed: repetition penalty (on prompt and output, as in CTRL and Hugging Face's
+//! `transformers`), frequency and presence penalty (on the output alone, as OpenAI defines them),
+//! then bias. Only the logits of tokens that occur or are named are touched, so the cost does not
+//! grow with the vocabulary.
 //!
 //! A repetition penalty close to zero, or close to the largest f32, takes logits out of an f32's
 //! range. Sampling depends on the distances of logits alone, so then all of them are computed in
@@ -20,7 +21,8 @@ use super::sampling::Sampling;
 /// The tokens of one sequence, counted.
 #[derive(Debug, Clone, Default)]
 pub struct Penalties {
-    /// How often the model wrote each token that occurs; zero for one that stands in the prompt alone.
+    /// How often the model wrote each token that occurs; zero for one that stands in the prompt
+    /// alone.
     written: BTreeMap<u32, u32>,
 }
 
@@ -85,7 +87,8 @@ trait Real:
 impl Real for f32 {}
 impl Real for f64 {}
 
-/// The logit of a token that occurs. A repetition penalty above 1 makes it rarer on either side of zero.
+/// The logit of a token that occurs. A repetition penalty above 1 makes it rarer on either side of
+/// zero.
 fn penalised<T: Real>(logit: T, written: u32, sampling: &Sampling) -> T {
     let repetition = T::from(sampling.repetition_penalty);
     let logit = if logit > T::from(0.0f32) { logit / repetition } else { logit * repetition };
@@ -119,7 +122,8 @@ fn exclude(tokens: &[u32], logits: &mut [f32]) {
 mod tests {
     use super::*;
 
-    /// The logits of tokens 0 to 3 after prompt `[0, 1]` and output `[1, 2, 2]`, all 1.0 but token 2, which is -1.0.
+    /// The logits of tokens 0 to 3 after prompt `[0, 1]` and output `[1, 2, 2]`, all 1.0 but token
+    /// 2, which is -1.0.
     fn after_prompt_and_output(sampling: &Sampling) -> Vec<f32> {
         let mut penalties = Penalties::new(&[0, 1]);
         for token in [1, 2, 2] {

@@ -1,27 +1,30 @@
 //! The best tokens without sorting the vocabulary.
 //!
-//! Tokens are ranked by logit, the larger first, ties to the lower id. [`Ranking::best`] lists a short head of the ranking: the
-//! k-th largest maximum of a block of logits is a lower bound of the k-th largest logit, so only the few tokens that reach it are
-//! sorted. [`Ranking::cut`] finds the end of a head whose mass reaches a target: with mass 1 a token that is a large top-k, with
-//! probabilities it is top-p. Adding up what lies above a logit is quick, so two logits between which the head ends are brought
-//! together by halving, until so few tokens are between them that they can be sorted.
+//! Tokens are ranked by logit, the larger first, ties to the lower id. [`Ranking::best`] lists a
+//! short prefix of the ranking: the k-th largest maximum of a block of logits is a lower bound of the
+//! k-th largest logit, so only the few tokens that reach it are sorted. [`Ranking::cutoff`] finds the
+//! end of a prefix whose mass reaches a target: with mass 1 a token that is a large top-k, with
+//! probabilities it is top-p. Adding up what lies above a logit is quick, so two logits between
+//! which the prefix ends are brought together by halving, until so few tokens are between them that
+//! they can be sorted.
 //!
-//! Worked example, a target of 3 with mass 1 and logits 9.0, 2.0, 8.5, 8.0, 8.6, if two were few enough to be sorted: from 2.0 up there
-//! are five; from 5.5 up, halfway to the largest, four; from 7.25 up four; from 8.125 up three, which is enough; from 8.5625 up two, which
-//! is not. So the third lies between these: 8.5.
+//! Worked example, a target of 3 with mass 1 and logits 9.0, 2.0, 8.5, 8.0, 8.6, if two were few
+//! enough to be sorted: from 2.0 up there are five; from 5.5 up, halfway to the largest, four; from
+//! 7.25 up four; from 8.125 up three, which is enough; from 8.5625 up two, which is not. So the
+//! third lies between these: 8.5.
 
 use wide::f32x8;
 
 use super::{
-    extremes::Extremes,
+    logit_stats::LogitStats,
     math::{self, BLOCK, LANES},
 };
 
-/// How far below the largest logit the end of a head is looked for by halving.
-const DEPTH: f32 = 32.0;
+/// How far below the largest logit the end of a prefix is looked for by halving.
+const BISECTION_RANGE: f32 = 32.0;
 
-/// So few tokens are sorted without more ado.
-const FEW: u32 = 256;
+/// Below this many candidates, sort directly.
+const SORT_THRESHOLD: u32 = 256;
 
 /// What a token counts towards the target.
 #[derive(Debug, Clone, Copy)]
@@ -50,19 +53,20 @@ impl<'a> Mass<'a> {
     }
 }
 
-/// The end of a head of the ranking: the last token that belongs to it.
+/// The end of a prefix of the ranking: the last token that belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Cut {
-    /// The logit of that token: no token with a smaller one belongs to the head.
+pub(super) struct Cutoff {
+    /// The logit of that token: no token with a smaller one belongs to the prefix.
     logit: f32,
-    /// Its id: of the tokens with the same logit only those up to this one belong to the head.
+    /// Its id: of the tokens with the same logit only those up to this one belong to the prefix.
     token: u32,
 }
 
-impl Cut {
-    /// Sets the weight of every token outside the head to zero, and the sums to those of the blocks of weights that are left.
-    pub(super) fn clear_tail(self, logits: &[f32], extremes: &Extremes, weights: &mut [f32], sums: &mut [f32]) {
-        let blocks = logits.chunks(BLOCK).zip(weights.chunks_mut(BLOCK)).zip(&extremes.maxima).zip(sums);
+impl Cutoff {
+    /// Sets the weight of every token outside the prefix to zero, and the sums to those of the blocks
+    /// of weights that are left.
+    pub(super) fn clear_tail(self, logits: &[f32], logit_stats: &LogitStats, weights: &mut [f32], sums: &mut [f32]) {
+        let blocks = logits.chunks(BLOCK).zip(weights.chunks_mut(BLOCK)).zip(&logit_stats.maxima).zip(sums);
         for (index, (((logits, weights), &largest), sum)) in blocks.enumerate() {
             if largest < self.logit {
                 weights.fill(0.0);
@@ -74,7 +78,8 @@ impl Cut {
         }
     }
 
-    /// Sets the weight of every token outside the head to zero, in the block that starts with the token `first`.
+    /// Sets the weight of every token outside the prefix to zero, in the block that starts with the
+    /// token `first`.
     fn clear_block(self, first: usize, logits: &[f32], weights: &mut [f32]) {
         let tied = (self.token as usize + 1).saturating_sub(first).min(weights.len());
         for (weight, &logit) in weights[..tied].iter_mut().zip(&logits[..tied]) {
@@ -124,9 +129,9 @@ pub(super) struct Ranking {
 
 impl Ranking {
     /// The keys of the `count` best tokens, best first; of all of them if there are no more.
-    pub(super) fn best(&mut self, logits: &[f32], extremes: &Extremes, count: usize) -> &[u64] {
-        let low = self.lower_bound(extremes, count);
-        self.gather(logits, extremes, Range { low, ..Range::ALL });
+    pub(super) fn best(&mut self, logits: &[f32], logit_stats: &LogitStats, count: usize) -> &[u64] {
+        let low = self.lower_bound(logit_stats, count);
+        self.gather(logits, logit_stats, Range { low, ..Range::ALL });
         if (1..self.keys.len()).contains(&count) {
             self.keys.select_nth_unstable(count - 1);
         }
@@ -135,44 +140,48 @@ impl Ranking {
         &self.keys
     }
 
-    /// A logit that at least `count` tokens reach, if there are so many: each of so many blocks has one.
-    fn lower_bound(&mut self, extremes: &Extremes, count: usize) -> f32 {
-        if !(1..=extremes.maxima.len()).contains(&count) {
+    /// A logit that at least `count` tokens reach, if there are so many: each of so many blocks has
+    /// one.
+    fn lower_bound(&mut self, logit_stats: &LogitStats, count: usize) -> f32 {
+        if !(1..=logit_stats.maxima.len()).contains(&count) {
             return f32::NEG_INFINITY;
         }
         self.maxima.clear();
-        self.maxima.extend_from_slice(&extremes.maxima);
+        self.maxima.extend_from_slice(&logit_stats.maxima);
         *self.maxima.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1
     }
 
-    /// The end of the shortest head of the ranking whose mass reaches `target`, looked for from the logit `low` up; none if even the
-    /// whole ranking does not reach it.
-    pub(super) fn cut(
+    /// The end of the shortest prefix of the ranking whose mass reaches `target`, looked for from the
+    /// logit `low` up; none if even the whole ranking does not reach it.
+    pub(super) fn cutoff(
         &mut self,
         logits: &[f32],
-        extremes: &Extremes,
+        logit_stats: &LogitStats,
         mass: Mass<'_>,
         target: f64,
         low: f32,
-    ) -> Option<Cut> {
-        let (outer, inner) = around(target, low, extremes.largest, |low| Head::from(low, logits, extremes, mass));
-        self.gather(logits, extremes, Range { low: outer.low, high: inner.low });
+    ) -> Option<Cutoff> {
+        let (outer, inner) =
+            around(target, low, logit_stats.largest, |low| Prefix::from(low, logits, logit_stats, mass));
+        self.gather(logits, logit_stats, Range { low: outer.low, high: inner.low });
         self.keys.sort_unstable();
         let mut reached = inner.mass;
         let last = self.keys.iter().map(|&key| token_of(key)).find(|&token| {
             reached += mass.of(token);
             reached >= target
         });
-        // A head's mass is added up in another order, so rounding may leave the target just out of reach.
+        // A prefix's mass is added up in another order, so rounding may leave the target just out of
+        // reach.
         let token =
             last.or_else(|| (outer.mass >= target).then(|| self.keys.last().copied().map(token_of)).flatten())?;
-        Some(Cut { logit: logits[token as usize], token })
+        Some(Cutoff { logit: logits[token as usize], token })
     }
 
-    /// Gathers the keys of the tokens with logits in `range`. Blocks that have none are passed over as a whole.
-    fn gather(&mut self, logits: &[f32], extremes: &Extremes, range: Range) {
+    /// Gathers the keys of the tokens with logits in `range`. Blocks that have none are passed over
+    /// as a whole.
+    fn gather(&mut self, logits: &[f32], logit_stats: &LogitStats, range: Range) {
         self.keys.clear();
-        let blocks = logits.chunks(BLOCK).zip(&extremes.maxima).enumerate();
+        let blocks = logits.chunks(BLOCK).zip(&logit_stats.maxima).enumerate();
         for (index, (block, _)) in blocks.filter(|(_, (_, largest))| **largest >= range.low) {
             let (chunks, rest) = block.as_chunks::<LANES>();
             for (chunk, first) in chunks.iter().zip((index * BLOCK..).step_by(LANES)) {
@@ -184,7 +193,8 @@ impl Ranking {
         }
     }
 
-    /// Adds the keys of the logits in `range`, of at most [`LANES`], to those gathered. The first is that of the token `first`.
+    /// Adds the keys of the logits in `range`, of at most [`LANES`], to those gathered. The first
+    /// is that of the token `first`.
     #[inline(always)]
     fn keep(&mut self, range: Range, logits: &[f32], first: u32) {
         let (mut kept, mut count) = ([0u32; LANES], 0);
@@ -197,54 +207,56 @@ impl Ranking {
     }
 }
 
-/// Whether the tokens that rank before one of them have less mass than `target`: whether it belongs to the shortest head that reaches that.
-pub(super) fn begins_within(target: f64, token: u32, logits: &[f32], extremes: &Extremes, mass: Mass<'_>) -> bool {
+/// Whether the tokens that rank before one of them have less mass than `target`: whether it belongs
+/// to the shortest prefix that reaches that.
+pub(super) fn begins_within(target: f64, token: u32, logits: &[f32], logit_stats: &LogitStats, mass: Mass<'_>) -> bool {
     let (logit, own) = (logits[token as usize], mass.of(token));
     // With those that rank behind it by their id alone: hardly ever are there any.
-    if Head::from(logit, logits, extremes, mass).mass - own < target {
+    if Prefix::from(logit, logits, logit_stats, mass).mass - own < target {
         return true;
     }
     let tied = logits[..token as usize].iter().filter(|&&other| other == logit).count();
-    Head::from(logit.next_up(), logits, extremes, mass).mass + own * (tied as f64) < target
+    Prefix::from(logit.next_up(), logits, logit_stats, mass).mass + own * (tied as f64) < target
 }
 
 /// The tokens with logits from `low` up.
 #[derive(Debug, Clone, Copy)]
-struct Head {
+struct Prefix {
     low: f32,
     mass: f64,
     count: u32,
 }
 
-impl Head {
+impl Prefix {
     /// Adds up; blocks below are passed over as a whole.
-    fn from(low: f32, logits: &[f32], extremes: &Extremes, mass: Mass<'_>) -> Self {
-        let mut head = Self { low, mass: 0.0, count: 0 };
-        let blocks = logits.chunks(BLOCK).zip(&extremes.maxima).enumerate();
+    fn from(low: f32, logits: &[f32], logit_stats: &LogitStats, mass: Mass<'_>) -> Self {
+        let mut prefix = Self { low, mass: 0.0, count: 0 };
+        let blocks = logits.chunks(BLOCK).zip(&logit_stats.maxima).enumerate();
         for (index, (block, _)) in blocks.filter(|(_, (_, largest))| **largest >= low) {
             let (mass, count) = block_from(low, block, mass.of_block(index * BLOCK, block.len()));
-            head.mass += f64::from(mass);
-            head.count += count;
+            prefix.mass += f64::from(mass);
+            prefix.count += count;
         }
-        head
+        prefix
     }
 }
 
-/// A head that reaches `target`, if any does, and one within it that does not, with few tokens between them if halving can tell them apart.
-fn around(target: f64, low: f32, largest: f32, head: impl Fn(f32) -> Head) -> (Head, Head) {
-    let mut inner = Head { low: largest.next_up(), mass: 0.0, count: 0 };
-    let mut outer = head(low.max(largest - DEPTH));
+/// A prefix that reaches `target`, if any does, and one within it that does not, with few tokens
+/// between them if halving can tell them apart.
+fn around(target: f64, low: f32, largest: f32, prefix: impl Fn(f32) -> Prefix) -> (Prefix, Prefix) {
+    let mut inner = Prefix { low: largest.next_up(), mass: 0.0, count: 0 };
+    let mut outer = prefix(low.max(largest - BISECTION_RANGE));
     if outer.mass < target {
-        (outer, inner) = (head(f32::NEG_INFINITY), outer);
+        (outer, inner) = (prefix(f32::NEG_INFINITY), outer);
     }
-    while outer.count - inner.count > FEW {
+    while outer.count - inner.count > SORT_THRESHOLD {
         let middle = outer.low + (inner.low - outer.low) / 2.0;
         let halves = outer.low < middle && middle < inner.low;
         if !halves {
             break;
         }
-        let head = head(middle);
-        *if head.mass < target { &mut inner } else { &mut outer } = head;
+        let prefix = prefix(middle);
+        *if prefix.mass < target { &mut inner } else { &mut outer } = prefix;
     }
     (outer, inner)
 }
@@ -286,12 +298,14 @@ pub(super) fn token_of(key: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::{extremes::LogitError, rng};
+    use crate::text::{logit_stats::LogitError, rng};
 
-    /// Lengths around a block and around what is sorted without more ado, and that of a real vocabulary.
+    /// Lengths around a block and around what is sorted without more ado, and that of a real
+    /// vocabulary.
     const LENGTHS: [usize; 9] = [1, 5, 63, 64, 65, 256, 257, 2053, 50_257];
 
-    /// Logits of several kinds: spread, peaked, of few values, all equal, of a few values far below, and a single large one.
+    /// Logits of several kinds: spread, peaked, of few values, all equal, of a few values far
+    /// below, and a single large one.
     fn rows(length: usize) -> Vec<Vec<f32>> {
         let uniform = |seed, token| rng::draw(seed, token as u64) as f32;
         let row = |logit: &dyn Fn(usize) -> f32| (0..length).map(logit).collect();
@@ -305,9 +319,9 @@ mod tests {
         ]
     }
 
-    fn extremes(logits: &[f32]) -> Result<Extremes, LogitError> {
-        let mut extremes = Extremes::default();
-        extremes.look(logits).map(|()| extremes)
+    fn logit_stats(logits: &[f32]) -> Result<LogitStats, LogitError> {
+        let mut logit_stats = LogitStats::default();
+        logit_stats.look(logits).map(|()| logit_stats)
     }
 
     /// All tokens, best first.
@@ -321,10 +335,10 @@ mod tests {
     fn the_best_tokens_are_the_head_of_a_full_sort() {
         let mut ranking = Ranking::default();
         for logits in LENGTHS.into_iter().flat_map(rows) {
-            let extremes = extremes(&logits).unwrap();
+            let logit_stats = logit_stats(&logits).unwrap();
             let expected = sorted(&logits);
             for count in [0, 1, 2, 20, 64, 700, 100_000] {
-                let best: Vec<u32> = ranking.best(&logits, &extremes, count).iter().copied().map(token_of).collect();
+                let best: Vec<u32> = ranking.best(&logits, &logit_stats, count).iter().copied().map(token_of).collect();
                 assert_eq!(best, expected[..count.min(logits.len())], "{count} of {}", logits.len());
             }
         }
@@ -334,10 +348,10 @@ mod tests {
     fn a_cut_is_where_a_full_sort_reaches_the_target() {
         let mut ranking = Ranking::default();
         for logits in LENGTHS.into_iter().flat_map(rows) {
-            let extremes = extremes(&logits).unwrap();
+            let logit_stats = logit_stats(&logits).unwrap();
             let expected = sorted(&logits);
             // Multiples of 2^-16, whose sums are exact in any order, those of a block in f32.
-            let weight = |logit: f32| (math::exp2(logit - extremes.largest) * 65_536.0).round() / 65_536.0;
+            let weight = |logit: f32| (math::exp2(logit - logit_stats.largest) * 65_536.0).round() / 65_536.0;
             let weights: Vec<f32> = logits.iter().copied().map(weight).collect();
             for mass in [Mass::One, Mass::Weights(&weights)] {
                 let total: f64 = expected.iter().map(|&token| mass.of(token)).sum();
@@ -348,8 +362,8 @@ mod tests {
                         reached += mass.of(token);
                         reached >= target
                     });
-                    for low in [f32::NEG_INFINITY, extremes.largest - 0.3, extremes.largest] {
-                        let cut = ranking.cut(&logits, &extremes, mass, target, low);
+                    for low in [f32::NEG_INFINITY, logit_stats.largest - 0.3, logit_stats.largest] {
+                        let cut = ranking.cutoff(&logits, &logit_stats, mass, target, low);
                         assert_eq!(cut.map(|cut| cut.token), last, "{share} of {} from {low}", logits.len());
                     }
                 }
@@ -361,12 +375,12 @@ mod tests {
     fn a_cut_clears_what_ranks_behind_its_token() {
         let mut ranking = Ranking::default();
         for logits in LENGTHS.into_iter().flat_map(rows) {
-            let extremes = extremes(&logits).unwrap();
+            let logit_stats = logit_stats(&logits).unwrap();
             let (expected, count) = (sorted(&logits), logits.len().div_ceil(3));
             let mut weights = vec![1.0; logits.len()];
             let mut sums = vec![0.0; logits.len().div_ceil(BLOCK)];
-            let cut = ranking.cut(&logits, &extremes, Mass::One, count as f64, f32::NEG_INFINITY).unwrap();
-            cut.clear_tail(&logits, &extremes, &mut weights, &mut sums);
+            let cut = ranking.cutoff(&logits, &logit_stats, Mass::One, count as f64, f32::NEG_INFINITY).unwrap();
+            cut.clear_tail(&logits, &logit_stats, &mut weights, &mut sums);
             assert_eq!(sums.iter().sum::<f32>() as usize, count);
             for (rank, token) in expected.into_iter().enumerate() {
                 assert_eq!(weights[token as usize] == 1.0, rank < count, "rank {rank} of {}", logits.len());

@@ -1,7 +1,7 @@
 //! What a user asks for, and the one place where it is checked.
 //!
-//! [`Request::validate`] turns a [`Request`] into a [`ValidRequest`], which later code trusts. It refuses and never mends: no prompt
-//! is truncated and no parameter clamped.
+//! [`Request::validate`] turns a [`Request`] into a [`ValidRequest`], which later code trusts. It
+//! refuses and never mends: no prompt is truncated and no parameter clamped.
 
 use super::{
     logprobs::MAX_LOGPROBS,
@@ -41,17 +41,20 @@ pub struct Request {
     /// An EOS token is not chosen before this many tokens; at most `max_tokens`, if a client gave
     /// that. A stop string ends the request even earlier.
     pub min_tokens: u32,
-    /// Whether each token comes with its log-probability, and with how many alternatives, at most [`MAX_LOGPROBS`].
+    /// Whether each token comes with its log-probability, and with how many alternatives, at most
+    /// [`MAX_LOGPROBS`].
     pub logprobs: Option<u32>,
-    /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those are asked for.
+    /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those
+    /// are asked for.
     pub echo: bool,
-    /// Tokens that were generated for this very request before, by a generator that is gone. They give no events; generation goes on
-    /// after them as if it had never been interrupted.
+    /// Tokens that were generated for this very request before, by a generator that is gone. They
+    /// give no events; generation goes on after them as if it had never been interrupted.
     pub resume: Vec<u32>,
 }
 
 impl Request {
-    /// A request with every option at its default: sampling with seed 0, no stop strings, no log-probabilities.
+    /// A request with every option at its default: sampling with seed 0, no stop strings, no
+    /// log-probabilities.
     pub fn new(prompt: Prompt, max_tokens: u32) -> Self {
         Self {
             prompt,
@@ -67,7 +70,8 @@ impl Request {
         }
     }
 
-    /// Checks everything that can be checked without the model itself, and turns a text into tokens.
+    /// Checks everything that can be checked without the model itself, and turns a text into
+    /// tokens.
     pub fn validate(self, model: &TextModel, tokenizer: &Tokenizer) -> Result<ValidRequest, RequestError> {
         if self.min_tokens > self.max_tokens && !self.max_tokens_is_default {
             return Err(RequestError::MinTokens { min_tokens: self.min_tokens, max_tokens: self.max_tokens });

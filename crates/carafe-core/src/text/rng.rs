@@ -1,14 +1,18 @@
 //! The generator of random numbers: SplitMix64, addressed by a counter.
 //!
-//! Output `i` of a key is a pure function of the two, so there is no state to save: a request that has produced `i` tokens draws
-//! by key `i` of its seed next, wherever and whenever it goes on. An output is a key again where draws have an order of their own.
+//! Output `i` of a key is a pure function of the two, so there is no state to save: a request that
+//! has produced `i` tokens draws by key `i` of its seed next, wherever and whenever it goes on. An
+//! output is a key again where draws have an order of their own.
 //!
-//! SplitMix64 is Vigna's `splitmix64.c` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+//! SplitMix64 is Vigna's `splitmix64.c` (Steele, Lea and Flood, "Fast splittable pseudorandom
+//! number generators", 2014).
 
-/// The odd integer nearest to 2^64 over the golden ratio: what SplitMix64 adds to its state before each output.
+/// The odd integer nearest to 2^64 over the golden ratio: what SplitMix64 adds to its state before
+/// each output.
 const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Key `index` of `key`: output `index`, counted from 0, of SplitMix64 started with that. A seed is a key.
+/// Key `index` of `key`: output `index`, counted from 0, of SplitMix64 started with that. A seed is
+/// a key.
 pub fn fold_in(key: u64, index: u64) -> u64 {
     let state = key.wrapping_add(GOLDEN_GAMMA.wrapping_mul(index.wrapping_add(1)));
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,77 +1,80 @@
 //! From logits to a token.
 //!
-//! Every token gets a weight, e^((logit - largest) / temperature). What top-k excludes gets weight zero. The token is then the winner
-//! of a race: each arrives after an exponentially distributed time, divided by its weight, and the first to arrive has been drawn
-//! with a probability in proportion to its weight (the Gumbel-max trick, in its exponential form). It is run in two heats, first
-//! among blocks of tokens by the sums of their weights, then within the block, so that few times are drawn.
+//! Every token gets a weight, e^((logit - largest) / temperature); tokens outside top-k get zero.
+//! Then the tokens race: each arrives after an exponentially distributed time divided by its
+//! weight, so that the first to arrive is a draw in proportion to the weights (the Gumbel-max
+//! trick, in its exponential form). Two heats need few random numbers: first blocks of tokens race
+//! by the sums of their weights, then the tokens of the winning block.
 //!
-//! A race and not a place on the line on which the weights lie side by side: logits that are off by a hair, as they are when a
-//! prompt is cut otherwise or a batch is larger, move every border of that line, and there is one for each token of the
-//! vocabulary. The winner of a race changes only when two arrive a hair apart.
+//! The usual way is to lay the weights side by side on a line and look what lies at a random place.
+//! But logits move a little when a prompt is cut otherwise or a batch is larger, every token of the
+//! vocabulary has a border on that line, and each of them moves. A race has another winner only if
+//! the first two arrive almost at the same time.
 //!
-//! Top-p and min-p leave out the tokens of little weight, and most draws would not give such a token anyway. So it is looked whether the
-//! token that was drawn is one of them, and if it is, another is drawn: rejection sampling, after which each of the others has its
-//! share as if those had never been there. If that fails a few times, what is left out is worked out after all.
+//! Top-p and min-p exclude tokens of little weight, which most draws would not give anyway. So an
+//! excluded token is drawn again (rejection sampling: the others keep their shares), and only after
+//! a few rejections is it worked out which tokens are excluded.
 //!
 //! Sums have a fixed order, so draws give the same token natively and in WebAssembly.
 
 use std::f32::consts::LOG2_E;
 
 use super::{
-    extremes::{Extremes, LogitError},
+    logit_stats::{LogitError, LogitStats},
     math::{self, BLOCK},
     ranking::{self, Mass, Ranking, token_of},
     rng,
     sampling::Sampling,
 };
 
-/// How often a token is drawn before those that may be drawn are worked out: about as long as that takes.
-const TRIES: u64 = 4;
+/// Excluded tokens that are drawn again; then it is cheaper to work out which are excluded.
+const MAX_REJECTIONS: u64 = 4;
 
-/// Chooses tokens; holds the buffers that this takes, so that nothing of the vocabulary's size is allocated for a token.
+/// Chooses tokens; holds the buffers that this takes, so that nothing of the vocabulary's size is
+/// allocated for a token.
 #[derive(Debug, Default)]
 pub struct Sampler {
     /// The weight of every token.
     weights: Vec<f32>,
     /// The sum of each block of weights.
     sums: Vec<f32>,
-    pub(super) extremes: Extremes,
+    pub(super) logit_stats: LogitStats,
     pub(super) ranking: Ranking,
 }
 
 impl Sampler {
-    /// Chooses one of the tokens of `logits`, at least one, by the draws of `key` (see [`rng`]), which no other token of
-    /// the request may have. Penalties and bias are in the logits already.
+    /// Chooses one of the tokens of `logits`, at least one, by the draws of `key` (see [`rng`]),
+    /// which no other token of the request may have. Penalties and bias are in the logits already.
     pub fn sample(&mut self, logits: &[f32], sampling: &Sampling, key: u64) -> Result<u32, LogitError> {
-        self.extremes.look(logits)?;
+        self.logit_stats.look(logits)?;
         if sampling.is_greedy() {
-            return Ok(self.extremes.best(logits));
+            return Ok(self.logit_stats.best(logits));
         }
-        self.weigh(logits, sampling);
-        let mut tokens = (0..TRIES).map(|number| self.pick(rng::fold_in(key, number)));
+        self.softmax_weights(logits, sampling);
+        let mut tokens = (0..MAX_REJECTIONS).map(|number| self.pick(rng::fold_in(key, number)));
         if let Some(token) = tokens.find(|&token| self.keeps(logits, sampling, token)) {
             return Ok(token);
         }
         self.exclude(logits, sampling);
-        Ok(self.pick(rng::fold_in(key, TRIES)))
+        Ok(self.pick(rng::fold_in(key, MAX_REJECTIONS)))
     }
 
     /// What tokens are drawn by where the best is not simply taken, by id: probabilities, but for a
     /// common factor. Zero is excluded.
     pub fn weights(&mut self, logits: &[f32], sampling: &Sampling) -> Result<&[f32], LogitError> {
-        self.extremes.look(logits)?;
-        self.weigh(logits, sampling);
+        self.logit_stats.look(logits)?;
+        self.softmax_weights(logits, sampling);
         self.exclude(logits, sampling);
         Ok(&self.weights)
     }
 
     /// Gives the tokens that top-k leaves their weights, and all others zero.
-    fn weigh(&mut self, logits: &[f32], sampling: &Sampling) {
+    fn softmax_weights(&mut self, logits: &[f32], sampling: &Sampling) {
         self.weights.resize(logits.len(), 0.0);
-        self.sums.resize(self.extremes.maxima.len(), 0.0);
+        self.sums.resize(self.logit_stats.maxima.len(), 0.0);
         match sampling.top_k.map(|count| count as usize) {
-            Some(count) if count <= self.extremes.maxima.len() => self.weigh_best(logits, sampling, count),
-            count => self.weigh_all(logits, sampling, count),
+            Some(count) if count <= self.logit_stats.maxima.len() => self.softmax_top_k(logits, sampling, count),
+            count => self.softmax_all(logits, sampling, count),
         }
     }
 
@@ -79,7 +82,7 @@ impl Sampler {
     fn keeps(&self, logits: &[f32], sampling: &Sampling, token: u32) -> bool {
         let (mass, target) = (Mass::Weights(&self.weights), self.total() * f64::from(sampling.top_p));
         self.weights[token as usize] >= sampling.min_p
-            && (sampling.top_p >= 1.0 || ranking::begins_within(target, token, logits, &self.extremes, mass))
+            && (sampling.top_p >= 1.0 || ranking::begins_within(target, token, logits, &self.logit_stats, mass))
     }
 
     /// Excludes what top-p and min-p do not leave.
@@ -92,11 +95,12 @@ impl Sampler {
         }
     }
 
-    /// Gives the `count` best tokens their weights and all others zero: when they are few, so that only they are looked at.
-    fn weigh_best(&mut self, logits: &[f32], sampling: &Sampling, count: usize) {
-        let weigh = weigher(self.extremes.largest, sampling.temperature);
+    /// Gives the `count` best tokens their weights and all others zero: when they are few, so that
+    /// only they are looked at.
+    fn softmax_top_k(&mut self, logits: &[f32], sampling: &Sampling, count: usize) {
+        let weigh = softmax_weight(self.logit_stats.largest, sampling.temperature);
         let weight = |key: u64| weigh(logits[token_of(key) as usize]);
-        let best = self.ranking.best(logits, &self.extremes, count);
+        let best = self.ranking.best(logits, &self.logit_stats, count);
         self.weights.fill(0.0);
         self.sums.fill(0.0);
         for (token, weight) in best.iter().map(|&key| (token_of(key) as usize, weight(key))) {
@@ -109,8 +113,8 @@ impl Sampler {
     }
 
     /// Gives every token its weight, then excludes those behind the `top_k` best.
-    fn weigh_all(&mut self, logits: &[f32], sampling: &Sampling, top_k: Option<usize>) {
-        let weigh = weigher(self.extremes.largest, sampling.temperature);
+    fn softmax_all(&mut self, logits: &[f32], sampling: &Sampling, top_k: Option<usize>) {
+        let weigh = softmax_weight(self.logit_stats.largest, sampling.temperature);
         let blocks = self.weights.chunks_mut(BLOCK).zip(logits.chunks(BLOCK));
         for (sum, (weights, logits)) in self.sums.iter_mut().zip(blocks) {
             math::map(logits, weights, weigh);
@@ -123,20 +127,21 @@ impl Sampler {
 
     /// Excludes all but the `count` best tokens.
     fn keep_top_k(&mut self, logits: &[f32], count: usize) {
-        if let Some(cut) = self.ranking.cut(logits, &self.extremes, Mass::One, count as f64, f32::NEG_INFINITY) {
-            cut.clear_tail(logits, &self.extremes, &mut self.weights, &mut self.sums);
+        if let Some(cut) = self.ranking.cutoff(logits, &self.logit_stats, Mass::One, count as f64, f32::NEG_INFINITY) {
+            cut.clear_tail(logits, &self.logit_stats, &mut self.weights, &mut self.sums);
         }
     }
 
-    /// Excludes all but the fewest best tokens that hold a share of top-p of the weight that is left.
+    /// Excludes all but the fewest best tokens that hold a share of top-p of the weight that is
+    /// left.
     fn keep_top_p(&mut self, logits: &[f32], sampling: &Sampling) {
         let (total, share) = (self.total(), f64::from(sampling.top_p));
         // Even if every token had this weight, all of them would be less than what may be excluded.
         let smallest = total * (1.0 - share) / logits.len() as f64;
-        let low = f64::from(self.extremes.largest) + math::ln(smallest) * f64::from(sampling.temperature);
+        let low = f64::from(self.logit_stats.largest) + math::ln(smallest) * f64::from(sampling.temperature);
         let mass = Mass::Weights(&self.weights);
-        if let Some(cut) = self.ranking.cut(logits, &self.extremes, mass, total * share, low as f32) {
-            cut.clear_tail(logits, &self.extremes, &mut self.weights, &mut self.sums);
+        if let Some(cut) = self.ranking.cutoff(logits, &self.logit_stats, mass, total * share, low as f32) {
+            cut.clear_tail(logits, &self.logit_stats, &mut self.weights, &mut self.sums);
         }
     }
 
@@ -164,19 +169,22 @@ impl Sampler {
 }
 
 /// What gives a logit its weight; that of the largest is 1.
-fn weigher(largest: f32, temperature: f32) -> impl Fn(f32) -> f32 + Copy {
-    // For the very smallest temperatures this is no f32, and infinity would make the best token's weight NaN.
+fn softmax_weight(largest: f32, temperature: f32) -> impl Fn(f32) -> f32 + Copy {
+    // For the very smallest temperatures this is no f32, and infinity would make the best token's
+    // weight NaN.
     let factor = (LOG2_E / temperature).min(f32::MAX);
     #[inline(always)]
     move |logit| math::exp2((logit - largest) * factor)
 }
 
-/// Which of the weights arrives first, each after an exponentially distributed time divided by the weight. Those of zero never do.
+/// Which of the weights arrives first, each after an exponentially distributed time divided by the
+/// weight. Those of zero never do.
 fn race(weights: &[f32], key: u64) -> usize {
     let (mut winner, mut earliest) = (0, f64::INFINITY);
     for (number, &weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
         let (weight, draw) = (f64::from(weight), rng::draw(key, number as u64));
-        // The time, -ln(1 - draw), is never less than the draw: most have lost before their logarithm is taken.
+        // The time, -ln(1 - draw), is never less than the draw: most have lost before their
+        // logarithm is taken.
         if draw < earliest * weight {
             let arrival = -math::ln(1.0 - draw) / weight;
             if arrival < earliest {

@@ -1,4 +1,5 @@
-//! How a request wants its tokens chosen: the parameters and their ranges. Nothing is clamped; what is out of range is refused.
+//! How a request wants its tokens chosen: the parameters and their ranges. Nothing is clamped; what
+//! is out of range is refused.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,13 @@ use super::request_error::RequestError;
 /// How many tokens a request may bias.
 pub const MAX_LOGIT_BIASES: usize = 1024;
 
-/// The parameters of choosing a token. They act in this order: penalties and bias (see [`super::Penalties`]), temperature, top-k,
-/// top-p, min-p, each on what the one before has left; then one token of the rest is drawn.
+/// The parameters of choosing a token. They act in this order: penalties and bias (see
+/// [`super::Penalties`]), temperature, top-k, top-p, min-p, each on what the one before has left;
+/// then one token of the rest is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
-    /// 0 to 2. At 0 the token with the largest logit is taken and nothing is drawn; ties go to the lower id.
+    /// 0 to 2. At 0 the token with the largest logit is taken and nothing is drawn; ties go to the
+    /// lower id.
     pub temperature: f32,
     /// Keep only so many of the best tokens, at least 1.
     pub top_k: Option<u32>,
@@ -20,13 +23,15 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keep only tokens at least so probable relative to the best one, 0 to below 1; 0 keeps all.
     pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens that occur in prompt or output; above 0, 1 changes nothing.
+    /// Divides positive and multiplies negative logits of tokens that occur in prompt or output;
+    /// above 0, 1 changes nothing.
     pub repetition_penalty: f32,
     /// Taken off a token's logit for every time it was written, -2 to 2.
     pub frequency_penalty: f32,
     /// Taken off a token's logit once it was written, -2 to 2.
     pub presence_penalty: f32,
-    /// Added to the logits of these tokens, -100 to 100 each; at most [`MAX_LOGIT_BIASES`], no token twice.
+    /// Added to the logits of these tokens, -100 to 100 each; at most [`MAX_LOGIT_BIASES`], no
+    /// token twice.
     pub logit_bias: Vec<(u32, f32)>,
     /// What every draw follows from, together with the number of the token.
     pub seed: u64,

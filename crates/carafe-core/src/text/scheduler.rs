@@ -1,17 +1,23 @@
-//! Continuous batching: which sequences share the next inference, and how many tokens each computes.
+//! Continuous batching: which sequences share the next inference, and how many tokens each
+//! computes.
 //!
-//! An iteration has one token for every sequence that decodes, and beside them chunks of prompts. A prompt is cut where its position is a
-//! multiple of the model's `prefill_chunk`, whatever else runs, so that how a prompt is cut does not depend on load. While any sequence
-//! decodes, a step takes no more prompt tokens than one chunk: that bounds the inter-token latency. While none does, it takes as many
-//! chunks, each of another sequence, as `max_num_batched_tokens` allows. (Yu et al., "Orca", 2022; Agrawal et al., "Sarathi-Serve", 2024.)
+//! An iteration has one token for every sequence that decodes, and beside them chunks of prompts. A
+//! prompt is cut where its position is a multiple of the model's `prefill_chunk`, whatever else
+//! runs, so that how a prompt is cut does not depend on load. While any sequence decodes, a step
+//! takes no more prompt tokens than one chunk: that bounds the inter-token latency. While none
+//! does, it takes as many chunks, each of another sequence, as `max_num_batched_tokens` allows. (Yu
+//! et al., "Orca", 2022; Agrawal et al., "Sarathi-Serve", 2024.)
 //!
-//! Waiting sequences are let in by arrival, as soon as the blocks that they can come to need are free (`kv_cache`). One that begins like a
-//! sequence whose prompt is being computed waits until it can share those blocks, and others may pass it meanwhile.
+//! Waiting sequences are let in by arrival, as soon as the blocks that they can come to need are
+//! free (`kv_cache`). One that begins like a sequence whose prompt is being computed waits until it
+//! can share those blocks, and others may pass it meanwhile.
 //!
-//! After a failed inference nobody knows which of its sequences was at fault. All of them are computed anew, and each runs isolated, in
-//! inferences of its own, so that the one at fault fails alone.
+//! After a failed inference nobody knows which of its sequences was at fault. All of them are
+//! computed anew, and each runs isolated, in inferences of its own, so that the one at fault fails
+//! alone.
 //!
-//! The scheduler decides; `model_inputs` assembles the tensors, `output_processor` makes tokens of the logits.
+//! The scheduler decides; `model_inputs` assembles the tensors, `output_processor` makes tokens of
+//! the logits.
 
 use std::collections::VecDeque;
 
@@ -21,7 +27,8 @@ use super::{
     sequence::Sequence,
 };
 
-/// The widest step in which draft tokens are computed: one so narrow costs little more than one token, since it reads all weights anyway.
+/// The widest step in which draft tokens are computed: one so narrow costs little more than one
+/// token, since it reads all weights anyway.
 const MAX_DRAFT_STEP: usize = 8;
 
 /// What the next inference computes.
@@ -87,7 +94,8 @@ impl Scheduler {
         self.cache.num_used()
     }
 
-    /// Lets the next waiting sequence in that may run now, and says how many of its tokens the cache holds already. Call until there is none.
+    /// Lets the next waiting sequence in that may run now, and says how many of its tokens the
+    /// cache holds already. Call until there is none.
     pub(super) fn admit(&mut self, model: &TextModel) -> Option<(&mut Sequence, usize)> {
         if self.running.len() >= model.max_num_seqs.min(model.max_num_logits) as usize {
             return None;
@@ -133,7 +141,8 @@ impl Scheduler {
         Some(SchedulerOutput { rows })
     }
 
-    /// The sequences that may share the next inference: one that runs isolated, or all that do not, in turn.
+    /// The sequences that may share the next inference: one that runs isolated, or all that do not,
+    /// in turn.
     fn next_group(&self) -> Option<Vec<usize>> {
         let is_isolated = |index: &usize| self.running[*index].sequence.is_isolated();
         let (isolated, together): (Vec<usize>, Vec<usize>) = (0..self.running.len()).partition(is_isolated);
@@ -184,7 +193,8 @@ impl Scheduler {
         }
     }
 
-    /// Notes that the tokens of the sequence at `index` up to `num_computed_tokens` have been computed, and offers what is full of them.
+    /// Notes that the tokens of the sequence at `index` up to `num_computed_tokens` have been
+    /// computed, and offers what is full of them.
     pub(super) fn note_computed(&mut self, index: usize) {
         let Running { sequence, blocks, .. } = &mut self.running[index];
         if sequence.may_share() {
@@ -211,8 +221,9 @@ impl Scheduler {
         self.waiting.len() < before
     }
 
-    /// Begins anew after an inference with these rows failed: all blocks are lost, and every running sequence waits again, at the head.
-    /// A sequence that ran in it by itself is at fault and is returned; several run isolated from now on.
+    /// Begins anew after an inference with these rows failed: all blocks are lost, and every
+    /// running sequence waits again, at the head. A sequence that ran in it by itself is at fault
+    /// and is returned; several run isolated from now on.
     pub(super) fn recover(&mut self, rows: &[ScheduledRow], model: &TextModel) -> Option<Sequence> {
         self.cache = KvCache::new(model.num_blocks, model.block_size);
         let at_fault = if let [row] = rows { Some(row.index) } else { None };
@@ -235,7 +246,8 @@ impl Scheduler {
     }
 }
 
-/// The next chunk of a prompt: as far as the next multiple of `chunk`, and where it is scored no further than logits reach.
+/// The next chunk of a prompt: as far as the next multiple of `chunk`, and where it is scored no
+/// further than logits reach.
 fn prefill_row(index: usize, sequence: &Sequence, chunk: usize, logits: usize) -> ScheduledRow {
     let pending = sequence.num_pending_tokens();
     let to_the_cut = chunk - sequence.num_computed_tokens() % chunk;

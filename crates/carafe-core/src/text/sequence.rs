@@ -1,15 +1,17 @@
-//! One request on its way: its tokens, how many of them the model has computed, and what was made of them.
+//! One request on its way: its tokens, how many of them the model has computed, and what was made
+//! of them.
 //!
-//! A sequence knows nothing of batches or blocks. The only thing that it needs to go on is its tokens: draws are
-//! addressed by their number, and penalties, characters and stop strings follow from replaying the tokens. So a request that resumes is
-//! one whose first tokens were chosen elsewhere.
+//! A sequence knows nothing of batches or blocks. The only thing that it needs to go on is its
+//! tokens: draws are addressed by their number, and penalties, characters and stop strings follow
+//! from replaying the tokens. So a request that resumes is one whose first tokens were chosen
+//! elsewhere.
 
 use std::{iter, mem};
 
 use super::{
     draft::Drafter,
     event::{EventKind, FinishReason, PromptToken},
-    extremes::LogitError,
+    logit_stats::LogitError,
     logprobs::TokenLogprobs,
     model::TextModel,
     output_text::{Echo, OutputText, TokenText},
@@ -121,7 +123,8 @@ impl Sequence {
         &self.tokens[self.num_computed_tokens..end]
     }
 
-    /// How many tokens the model has yet to compute before the next can be chosen; 1 while it decodes.
+    /// How many tokens the model has yet to compute before the next can be chosen; 1 while it
+    /// decodes.
     pub(super) fn num_pending_tokens(&self) -> usize {
         self.tokens.len() - self.num_computed_tokens
     }
@@ -136,12 +139,14 @@ impl Sequence {
         self.num_pending_tokens() > 1 || self.generated_tokens() == 0
     }
 
-    /// Whether it may begin with another sequence's blocks, and the other way round. A scored prompt wants all of its logits.
+    /// Whether it may begin with another sequence's blocks, and the other way round. A scored
+    /// prompt wants all of its logits.
     pub(super) fn may_share(&self) -> bool {
         !self.isolated && !self.scores_prompt()
     }
 
-    /// How many of the first tokens are those of `other`. The last token is left out, since its logits are wanted.
+    /// How many of the first tokens are those of `other`. The last token is left out, since its
+    /// logits are wanted.
     pub(super) fn num_common_tokens(&self, other: &Self) -> usize {
         let own = &self.tokens[..self.tokens.len() - 1];
         own.iter().zip(&other.tokens).take_while(|(mine, theirs)| mine == theirs).count()
@@ -162,7 +167,8 @@ impl Sequence {
         self.drafter.learn(num_drafts, num_accepted);
     }
 
-    /// Goes back to where the model has computed nothing; `isolated` if it may be at fault for that.
+    /// Goes back to where the model has computed nothing; `isolated` if it may be at fault for
+    /// that.
     pub(super) fn recompute(&mut self, isolated: bool) {
         self.num_computed_tokens = 0;
         self.prompt_logprobs.clear();
@@ -200,8 +206,8 @@ impl Sequence {
         self.echo.is_some() && self.request.logprobs.is_some()
     }
 
-    /// Takes the log-probabilities of the prompt's tokens from the logits `[N, V]` of the positions from [`Sequence::num_computed_tokens`] on. Each
-    /// position's are those of the token after it.
+    /// Takes the log-probabilities of the prompt's tokens from the logits `[N, V]` of the positions
+    /// from [`Sequence::num_computed_tokens`] on. Each position's are those of the token after it.
     pub(super) fn score_prompt(
         &mut self,
         logits: &[f32],
@@ -232,7 +238,8 @@ impl Sequence {
         Some(EventKind::Prompt { text, tokens })
     }
 
-    /// Chooses the next token by the model's logits. `raw` keeps a copy of them where log-probabilities are wanted.
+    /// Chooses the next token by the model's logits. `raw` keeps a copy of them where
+    /// log-probabilities are wanted.
     pub(super) fn choose(
         &self,
         logits: &mut [f32],

@@ -1,8 +1,9 @@
 //! Stop strings: text that ends a request and is itself never delivered.
 //!
-//! [`StopMatcher`] holds back the end of the text while it may still become a stop string, and lets go of it as soon as it cannot.
-//! The match that is complete first wins; of two that end together, the longer. So the outcome does not depend on how the text was
-//! cut into tokens. Worked example with the stop string `END`: `the E` delivers `the ` and holds `E`; then `gg` delivers `Egg`,
+//! [`StopMatcher`] holds back the end of the text while it may still become a stop string, and lets
+//! go of it as soon as it cannot. The match that is complete first wins; of two that end together,
+//! the longer. So the outcome does not depend on how the text was cut into tokens. Worked example
+//! with the stop string `END`: `the E` delivers `the ` and holds `E`; then `gg` delivers `Egg`,
 //! whereas `ND` delivers nothing more and stops.
 
 /// How many stop strings a request may have.
@@ -52,7 +53,8 @@ impl StopMatcher {
         std::mem::take(&mut self.held)
     }
 
-    /// Where the stop string starts that is complete first, looking at ends after `known` bytes only.
+    /// Where the stop string starts that is complete first, looking at ends after `known` bytes
+    /// only.
     fn first_match(&self, known: usize) -> Option<usize> {
         let held = self.held.as_bytes();
         (known + 1..=held.len()).find_map(|end| {

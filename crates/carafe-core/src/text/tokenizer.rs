@@ -1,11 +1,13 @@
 //! Text to tokens and back: byte-level BPE from a Hugging Face `tokenizer.json`.
 //!
-//! Encoding is done by the `tokenizers` crate; the bytes of every token are worked out once, so that decoding is a lookup. Only
-//! what GPT-2's family uses is accepted: a BPE model over bytes with GPT-2's pre-tokenizer, no normalizer, truncation, padding or
-//! tokens added around the text. Anything else would silently mean other tokens, and is refused by name.
+//! Encoding is done by the `tokenizers` crate; the bytes of every token are worked out once, so
+//! that decoding is a lookup. Only what GPT-2's family uses is accepted: a BPE model over bytes
+//! with GPT-2's pre-tokenizer, no normalizer, truncation, padding or tokens added around the text.
+//! Anything else would silently mean other tokens, and is refused by name.
 //!
-//! Special tokens in text are text: `<|endoftext|>` typed by a user is spelled out in ordinary tokens and never acts as control.
-//! Whoever wants the special token passes its id. Decoding gives a special token its own text.
+//! Special tokens in text are text: `<|endoftext|>` typed by a user is spelled out in ordinary
+//! tokens and never acts as control. Whoever wants the special token passes its id. Decoding gives
+//! a special token its own text.
 
 use tokenizers::{
     AddedToken, DecoderWrapper, Model, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, models::bpe::BPE,
@@ -13,8 +15,9 @@ use tokenizers::{
 
 use super::byte_level;
 
-/// The longest text that is encoded, in bytes. On a run of a million spaces the pre-tokenizer's regular expression would give up
-/// and tell nobody, so that all that follows became one word; and encoding takes time, of which a guest has little.
+/// The longest text that is encoded, in bytes. On a run of a million spaces the pre-tokenizer's
+/// regular expression would give up and tell nobody, so that all that follows became one word; and
+/// encoding takes time, of which a guest has little.
 pub const MAX_TEXT_BYTES: usize = 500_000;
 
 /// Why a tokenizer was refused, or could not do what was asked.
@@ -112,7 +115,8 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The bytes that token `id` stands for: often no whole characters. None where there is no such token.
+    /// The bytes that token `id` stands for: often no whole characters. None where there is no such
+    /// token.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         let id = usize::try_from(id).ok()?;
         let end = *self.ends.get(id)? as usize;
@@ -183,7 +187,8 @@ fn check_parts(tokenizer: &tokenizers::Tokenizer) -> Result<(), TokenizerError> 
     }
 }
 
-/// Whether the model merges by rank and does nothing else. An unknown token does no harm, as every byte has a token of its own.
+/// Whether the model merges by rank and does nothing else. An unknown token does no harm, as every
+/// byte has a token of its own.
 fn is_plain(model: &BPE) -> bool {
     model.dropout.is_none()
         && model.continuing_subword_prefix.as_deref().unwrap_or_default().is_empty()

@@ -1,8 +1,9 @@
 //! Bytes in, whole UTF-8 out.
 //!
-//! A token is a piece of bytes, not of text: an emoji may be split over three tokens. [`Utf8Stream`] keeps an unfinished character
-//! back until its last byte arrives. Bytes that can never become a character turn into U+FFFD, one for each maximal ill-formed
-//! piece, so that the pieces joined equal `String::from_utf8_lossy` of all bytes at once.
+//! A token is a piece of bytes, not of text: an emoji may be split over three tokens.
+//! [`Utf8Stream`] keeps an unfinished character back until its last byte arrives. Bytes that can
+//! never become a character turn into U+FFFD, one for each maximal ill-formed piece, so that the
+//! pieces joined equal `String::from_utf8_lossy` of all bytes at once.
 
 /// A decoder that delivers only whole characters, and counts them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,8 +70,8 @@ impl Utf8Stream {
     }
 }
 
-/// The valid text at the start of `bytes`, and the length of the ill-formed piece after it; none when all that follows may still
-/// become a character.
+/// The valid text at the start of `bytes`, and the length of the ill-formed piece after it; none
+/// when all that follows may still become a character.
 fn split_valid(bytes: &[u8]) -> (&str, Option<usize>) {
     match str::from_utf8(bytes) {
         Ok(text) => (text, None),

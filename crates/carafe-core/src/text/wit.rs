@@ -1,12 +1,16 @@
-//! The conversion between `wit/text.wit`'s requests and events and those of this crate, written once.
+//! The conversion between `wit/text.wit`'s requests and events and those of this crate, written
+//! once.
 //!
-//! A guest exports these types and the host imports them; the bindings of each are types of its own with the same names and fields. So the
-//! conversion is a macro, which the guest and the host's native path both expand over their bindings.
+//! A guest exports these types and the host imports them; the bindings of each are types of its own
+//! with the same names and fields. So the conversion is a macro, which the guest and the host's
+//! native path both expand over their bindings.
 
-/// Functions `model`, `request`, `request_error` and `event_kind` over the module `$wit`, which has the types of WIT's interface `generation`.
+/// Functions `model`, `request`, `request_error` and `event_kind` over the module `$wit`, which has
+/// the types of WIT's interface `generation`.
 ///
-/// `model` makes a [`TextModel`](crate::text::TextModel), `request` makes a [`Request`](crate::text::Request), `request_error` a `RequestError` of one that was refused, and `event_kind` an
-/// `EventKind` of an event; tokens get their bytes from the tokenizer.
+/// `model` makes a [`TextModel`](crate::text::TextModel), `request` makes a
+/// [`Request`](crate::text::Request), `request_error` a `RequestError` of one that was refused, and
+/// `event_kind` an `EventKind` of an event; tokens get their bytes from the tokenizer.
 #[macro_export]
 macro_rules! wit_conversions {
     ($wit:path) => {

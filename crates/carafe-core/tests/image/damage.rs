@@ -1,4 +1,5 @@
-//! Damaged files: whatever happens to a file on its way, decoding ends in an image or in words, never in a panic.
+//! Damaged files: whatever happens to a file on its way, decoding ends in an image or in words,
+//! never in a panic.
 
 use carafe_core::image::{Image, decode};
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! Every form that an image file takes comes out right or is refused in words.
 //!
-//! The files and what is expected of them (`golden.json`) are made by `python -m carafe_tools images`, which decodes and scales
-//! them with Pillow.
+//! The files and what is expected of them (`golden.json`) are made by `python -m carafe_tools
+//! images`, which decodes and scales them with Pillow.
 
 use std::path::PathBuf;
 

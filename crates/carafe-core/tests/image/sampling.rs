@@ -1,7 +1,7 @@
 //! JPEG images whose colours are sampled in every combination that the format can state.
 //!
-//! Encoders write four or five of them, decoders have been wrong about the rest. What must come out at the middle of a unit is
-//! known, since each unit has one colour.
+//! Encoders write four or five of them, decoders have been wrong about the rest. What must come out
+//! at the middle of a unit is known, since each unit has one colour.
 
 use carafe_core::image::{Error, decode};
 

@@ -1,6 +1,8 @@
-//! What the tests generate with: a small tokenizer, and a model whose logits are a pure function of what it has read.
+//! What the tests generate with: a small tokenizer, and a model whose logits are a pure function of
+//! what it has read.
 //!
-//! The fake model is also the judge of every step: it keeps to the contract of `ModelRunner` and panics where the generator breaks it.
+//! The fake model is also the judge of every step: it keeps to the contract of `ModelRunner` and
+//! panics where the generator breaks it.
 
 use std::{
     cell::RefCell,
@@ -19,8 +21,8 @@ use serde_json::{Value, json};
 /// The EOS token of [`tokenizer`].
 pub(crate) const EOS: u32 = 0;
 
-/// Tokens of more than one byte, made by merging two others. The last one is never made of a text, as the pre-tokenizer parts
-/// words before a space.
+/// Tokens of more than one byte, made by merging two others. The last one is never made of a text,
+/// as the pre-tokenizer parts words before a space.
 const MERGES: [(&str, &str); 6] = [("h", "e"), ("Ġ", "t"), ("Ġt", "he"), ("l", "l"), ("he", "ll"), ("a", "Ġ")];
 
 /// How many tokens [`tokenizer`] has: EOS, the bytes, the merges.
@@ -72,8 +74,8 @@ pub(crate) fn tokenizer() -> Tokenizer {
     Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes()).unwrap()
 }
 
-/// The model that goes with [`tokenizer`]: short context and short chunks, so that prompts are cut; few sequences and few blocks, so that
-/// requests wait.
+/// The model that goes with [`tokenizer`]: short context and short chunks, so that prompts are cut;
+/// few sequences and few blocks, so that requests wait.
 pub(crate) fn model() -> TextModel {
     TextModel {
         context_length: 64,
@@ -129,7 +131,8 @@ pub(crate) struct Fake {
     /// A token whose presence makes every inference fail.
     pub(crate) poison: Option<u32>,
     pub(crate) log: Rc<RefCell<Log>>,
-    /// Of each block, the token and the position of each of its computed tokens; none while the cache must be reset.
+    /// Of each block, the token and the position of each of its computed tokens; none while the
+    /// cache must be reset.
     pub(crate) cache: Option<Vec<Vec<(u32, i32)>>>,
 }
 

@@ -1,4 +1,5 @@
-//! The sampler against the same algorithm in numpy: `tools/golden/sampler.py` wrote the golden file, from a full sort in float64.
+//! The sampler against the same algorithm in numpy: `tools/golden/sampler.py` wrote the golden
+//! file, from a full sort in float64.
 
 use carafe_core::text::{Penalties, Sampler, Sampling, rng};
 use serde::Deserialize;

@@ -1,7 +1,8 @@
 //! Random submits, cancels and failures against a plain model of what must come of them.
 //!
-//! The model generates each request alone, keeps all bytes and looks for stop strings in the whole text: no queue, no stream, no
-//! cache. The generator must tell the same, however requests are interleaved, cancelled or failed.
+//! The model generates each request alone, keeps all bytes and looks for stop strings in the whole
+//! text: no queue, no stream, no cache. The generator must tell the same, however requests are
+//! interleaved, cancelled or failed.
 
 use std::collections::BTreeMap;
 
@@ -146,8 +147,8 @@ impl Emitted {
     }
 }
 
-/// Takes one step and files its events, checking their order. Requests are started in the order of their ids, but for those that wait for
-/// another one's prompt.
+/// Takes one step and files its events, checking their order. Requests are started in the order of
+/// their ids, but for those that wait for another one's prompt.
 fn step(generator: &mut Generator<Fake>, requests: &BTreeMap<u64, Request>, emitted: &mut BTreeMap<u64, Emitted>) {
     for event in generator.step() {
         let request = &requests[&event.request];

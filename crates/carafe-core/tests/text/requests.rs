@@ -1,4 +1,5 @@
-//! What a request may ask for: every limit holds at its edge, and its error names parameter, limit and value.
+//! What a request may ask for: every limit holds at its edge, and its error names parameter, limit
+//! and value.
 
 use std::rc::Rc;
 

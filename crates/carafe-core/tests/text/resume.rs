@@ -1,10 +1,12 @@
-//! A request that goes on in another generator gives what it would have given uninterrupted, wherever it was cut.
+//! A request that goes on in another generator gives what it would have given uninterrupted,
+//! wherever it was cut.
 
 use carafe_core::text::{Prompt, Request, Sampling};
 
 use crate::fake::{Logits, byte_token, greedy, noise, run, script};
 
-/// Cuts a request after every token but the last, and compares what follows with the uninterrupted run.
+/// Cuts a request after every token but the last, and compares what follows with the uninterrupted
+/// run.
 fn assert_resumable(logits: &Logits, request: &Request) {
     let whole = run(logits.clone(), request.clone());
     for cut in 0..whole.tokens.len() {

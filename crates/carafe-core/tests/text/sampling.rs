@@ -1,14 +1,16 @@
 //! The sampler against exact distributions.
 //!
-//! The exact distribution is worked out the plain way, in f64 with a full sort; thousands of draws with a fixed seed must agree with
-//! it by the chi-square test, and the sampler's own weights must be its probabilities.
+//! The exact distribution is worked out the plain way, in f64 with a full sort; thousands of draws
+//! with a fixed seed must agree with it by the chi-square test, and the sampler's own weights must
+//! be its probabilities.
 
 use carafe_core::text::{Sampler, Sampling, rng};
 use proptest::prelude::*;
 
 const DRAWS: u64 = 20_000;
 
-/// The probability of every token: temperature, top-k, top-p, min-p, in this order, each on what the one before has left.
+/// The probability of every token: temperature, top-k, top-p, min-p, in this order, each on what
+/// the one before has left.
 fn exact(logits: &[f32], sampling: &Sampling) -> Vec<f64> {
     let logits: Vec<f64> = logits.iter().copied().map(f64::from).collect();
     let largest = logits.iter().copied().fold(f64::MIN, f64::max);
@@ -58,7 +60,8 @@ fn assert_follows(logits: &[f32], sampling: &Sampling) {
             freedom += 1.0;
         }
     }
-    // Wilson and Hilferty: (chi-square / freedom)^(1/3) is nearly normal. 4 deviations: once in 30,000 by chance.
+    // Wilson and Hilferty: (chi-square / freedom)^(1/3) is nearly normal. 4 deviations: once in
+    // 30,000 by chance.
     if freedom > 0.0 {
         let spread = 2.0 / (9.0 * freedom);
         let deviations = ((chi_square / freedom).cbrt() - (1.0 - spread)) / spread.sqrt();
@@ -120,7 +123,8 @@ fn draws_follow_the_distribution_over_several_blocks_of_tokens() {
     }
 }
 
-/// A probability that moves by a hundred thousandth may move a draw as rarely; a walk along the weights would move every third.
+/// A probability that moves by a hundred thousandth may move a draw as rarely; a walk along the
+/// weights would move every third.
 #[test]
 fn logits_that_are_off_by_a_hair_give_the_same_tokens() {
     let (logits, hairs) = (uniform(50_257, 7, 6.0), uniform(50_257, 8, 2e-5));

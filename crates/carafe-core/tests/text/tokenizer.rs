@@ -48,7 +48,8 @@ fn every_byte_of_gpt2_has_a_token_and_an_emoji_has_three() {
     assert_eq!(tokenizer.token_bytes(50_257), None);
 }
 
-/// The regular expression that parts words has a stack, and whatever follows a failure of it would be taken for one word.
+/// The regular expression that parts words has a stack, and whatever follows a failure of it would
+/// be taken for one word.
 #[test]
 fn words_after_the_longest_run_of_spaces_are_still_parted() {
     let tokenizer = fake::tokenizer();

@@ -1,8 +1,10 @@
-//! A host under attack, in a process of its own: what goes wrong in native code is an abort, and no test survives that.
+//! A host under attack, in a process of its own: what goes wrong in native code is an abort, and no
+//! test survives that.
 //!
-//! `attacked ATTACK` runs the hostile guest's attack on the tiny model (`failed-compute` on one that fails), then lets it behave, then
-//! runs a right request of another guest on the tiny model. It prints one JSON object: what the hostile guest was answered, how it
-//! ended, and the tokens of the request after it.
+//! `attacked ATTACK` runs the hostile guest's attack on the tiny model (`failed-compute` on one
+//! that fails), then lets it behave, then runs a right request of another guest on the tiny model.
+//! It prints one JSON object: what the hostile guest was answered, how it ended, and the tokens of
+//! the request after it.
 
 use std::env;
 use std::io::Write;

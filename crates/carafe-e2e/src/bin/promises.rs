@@ -1,5 +1,6 @@
-//! What a request can rely on, measured: how many of some requests have other tokens when they are run again, when their prompts
-//! are cut otherwise, beside others, and with draft tokens. Prints the table of docs/performance.md for a model on this processor.
+//! What a request can rely on, measured: how many of some requests have other tokens when they are
+//! run again, when their prompts are cut otherwise, beside others, and with draft tokens. Prints
+//! the table of docs/performance.md for a model on this processor.
 //!
 //! ```text
 //! cargo run --release --package carafe-e2e --bin promises -- models/tales

@@ -1,5 +1,6 @@
-//! What a step of a number of tokens that was not computed before costs, in time and memory: OpenVINO makes kernels for each. Once as
-//! steps are, and once rounded up to a multiple of 8 tokens by a padding sequence on a block of its own.
+//! What a step of a number of tokens that was not computed before costs, in time and memory:
+//! OpenVINO makes kernels for each. Once as steps are, and once rounded up to a multiple of 8
+//! tokens by a padding sequence on a block of its own.
 //!
 //! ```text
 //! cargo run --release --package carafe-e2e --bin step_widths -- models/tales

@@ -1,7 +1,8 @@
-//! The one configuration of wasmtime, shared by the build script that precompiles the guests and the host that runs them.
+//! The one configuration of wasmtime, shared by the build script that precompiles the guests and
+//! the host that runs them.
 //!
-//! It names the target and a processor baseline: without them Cranelift would compile for the build machine's own features, and another
-//! machine would refuse the result.
+//! It names the target and a processor baseline: without them Cranelift would compile for the build
+//! machine's own features, and another machine would refuse the result.
 
 use wasmtime::{Config, Result, WasmBacktraceDetails};
 
@@ -32,8 +33,8 @@ pub(crate) fn engine_config(target: &str) -> Result<Config> {
     Ok(config)
 }
 
-/// What does not depend on the processor: epochs bound the guests' time, and no relaxed SIMD, so that the same guest gives the same
-/// bits everywhere.
+/// What does not depend on the processor: epochs bound the guests' time, and no relaxed SIMD, so
+/// that the same guest gives the same bits everywhere.
 pub(crate) fn common_config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true).wasm_relaxed_simd(false).wasm_component_model(true);
@@ -44,8 +45,9 @@ pub(crate) fn common_config() -> Config {
 #[expect(unsafe_code, reason = "wasmtime marks processor flags unsafe")]
 fn enable_baseline(config: &mut Config) {
     for flag in X86_64_V3 {
-        // SAFETY: a flag makes Cranelift emit instructions that a processor may lack; wasmtime checks every enabled flag against the
-        // processor when it makes an engine and when it loads an artifact, and refuses if one is missing.
+        // SAFETY: a flag makes Cranelift emit instructions that a processor may lack; wasmtime
+        // checks every enabled flag against the processor when it makes an engine and when it loads
+        // an artifact, and refuses if one is missing.
         unsafe { config.cranelift_flag_enable(flag) };
     }
 }

@@ -34,7 +34,8 @@ impl ImageTemplate {
     }
 }
 
-/// A running guest with its classifiers. After a trap it must be dropped: wasmtime lets nobody enter it again.
+/// A running guest with its classifiers. After a trap it must be dropped: wasmtime lets nobody
+/// enter it again.
 pub(super) struct ImageInstance {
     store: Store<State>,
     guest: Image,
@@ -74,7 +75,8 @@ impl Instance for ImageInstance {
 }
 
 impl ImageInstance {
-    /// Classifies a file. `company` is asked when the graph is to run: by then other images may have come or gone.
+    /// Classifies a file. `company` is asked when the graph is to run: by then other images may
+    /// have come or gone.
     pub(super) fn classify(
         &mut self,
         file: &[u8],
@@ -162,7 +164,8 @@ fn open_classifier(
     model: &Model,
 ) -> Result<ResourceAny, Error> {
     start_call(store);
-    // Half of the guest's memory is for one image while it is decoded; the rest holds the file, the pixels and the code's own.
+    // Half of the guest's memory is for one image while it is decoded; the rest holds the file, the
+    // pixels and the code's own.
     let memory = template.config.limits.guest_memory / 2;
     let classifier = guest.carafe_guests_classification().classifier();
     let opened = classifier.call_open(&mut *store, model, &template.labels, memory);

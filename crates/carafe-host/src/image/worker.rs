@@ -1,6 +1,8 @@
-//! One of a model's workers: a thread with a guest of its own, fed from the queue that all of them share.
+//! One of a model's workers: a thread with a guest of its own, fed from the queue that all of them
+//! share.
 //!
-//! A guest that traps over an image is replaced before this worker's next one; the others never notice.
+//! A guest that traps over an image is replaced before this worker's next one; the others never
+//! notice.
 
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +27,8 @@ pub(super) struct WorkerCounts {
     pub(super) replaced: u64,
 }
 
-/// A worker's thread. Dropping it waits until the thread has ended, which it does at the end of the queue.
+/// A worker's thread. Dropping it waits until the thread has ended, which it does at the end of the
+/// queue.
 pub(super) struct Worker {
     counts: Arc<Mutex<WorkerCounts>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -64,7 +67,8 @@ struct Running {
 }
 
 impl Running {
-    /// Classifies what comes, until the queue has ended. An image whose sender has gone is passed over.
+    /// Classifies what comes, until the queue has ended. An image whose sender has gone is passed
+    /// over.
     fn work(mut self, queue: &Queue) {
         while let Some(job) = next(queue) {
             if job.answer.is_closed() {
@@ -96,7 +100,8 @@ impl Running {
     }
 }
 
-/// The next job, once there is one; nothing at the end of the queue. The one worker that waits holds the lock, the others wait for that.
+/// The next job, once there is one; nothing at the end of the queue. The one worker that waits
+/// holds the lock, the others wait for that.
 fn next(queue: &Queue) -> Option<Job> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }

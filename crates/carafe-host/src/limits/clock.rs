@@ -1,15 +1,17 @@
 //! Guest time.
 //!
-//! It is processor time of the thread that runs the guest. A machine that is busy with something else makes a guest late, not
-//! guilty, and a guest cannot wait: it has no import that blocks. So wall-clock time has no bound here. A request has a deadline
-//! of its own, which the server keeps.
+//! It is processor time of the thread that runs the guest. A machine that is busy with something
+//! else makes a guest late, not guilty, and a guest cannot wait: it has no import that blocks. So
+//! wall-clock time has no bound here. A request has a deadline of its own, which the server keeps.
 
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
 
 use super::Limits;
-use crate::engine::EPOCH;
+
+/// Time between two epochs: how finely guest time is watched.
+pub(crate) const EPOCH: Duration = Duration::from_millis(10);
 
 /// The processor time that this thread has used since it started.
 pub(crate) fn thread_time() -> Duration {
@@ -80,12 +82,14 @@ impl GuestClock {
         self.total_native
     }
 
-    /// Adds time that the host has spent on a compute of wasi:nn, taking and keeping tensors included, and OpenVINO.
+    /// Adds time that the host has spent on a compute of wasi:nn, taking and keeping tensors
+    /// included, and OpenVINO.
     pub(crate) fn add_host(&mut self, time: Duration) {
         self.total_host += time;
     }
 
-    /// Time that computes of wasi:nn have taken on the host's side since the store was made, OpenVINO's included.
+    /// Time that computes of wasi:nn have taken on the host's side since the store was made,
+    /// OpenVINO's included.
     pub(crate) fn total_host(&self) -> Duration {
         self.total_host
     }

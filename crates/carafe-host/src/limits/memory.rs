@@ -27,7 +27,8 @@ impl MemoryMeter {
         self.cap
     }
 
-    /// The size in bytes that was asked for and refused last, if any: a guest that runs out of memory traps soon after.
+    /// The size in bytes that was asked for and refused last, if any: a guest that runs out of
+    /// memory traps soon after.
     pub(crate) fn refused(&self) -> Option<usize> {
         self.refused
     }
@@ -48,7 +49,8 @@ impl ResourceLimiter for MemoryMeter {
         Ok(desired <= 1 << 20)
     }
 
-    // A component is several core instances (the module and the adapters between it and the host) with one memory.
+    // A component is several core instances (the module and the adapters between it and the host)
+    // with one memory.
     fn instances(&self) -> usize {
         16
     }

@@ -1,4 +1,5 @@
-//! Computes: the inputs are taken from the guest, checked, and computed with; the outputs are its own.
+//! Computes: the inputs are taken from the guest, checked, and computed with; the outputs are its
+//! own.
 
 use std::time::Instant;
 

@@ -13,7 +13,8 @@ use crate::store::State;
 /// Most dimensions of a tensor; OpenVINO's graphs have at most 5 here.
 const MAX_RANK: usize = 8;
 
-/// Puts a `tensor.data` in the place of the generated one, which wants a vector of its own and so a copy on the host for every read.
+/// Puts a `tensor.data` in the place of the generated one, which wants a vector of its own and so a
+/// copy on the host for every read.
 ///
 /// # Errors
 /// If the interface has no such function.
@@ -82,7 +83,8 @@ impl State {
     }
 }
 
-/// Each type of the interface, and as the host keeps it: the wide ones and the half ones by their name in the specification alone.
+/// Each type of the interface, and as the host keeps it: the wide ones and the half ones by their
+/// name in the specification alone.
 const TYPES: [(wit::TensorType, TensorType); 7] = [
     (wit::TensorType::U8, TensorType::Known(ElementType::U8)),
     (wit::TensorType::I32, TensorType::Known(ElementType::I32)),

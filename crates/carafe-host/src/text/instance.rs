@@ -132,7 +132,8 @@ impl Instance for PreparerInstance {
 }
 
 impl PreparerInstance {
-    /// The tokens of a request's prompt. The outer error is a trap, the inner one the guest's refusal.
+    /// The tokens of a request's prompt. The outer error is a trap, the inner one the guest's
+    /// refusal.
     pub(super) fn prepare(&mut self, request: &Request) -> Result<Result<Vec<u32>, RequestError>, Error> {
         start_call(&mut self.store);
         let interface = self.guest.carafe_guests_generation();

@@ -1,8 +1,9 @@
-//! The thread that prepares requests: it checks them and turns their prompts into tokens, in a guest of its own.
+//! The thread that prepares requests: it checks them and turns their prompts into tokens, in a
+//! guest of its own.
 //!
-//! A prompt of half a megabyte takes its tokenizer a while. On the thread that steps the batch it would hold up every request that
-//! decodes; here it holds up only those that come after it. Whatever goes wrong here, a trap and a time limit included, is one
-//! request's own.
+//! A prompt of half a megabyte takes its tokenizer a while. On the thread that steps the batch it
+//! would hold up every request that decodes; here it holds up only those that come after it.
+//! Whatever goes wrong here, a trap and a time limit included, is one request's own.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -13,7 +14,8 @@ use super::{Prompt, Request, StatsCell};
 use crate::Error;
 use crate::guest::Guest;
 
-/// Sequences that share a request and differ in their seeds alone; the request's own seed is not used.
+/// Sequences that share a request and differ in their seeds alone; the request's own seed is not
+/// used.
 pub(super) struct Submission {
     pub(super) request: Arc<Request>,
     pub(super) sequences: Vec<NewSequence>,

@@ -106,7 +106,8 @@ impl Worker {
         }
     }
 
-    /// Takes all commands that wait, and waits for one if there is nothing to do. False when it is time to end.
+    /// Takes all commands that wait, and waits for one if there is nothing to do. False when it is
+    /// time to end.
     fn serve_commands(&mut self) -> bool {
         loop {
             let command = if self.running.is_empty() {
@@ -146,7 +147,8 @@ impl Worker {
         self.queue.push_back(id);
     }
 
-    /// Submits what the queue holds: all of it, or one request at a time while a trap is being traced.
+    /// Submits what the queue holds: all of it, or one request at a time while a trap is being
+    /// traced.
     fn admit(&mut self) {
         while !(self.isolating && self.running.values().any(|running| running.guest_id.is_some())) {
             let Some(id) = self.queue.pop_front() else {
@@ -207,7 +209,8 @@ impl Worker {
         }
     }
 
-    /// After a trap that may be any request's: alone in the guest, it is that one's; else each of them runs alone from now on.
+    /// After a trap that may be any request's: alone in the guest, it is that one's; else each of
+    /// them runs alone from now on.
     fn trace(&mut self, trap: Error) {
         let suspects: Vec<u64> = self.ids_in_guest();
         self.requeue();
@@ -217,7 +220,8 @@ impl Worker {
         }
     }
 
-    /// After a trap: the requests of the guest go back to the head of the queue, for its next instance.
+    /// After a trap: the requests of the guest go back to the head of the queue, for its next
+    /// instance.
     fn requeue(&mut self) {
         self.note_guest();
         for id in self.ids_in_guest().into_iter().rev() {
@@ -240,7 +244,8 @@ impl Worker {
         };
         let ends = matches!(event.kind, EventKind::Finished(_) | EventKind::Failed(_));
         match &event.kind {
-            // The start of a request that was submitted again was emitted already, and perhaps its echo.
+            // The start of a request that was submitted again was emitted already, and perhaps its
+            // echo.
             EventKind::Started(_) if replace(&mut running.emitted_start, true) => return,
             EventKind::Prompt(_) if replace(&mut running.echoed, true) => return,
             EventKind::Token(token) => running.resume.push(token.id),
@@ -311,5 +316,5 @@ impl Worker {
 
 /// The event of a request that ended by a failure of the guest.
 fn failed(error: &Error) -> EventKind {
-    EventKind::Failed(Failure { kind: FailureKind::ForwardPass, message: error.to_string() })
+    EventKind::Failed(Failure { kind: FailureKind::Guest, message: error.to_string() })
 }

@@ -22,8 +22,8 @@ type Values<'a> = &'a [[u8; 4]];
 ///
 /// # Errors
 ///
-/// [`Error::TooLarge`], [`Error::WrongDimension`], [`Error::ValueOutOfRange`] or [`Error::Inconsistent`], which name the input, the
-/// element, what it is and what was expected.
+/// [`Error::TooLarge`], [`Error::WrongDimension`], [`Error::ValueOutOfRange`] or
+/// [`Error::Inconsistent`], which name the input, the element, what it is and what was expected.
 pub fn check_inputs(
     bounds: &DecoderBounds,
     written: &WrittenBlocks,
@@ -39,7 +39,8 @@ pub fn check_inputs(
     Ok(CheckedInputs { num_logits, writes: writes.into_iter().map(|write| (write.block, write.tokens)).collect() })
 }
 
-/// T, B and N are at least 1 and within their bounds, and every input is as long as they say. Returns N.
+/// T, B and N are at least 1 and within their bounds, and every input is as long as they say.
+/// Returns N.
 fn check_sizes(bounds: &DecoderBounds, inputs: &DecoderInputs<'_>) -> Result<u32, Error> {
     let num_tokens = within(Bound::Tokens, "input_ids", inputs.input_ids, bounds.spec.max_num_batched_tokens)?;
     let num_seqs = within(Bound::Sequences, "past_lens", inputs.past_lens, bounds.spec.max_num_seqs)?;
@@ -109,7 +110,8 @@ impl Sequence {
     }
 }
 
-/// Splits tokens and blocks into sequences: each has at least one new token, and exactly the blocks that it needs.
+/// Splits tokens and blocks into sequences: each has at least one new token, and exactly the blocks
+/// that it needs.
 fn sequences(bounds: &DecoderBounds, inputs: &DecoderInputs<'_>) -> Result<Vec<Sequence>, Error> {
     let tokens = ranges("subsequence_begins", inputs.subsequence_begins, inputs.input_ids.len())?;
     let blocks = ranges("block_indices_begins", inputs.block_indices_begins, inputs.block_indices.len())?;

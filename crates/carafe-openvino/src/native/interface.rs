@@ -1,4 +1,5 @@
-//! `native/carafe_openvino.h` in Rust: the structures and functions of the native layer, and how they are found in its file.
+//! `native/carafe_openvino.h` in Rust: the structures and functions of the native layer, and how
+//! they are found in its file.
 //!
 //! Whoever changes the header changes this file and both numbers: [`ABI`] here, `CARAFE_ABI` there.
 
@@ -104,7 +105,8 @@ functions! {
 /// Whether a library is a native layer whose interface is this one.
 ///
 /// # Safety
-/// The library's function `carafe_abi`, if it has one, must be that of a native layer of some version: it has had this type from the first.
+/// The library's function `carafe_abi`, if it has one, must be that of a native layer of some
+/// version: it has had this type from the first.
 pub(super) unsafe fn is_compatible(library: &Library) -> bool {
     type Abi = unsafe extern "C" fn(usize, usize, usize, usize, usize) -> u32;
     // SAFETY: the caller vouches for the function's type; it reads nothing but its arguments.

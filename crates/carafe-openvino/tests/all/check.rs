@@ -1,4 +1,5 @@
-//! The rules for tensors whatever their values, one by one: what breaks each, and in which words it is refused. No OpenVINO here.
+//! The rules for tensors whatever their values, one by one: what breaks each, and in which words it
+//! is refused. No OpenVINO here.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use carafe_openvino::{
@@ -135,7 +136,8 @@ fn a_description_that_contradicts_itself_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What passes has every input once, of its type and rank, with as many bytes as its dimensions need.
+    /// What passes has every input once, of its type and rank, with as many bytes as its dimensions
+    /// need.
     #[test]
     fn no_tensors_at_all_can_make_it_panic(
         damages in prop::collection::vec(

@@ -1,4 +1,5 @@
-//! A decoder computed by a real OpenVINO: its pages give the logits of the stateful graph, however tokens are cut and batched.
+//! A decoder computed by a real OpenVINO: its pages give the logits of the stateful graph, however
+//! tokens are cut and batched.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -45,7 +46,8 @@ impl Golden {
         Part { past: past as i32, tokens: self.tokens[past..end].to_vec(), blocks }
     }
 
-    /// The largest difference between logits and those of the stateful graph after the token at `place`.
+    /// The largest difference between logits and those of the stateful graph after the token at
+    /// `place`.
     fn error(&self, logits: &[f32], place: usize) -> f32 {
         let chosen: Vec<f32> = logits.iter().step_by(self.stride).copied().collect();
         difference(&chosen, &self.logits[place])
@@ -56,7 +58,8 @@ fn run(context: &mut Context, parts: &[Part]) -> Vec<Vec<f32>> {
     Inputs::of(parts).run(context).expect("computes")
 }
 
-/// The largest difference to the stateful graph over a schedule of cuts, company and rejected drafts.
+/// The largest difference to the stateful graph over a schedule of cuts, company and rejected
+/// drafts.
 fn largest_error(graph: &Graph) -> f32 {
     let golden = golden();
     let mut context = graph.context().expect("a context");
@@ -68,7 +71,8 @@ fn largest_error(graph: &Graph) -> f32 {
     for (place, logits) in inputs.run(&mut context).expect("computes").iter().enumerate() {
         errors.push(golden.error(logits, place));
     }
-    // Two sequences with the same tokens, one of them behind: prefill chunks beside decoding, over the border of a block.
+    // Two sequences with the same tokens, one of them behind: prefill chunks beside decoding, over
+    // the border of a block.
     for (ahead, behind) in [((20, 21), (0, 7)), ((21, 32), (7, 8)), ((32, 33), (8, 33)), ((33, 40), (33, 34))] {
         let parts = [golden.part(ahead.0, ahead.1, &first), golden.part(behind.0, behind.1, &second)];
         let logits = run(&mut context, &parts);
@@ -179,7 +183,8 @@ fn a_context_without_blocks_or_with_more_than_there_is_memory_for_is_an_error() 
     assert!(refused.to_string().contains("make a context with 2147483647 blocks"), "{refused}");
 }
 
-/// What the rules are for: whatever passes them, OpenVINO computes it, and neither fails, aborts nor reads elsewhere.
+/// What the rules are for: whatever passes them, OpenVINO computes it, and neither fails, aborts
+/// nor reads elsewhere.
 #[test]
 fn every_random_step_that_passes_is_computed_to_finite_logits() {
     let part = (0..40_i32, proptest::collection::vec(0..VOCABULARY.cast_signed(), 1..12));

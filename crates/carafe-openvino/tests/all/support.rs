@@ -1,4 +1,5 @@
-//! What the tests with a real OpenVINO share: the library, the tiny text model, and steps of a decoder.
+//! What the tests with a real OpenVINO share: the library, the tiny text model, and steps of a
+//! decoder.
 #![expect(clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking, and says why it is skipped")]
 
 use std::env;

@@ -1,4 +1,5 @@
-//! A whole answer: gathers every sequence to its end, and ranks them where more were generated than are answered.
+//! A whole answer: gathers every sequence to its end, and ranks them where more were generated than
+//! are answered.
 
 use super::choice::Draft;
 use super::plan::Plan;

@@ -108,7 +108,8 @@ impl Draft {
         self.whole.finish_reason = piece.finish_reason.or(self.whole.finish_reason);
     }
 
-    /// The mean log-probability of its tokens, by which OpenAI's API ranks the sequences of `best_of`.
+    /// The mean log-probability of its tokens, by which OpenAI's API ranks the sequences of
+    /// `best_of`.
     pub(crate) fn mean_logprob(&self) -> f64 {
         self.score.0 / f64::from(self.score.1.max(1))
     }

@@ -41,7 +41,8 @@ const DEFAULT_MAX_TOKENS: u32 = 16;
 
 /// Continues one or more texts.
 ///
-/// With `stream` the answer is a stream of server-sent events, each `data: ` and a chunk of the same shape, ended by `data: [DONE]`.
+/// With `stream` the answer is a stream of server-sent events, each `data: ` and a chunk of the
+/// same shape, ended by `data: [DONE]`.
 #[utoipa::path(
     post, path = "/v1/completions", tag = "text", security((), ("key" = [])),
     request_body = CompletionRequest,

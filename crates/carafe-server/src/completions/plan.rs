@@ -1,7 +1,8 @@
 //! From a request's body to what is asked of the model.
 //!
-//! The guest checks everything that concerns a single sequence, ranges and the context's length included, and names the field; here is
-//! checked only what it never sees: how many sequences there are, and what goes together.
+//! The guest checks everything that concerns a single sequence, ranges and the context's length
+//! included, and names the field; here is checked only what it never sees: how many sequences there
+//! are, and what goes together.
 
 use std::iter;
 use std::sync::Arc;
@@ -211,7 +212,8 @@ fn top_k(top_k: Option<i64>) -> Result<Option<u32>, ApiError> {
 /// Token ids out of JSON's keys, which are strings.
 fn biases(biases: impl IntoIterator<Item = (String, f32)>) -> Result<Vec<(u32, f32)>, ApiError> {
     let parse = |(key, bias): (String, f32)| {
-        // `+1` and `01` are read as numbers, but are no other spelling of `1`: a token would be there twice.
+        // `+1` and `01` are read as numbers, but are no other spelling of `1`: a token would be
+        // there twice.
         let token = key.parse().ok().filter(|token: &u32| token.to_string() == key);
         token.map(|token| (token, bias)).ok_or_else(|| {
             let message = format!("`logit_bias` has the key {}; expected a token id", quoted(&key));

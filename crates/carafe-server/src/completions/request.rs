@@ -1,4 +1,5 @@
-//! The body of `POST /v1/completions`: OpenAI's fields, and the usual extras of servers that run open models.
+//! The body of `POST /v1/completions`: OpenAI's fields, and the usual extras of servers that run
+//! open models.
 //!
 //! `reading` makes it of JSON, and judges the fields that have no effect.
 

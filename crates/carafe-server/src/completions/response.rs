@@ -49,7 +49,8 @@ pub(crate) struct CompletionChoice {
     pub(crate) text: String,
     /// Null if they were not asked for.
     pub(crate) logprobs: Option<Logprobs>,
-    /// `stop` (the model ended the text, or a stop text was found), `length`, or null in a chunk before the last.
+    /// `stop` (the model ended the text, or a stop text was found), `length`, or null in a chunk
+    /// before the last.
     pub(crate) finish_reason: Option<&'static str>,
 }
 

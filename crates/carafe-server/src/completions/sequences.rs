@@ -1,6 +1,8 @@
-//! The sequences of one request at work: submits them, merges their events, keeps time, and tells the metrics and the record.
+//! The sequences of one request at work: submits them, merges their events, keeps time, and tells
+//! the metrics and the record.
 //!
-//! Dropping it ends what still runs, at the end of the model's current step, and frees the request's places.
+//! Dropping it ends what still runs, at the end of the model's current step, and frees the
+//! request's places.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +39,8 @@ pub(crate) struct Sequences {
 }
 
 impl Sequences {
-    /// Takes the request's places and hands its sequences to the model; all of them are accepted, or none runs.
+    /// Takes the request's places and hands its sequences to the model; all of them are accepted,
+    /// or none runs.
     pub(crate) async fn start(
         server: &Server,
         served: &Arc<Served<TextModel>>,
@@ -71,7 +74,7 @@ impl Sequences {
     /// The next event and the number of its sequence; none when all have finished.
     pub(crate) async fn next(&mut self) -> Result<Option<(usize, EventKind)>, ApiError> {
         match self.deadline.bound(self.events.next()).await? {
-            Some((_, EventKind::Failed(failure), _)) => Err(ApiError::ModelFailed { detail: failure.message }),
+            Some((_, EventKind::Failed(failure), _)) => Err(failure.into()),
             Some((index, event, times)) => {
                 self.note(index, &event, times);
                 Ok(Some((index, event)))

@@ -25,7 +25,8 @@ use super::sequences::Sequences;
 use crate::error::{ApiError, ErrorBody};
 use crate::record::Record;
 
-/// How often a comment is sent where there is nothing else to say, so that proxies do not think the connection dead.
+/// How often a comment is sent where there is nothing else to say, so that proxies do not think the
+/// connection dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What ends every stream of OpenAI's API.
@@ -72,7 +73,8 @@ impl Writer {
         if matches!(&result, Err(Stopped::Failed(ApiError::StreamNotRead { .. }))) {
             sequences.count_unread();
         }
-        // The record learns the outcome, and the places are free, before the client hears of the end.
+        // The record learns the outcome, and the places are free, before the client hears of the
+        // end.
         drop(sequences);
         if let Err(Stopped::Failed(error)) = &result {
             self.record.note_error(error);

@@ -119,7 +119,8 @@ impl Hub {
         Ok(false)
     }
 
-    /// Refuses a file that is not the one that is known by this size and hash, whichever revision it is of.
+    /// Refuses a file that is not the one that is known by this size and hash, whichever revision
+    /// it is of.
     pub(super) fn check(&self, path: &Path, known: &Identity) -> Result<()> {
         let name = name_of(path);
         let refusal = |found: String, expected: String| {

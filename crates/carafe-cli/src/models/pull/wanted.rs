@@ -80,7 +80,8 @@ impl Wanted {
     }
 }
 
-/// Names of the shards in `model.safetensors.index.json`, each a plain file name: they come from strangers and become paths.
+/// Names of the shards in `model.safetensors.index.json`, each a plain file name: they come from
+/// strangers and become paths.
 pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
     let text = fs::read_to_string(index).with_context(|| format!("failed to read `{}`", index.display()))?;
     let json: Value = serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", index.display()))?;

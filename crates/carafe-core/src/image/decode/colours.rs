@@ -1,8 +1,9 @@
-//! Brings decoded samples to RGB inside the buffer that holds them, so that no second image is ever alive.
+//! Brings decoded samples to RGB inside the buffer that holds them, so that no second image is ever
+//! alive.
 //!
-//! Grey and transparency only; the decoders themselves resolve palettes, ink and luma. Where pixels grow (grey to RGB) the
-//! walk goes from the end to the start, where they shrink from the start to the end: either way what is read was not yet
-//! overwritten.
+//! Grey and transparency only; the decoders themselves resolve palettes, ink and luma. Where pixels
+//! grow (grey to RGB) the walk goes from the end to the start, where they shrink from the start to
+//! the end: either way what is read was not yet overwritten.
 
 /// The samples of one pixel, 8 bits each.
 #[derive(Clone, Copy)]
@@ -42,7 +43,8 @@ pub(super) fn over_white(colour: u8, alpha: u8) -> u8 {
     u8::try_from((sum + 127) / 255).unwrap_or(u8::MAX)
 }
 
-/// Makes `pixels` pixels of `samples`, which lie at the start of `buffer`, RGB. The buffer has room for the larger of the two.
+/// Makes `pixels` pixels of `samples`, which lie at the start of `buffer`, RGB. The buffer has room
+/// for the larger of the two.
 pub(super) fn to_rgb(mut buffer: Vec<u8>, pixels: usize, samples: Samples) -> Vec<u8> {
     let width = samples.bytes();
     let mut convert = |index: usize| {

@@ -1,7 +1,7 @@
 //! What decoding an image holds at its peak, judged before it starts.
 //!
-//! Two moments count: while the decoder runs, its output and its own buffers are alive; while an image is turned by a quarter,
-//! the image and its turned copy are.
+//! Two moments count: while the decoder runs, its output and its own buffers are alive; while an
+//! image is turned by a quarter, the image and its turned copy are.
 
 use super::super::{Error, rgb_bytes};
 
@@ -30,7 +30,8 @@ impl Need {
     }
 }
 
-/// Bytes of an image with `channels` bytes a pixel, of which at least 3: the buffer becomes RGB where it lies.
+/// Bytes of an image with `channels` bytes a pixel, of which at least 3: the buffer becomes RGB
+/// where it lies.
 pub(super) fn output_bytes(width: u32, height: u32, channels: u64) -> u64 {
     (u64::from(width) * u64::from(height)).saturating_mul(channels.max(3))
 }

@@ -1,7 +1,9 @@
-//! PNG through the `png` crate: every colour type and depth, interlaced or not; of an animation, its still image.
+//! PNG through the `png` crate: every colour type and depth, interlaced or not; of an animation,
+//! its still image.
 //!
-//! The crate is asked directly, and not through `image`, because its own limits are then ours: text and colour profiles are
-//! skipped without being unpacked, and 16-bit samples are halved while they are read, which halves the peak as well.
+//! The crate is asked directly, and not through `image`, because its own limits are then ours: text
+//! and colour profiles are skipped without being unpacked, and 16-bit samples are halved while they
+//! are read, which halves the peak as well.
 
 use std::io::Cursor;
 
@@ -16,8 +18,8 @@ use super::{Error, Image, Stored, swaps_sides};
 /// What chunks that are kept (palette, Exif) may hold together.
 const CHUNKS: u64 = 1024 * 1024;
 
-/// The crate unfilters rows in a buffer of 128 KiB or some rows, whichever is more, which grows by doubling and never beyond the
-/// image; another row holds an interlaced line.
+/// The crate unfilters rows in a buffer of 128 KiB or some rows, whichever is more, which grows by
+/// doubling and never beyond the image; another row holds an interlaced line.
 const ROWS: u64 = 16;
 const COPIES: u64 = 3;
 const FIXED: u64 = 512 * 1024;
@@ -86,7 +88,8 @@ fn header(bytes: &[u8]) -> Result<(u32, u32, u64), Error> {
     Ok((info.width, info.height, (u64::from(info.width) * bits).div_ceil(8) + 1))
 }
 
-/// A decoder that gives 8-bit samples, palettes resolved, and keeps at most [`CHUNKS`] bytes and a line beside them.
+/// A decoder that gives 8-bit samples, palettes resolved, and keeps at most [`CHUNKS`] bytes and a
+/// line beside them.
 fn configured(bytes: &[u8], row: u64) -> Decoder<Cursor<&[u8]>> {
     // A line of the output has at most 4 bytes for each of the row's bits.
     let limit = usize::try_from(row.saturating_mul(32) + CHUNKS).unwrap_or(usize::MAX);

@@ -1,8 +1,9 @@
 //! Along the rows.
 //!
-//! Sixteen rows are scaled together. Their bytes at one place are woven side by side into a vector, so that a weight is multiplied with all of
-//! them at once. Vectors multiply 16-bit numbers best, two at a time, and add the products; a weight has 22 bits, so it is taken in two parts,
-//! each with sums of its own, which are put together at the end.
+//! Sixteen rows are scaled together. Their bytes at one place are woven side by side into a vector,
+//! so that a weight is multiplied with all of them at once. Vectors multiply 16-bit numbers best,
+//! two at a time, and add the products; a weight has 22 bits, so it is taken in two parts, each
+//! with sums of its own, which are put together at the end.
 
 use wide::{i32x4, u8x16};
 
@@ -10,10 +11,12 @@ use super::super::vectors::{VECTOR, halves, in_turn, narrow, transposed, zip};
 use super::super::{Filter, Image};
 use super::{FRACTION, HALF, Window, windows};
 
-/// Rows that are scaled together: their bytes at one place lie side by side, so that a weight is multiplied with all of them at once.
+/// Rows that are scaled together: their bytes at one place lie side by side, so that a weight is
+/// multiplied with all of them at once.
 const ROWS: usize = VECTOR;
 
-/// The bytes of one pixel in all of [`ROWS`] rows: red, green and blue, each of one row after another.
+/// The bytes of one pixel in all of [`ROWS`] rows: red, green and blue, each of one row after
+/// another.
 const PIXEL: usize = ROWS * 3;
 
 /// Pixels that are added to the sums at once.
@@ -37,14 +40,16 @@ pub(super) fn scale_rows(image: &Image, width: u32, filter: Filter) -> Image {
     Image { width, height: image.height, rgb }
 }
 
-/// A window's start and its weights, [`TAPS`] at a time. The last may reach a few pixels too far, with weights of 0.
+/// A window's start and its weights, [`TAPS`] at a time. The last may reach a few pixels too far,
+/// with weights of 0.
 fn paired(mut window: Window) -> (usize, Vec<[Pair; TAPS / 2]>) {
     window.weights.resize(window.weights.len().next_multiple_of(TAPS), 0);
     let taps = window.weights.as_chunks::<TAPS>().0;
     (window.start, taps.iter().map(|&[a, b, c, d]| [pair([a, b]), pair([c, d])]).collect())
 }
 
-/// Lays the bytes of up to [`ROWS`] rows side by side; those of rows that are missing are of no use.
+/// Lays the bytes of up to [`ROWS`] rows side by side; those of rows that are missing are of no
+/// use.
 #[inline(never)]
 fn weave(rows: &[u8], row_bytes: usize, woven: &mut [u8]) {
     for (start, woven) in (0..row_bytes).step_by(VECTOR).zip(woven.as_chunks_mut::<{ VECTOR * ROWS }>().0) {
@@ -95,7 +100,8 @@ fn pair(weights: [i32; 2]) -> Pair {
 /// Sums of sixteen products, by the weights' parts.
 type Sums = [[i32x4; 4]; 2];
 
-/// The 8-bit values of pixels times their weights, all added up. There may be more pixels than weights.
+/// The 8-bit values of pixels times their weights, all added up. There may be more pixels than
+/// weights.
 #[inline(never)]
 fn weigh(woven: &[u8], weights: &[[Pair; TAPS / 2]], scaled: &mut [u8; PIXEL]) {
     let pixels = woven.as_chunks::<PIXEL>().0.as_chunks::<TAPS>().0;

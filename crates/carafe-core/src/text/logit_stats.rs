@@ -1,4 +1,5 @@
-//! The largest logits, of all and of every block, and whether all are finite: the first look at what a model returned.
+//! The largest logits, of all and of every block, and whether all are finite: the first look at
+//! what a model returned.
 
 use super::math::{self, BLOCK, LANES};
 
@@ -12,20 +13,22 @@ pub struct LogitError {
     pub value: f32,
 }
 
-/// The largest of some logits, all of them finite, and the largest of every block of them: whoever looks for large logits passes
-/// over most blocks as a whole. The buffer is reused from token to token.
+/// The largest of some logits, all of them finite, and the largest of every block of them: whoever
+/// looks for large logits passes over most blocks as a whole. The buffer is reused from token to
+/// token.
 #[derive(Debug, Default)]
-pub(super) struct Extremes {
+pub(super) struct LogitStats {
     /// The largest logit.
     pub(super) largest: f32,
     /// The largest logit of each [`BLOCK`]; the last block may be shorter.
     pub(super) maxima: Vec<f32>,
 }
 
-impl Extremes {
+impl LogitStats {
     /// Looks at every logit once; there must be at least one.
     pub(super) fn look(&mut self, logits: &[f32]) -> Result<(), LogitError> {
-        // The sum of finite values may overflow, but a sum with a value that is not finite never is finite.
+        // The sum of finite values may overflow, but a sum with a value that is not finite never is
+        // finite.
         let mut sums = [0.0f32; LANES];
         let (blocks, rest) = logits.as_chunks::<BLOCK>();
         self.maxima.clear();
@@ -71,7 +74,8 @@ fn largest_of(values: &[f32], sums: &mut [f32; LANES]) -> f32 {
     math::join_lanes(largest, |a, b| if b > a { b } else { a })
 }
 
-/// Where the first logit is that is `wanted`. Whole chunks are looked at together, so that compilers can vectorise.
+/// Where the first logit is that is `wanted`. Whole chunks are looked at together, so that
+/// compilers can vectorise.
 fn position(logits: &[f32], wanted: impl Fn(f32) -> bool) -> Option<usize> {
     let any = |chunk: &[f32]| chunk.iter().fold(false, |any, &logit| any | wanted(logit));
     let chunk = logits.chunks(4 * LANES).position(any)?;
@@ -85,17 +89,17 @@ mod tests {
 
     #[test]
     fn the_largest_is_found_at_every_place_and_in_every_block() {
-        let mut extremes = Extremes::default();
+        let mut logit_stats = LogitStats::default();
         for length in [1, 15, 16, 17, 63, 64, 65, 200] {
             for place in 0..length {
                 let mut logits = vec![0.5; length];
                 logits[place] = 7.0;
-                assert_eq!(extremes.look(&logits), Ok(()));
-                assert_eq!(extremes.largest, 7.0);
+                assert_eq!(logit_stats.look(&logits), Ok(()));
+                assert_eq!(logit_stats.largest, 7.0);
                 let expected: Vec<f32> =
                     logits.chunks(BLOCK).map(|block| block.iter().copied().fold(f32::MIN, f32::max)).collect();
-                assert_eq!(extremes.maxima, expected);
-                assert_eq!(extremes.best(&logits), place as u32);
+                assert_eq!(logit_stats.maxima, expected);
+                assert_eq!(logit_stats.best(&logits), place as u32);
             }
         }
     }
@@ -106,18 +110,18 @@ mod tests {
         logits[70] = 3.0;
         logits[71] = 3.0;
         logits[199] = 3.0;
-        let mut extremes = Extremes::default();
-        assert_eq!(extremes.look(&logits), Ok(()));
-        assert_eq!(extremes.best(&logits), 70);
+        let mut logit_stats = LogitStats::default();
+        assert_eq!(logit_stats.look(&logits), Ok(()));
+        assert_eq!(logit_stats.best(&logits), 70);
     }
 
     #[test]
     fn finite_logits_whose_sum_is_not_are_accepted() {
         let mut logits = vec![f32::MIN; 300];
         logits[200] = f32::MAX;
-        let mut extremes = Extremes::default();
-        assert_eq!(extremes.look(&logits), Ok(()));
-        assert_eq!(extremes.best(&logits), 200);
+        let mut logit_stats = LogitStats::default();
+        assert_eq!(logit_stats.look(&logits), Ok(()));
+        assert_eq!(logit_stats.best(&logits), 200);
     }
 
     #[test]
@@ -126,7 +130,7 @@ mod tests {
             for place in [0, 16, 63, 64, 99] {
                 let mut logits = vec![1.0; 100];
                 logits[place] = value;
-                let error = Extremes::default().look(&logits).map_err(|error| (error.token, error.value.to_bits()));
+                let error = LogitStats::default().look(&logits).map_err(|error| (error.token, error.value.to_bits()));
                 assert_eq!(error, Err((place as u32, value.to_bits())));
             }
         }
