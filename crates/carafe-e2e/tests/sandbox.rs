@@ -34,6 +34,18 @@ fn gpt2s_own_tokenizer_needs_less_than_64_mib_of_guest_memory() -> Result<()> {
 }
 
 #[test]
+fn a_tokenizer_that_trapped_goes_on_in_a_new_instance() -> Result<()> {
+    let file = fs::read(root().join("fixtures/models/tiny/tokenizer.json"))?;
+    let limits = Limits { guest_memory: 8 << 20, ..Limits::default() };
+    let mut tokenizer = Tokenizer::open(&Sandbox::new()?, "tiny", &file, limits)?;
+    let tokens = tokenizer.encode("The fox")?;
+    let trap = tokenizer.encode(&"q9".repeat(4 << 20)).err();
+    assert!(matches!(trap, Some(carafe_host::Error::Trap(_))), "{trap:?}");
+    assert_eq!(tokenizer.encode("The fox")?.len(), tokens.len());
+    Ok(())
+}
+
+#[test]
 fn the_high_water_mark_is_within_the_cap_and_reported() -> Result<()> {
     let model = load("models/tales", Profile::Fast)?;
     let limits = Limits { guest_memory: 32 << 20, ..Limits::default() };

@@ -1,20 +1,21 @@
 //! A tokenizer in the sandbox, without a model: text to token ids and back.
 
+use std::sync::Arc;
+
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
-use crate::bindings::text::Text;
+use crate::bindings::text::exports::carafe::guests::tokenization::GuestTokenizer;
 pub use crate::bindings::text::exports::carafe::guests::tokenization::Token;
-use crate::guest::{GuestConfig, trap};
+use crate::bindings::text::{Text, TextPre};
+use crate::guest::{Guest, GuestConfig, Instance, trap};
 use crate::nn::linker;
 use crate::store::{Graphs, State, start_call};
 use crate::{Error, Limits, Sandbox};
 
 /// A tokenizer that runs in a guest of its own, which may name no graph.
 pub struct Tokenizer {
-    store: Store<State>,
-    guest: Text,
-    tokenizer: ResourceAny,
+    guest: Guest<TokenizerInstance>,
 }
 
 impl Tokenizer {
@@ -24,28 +25,18 @@ impl Tokenizer {
     /// [`Error::Open`] with the guest's refusal, [`Error::Trap`].
     pub fn open(sandbox: &Sandbox, name: &str, file: &[u8], limits: Limits) -> Result<Self, Error> {
         let config = GuestConfig { sandbox: sandbox.clone(), graphs: Graphs::default(), limits };
-        let mut store = config.new_store();
         let linker = linker(sandbox.engine())?;
-        let guest = Text::instantiate(&mut store, &sandbox.text_guest()?, &linker);
-        let guest = guest.map_err(|error| trap(&store, &error))?;
-        start_call(&mut store);
-        let opened = guest.carafe_guests_tokenization().tokenizer().call_open(&mut store, file);
-        let tokenizer = opened
-            .map_err(|error| trap(&store, &error))?
-            .map_err(|message| Error::Open { model: name.to_owned(), message })?;
-        Ok(Self { store, guest, tokenizer })
+        let guest = linker.instantiate_pre(&sandbox.text_guest()?).and_then(TextPre::new).map_err(Error::engine)?;
+        let template = TokenizerTemplate { guest, config, name: name.to_owned(), file: file.to_owned() };
+        Ok(Self { guest: Guest::open(Arc::new(template))? })
     }
 
     /// Cuts a text into tokens.
     ///
     /// # Errors
-    /// [`Error::Tokenization`] with the guest's words, [`Error::Trap`], after which the tokenizer
-    /// must be opened again.
+    /// [`Error::Tokenization`] with the guest's words, [`Error::Trap`].
     pub fn encode(&mut self, text: &str) -> Result<Vec<Token>, Error> {
-        start_call(&mut self.store);
-        let interface = self.guest.carafe_guests_tokenization();
-        let tokens = interface.tokenizer().call_encode(&mut self.store, self.tokenizer, text);
-        tokens.map_err(|error| trap(&self.store, &error))?.map_err(Error::Tokenization)
+        self.guest.call(|instance| instance.call(|guest, store, tokenizer| guest.call_encode(store, tokenizer, text)))
     }
 
     /// Joins tokens to a text.
@@ -53,9 +44,53 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn decode(&mut self, tokens: &[u32]) -> Result<String, Error> {
+        self.guest.call(|instance| instance.call(|guest, store, tokenizer| guest.call_decode(store, tokenizer, tokens)))
+    }
+}
+
+/// What an instance is made from, as often as one is needed.
+struct TokenizerTemplate {
+    guest: TextPre<State>,
+    config: GuestConfig,
+    name: String,
+    file: Vec<u8>,
+}
+
+/// A running guest with its tokenizer.
+struct TokenizerInstance {
+    store: Store<State>,
+    guest: Text,
+    tokenizer: ResourceAny,
+}
+
+impl Instance for TokenizerInstance {
+    type Template = TokenizerTemplate;
+
+    fn open(template: &TokenizerTemplate) -> Result<Self, Error> {
+        let mut store = template.config.new_store();
+        let guest = template.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
+        start_call(&mut store);
+        let opened = guest.carafe_guests_tokenization().tokenizer().call_open(&mut store, &template.file);
+        let tokenizer = opened
+            .map_err(|error| trap(&store, &error))?
+            .map_err(|message| Error::Open { model: template.name.clone(), message })?;
+        Ok(Self { store, guest, tokenizer })
+    }
+
+    fn memory(&self) -> u64 {
+        self.store.data().memory.high_water()
+    }
+}
+
+impl TokenizerInstance {
+    /// One call of the tokenizer.
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(GuestTokenizer<'_>, &mut Store<State>, ResourceAny) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, Error> {
         start_call(&mut self.store);
-        let interface = self.guest.carafe_guests_tokenization();
-        let text = interface.tokenizer().call_decode(&mut self.store, self.tokenizer, tokens);
-        text.map_err(|error| trap(&self.store, &error))?.map_err(Error::Tokenization)
+        let guest = self.guest.carafe_guests_tokenization().tokenizer();
+        let answer = call(guest, &mut self.store, self.tokenizer);
+        answer.map_err(|error| trap(&self.store, &error))?.map_err(Error::Tokenization)
     }
 }

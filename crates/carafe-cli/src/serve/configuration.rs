@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use carafe_host::{DecoderLimits, Limits};
 use carafe_models::{Catalogue, ModelFolder};
-use carafe_openvino::{KvCachePrecision, Options, Profile};
+use carafe_openvino::Options;
 use carafe_server::{ApiKeys, Configuration};
 use serde::{Serialize, Serializer};
 
@@ -29,22 +29,10 @@ pub(crate) struct ServeConfiguration {
     model_places: Vec<PathBuf>,
     #[serde(skip)]
     pub(super) catalogue: Catalogue,
-    #[serde(skip)]
+    #[serde(flatten, serialize_with = "running_fields")]
     running: Running,
-    #[serde(serialize_with = "as_text")]
-    profile: Profile,
-    /// What the process may use if there is none.
-    kv_cache_bytes: Option<Bytes>,
-    /// The profile's if there is none.
-    #[serde(serialize_with = "as_optional_text")]
-    kv_cache_precision: Option<KvCachePrecision>,
-    /// The model's if there is none.
-    prefill_chunk: Option<u32>,
-    /// OpenVINO's choice if there are none.
-    threads: Option<NonZeroU32>,
     #[serde(serialize_with = "whether_pinned")]
     pub(super) cpu_pinning: Pinning,
-    guest_memory_mib: u64,
     draft_tokens: u32,
     pub(super) image_workers: NonZeroU32,
     log: LogForm,
@@ -64,13 +52,7 @@ impl ServeConfiguration {
             model_places: catalogue.places().to_vec(),
             catalogue,
             running: running.clone(),
-            profile: running.profile,
-            kv_cache_bytes: running.kv_cache,
-            kv_cache_precision: running.kv_cache_precision,
-            prefill_chunk: running.prefill_chunk,
-            threads: running.threads,
             cpu_pinning: Pinning::decide(running.cpu_pinning),
-            guest_memory_mib: running.guest_memory,
             draft_tokens: options.draft_tokens,
             image_workers: image_workers(options.image_workers)?,
             log: options.log,
@@ -92,8 +74,7 @@ impl ServeConfiguration {
     }
 
     pub(super) fn limits(&self) -> Limits {
-        let (guest_memory, draft_tokens) = (self.guest_memory_mib << 20, self.draft_tokens);
-        Limits { guest_memory, draft_tokens, ..Limits::default() }
+        Limits { draft_tokens: self.draft_tokens, ..self.running.limits() }
     }
 }
 
@@ -142,6 +123,28 @@ fn api_keys(path: &Path) -> Result<ApiKeys> {
     ApiKeys::parse(&text).with_context(|| format!("`{}` cannot be used", path.display()))
 }
 
+/// What models run with; what nobody asked for is the profile's, the model's or OpenVINO's choice.
+fn running_fields<S: Serializer>(running: &Running, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Fields {
+        profile: String,
+        kv_cache_bytes: Option<Bytes>,
+        kv_cache_precision: Option<String>,
+        prefill_chunk: Option<u32>,
+        threads: Option<NonZeroU32>,
+        guest_memory_mib: u64,
+    }
+    let fields = Fields {
+        profile: running.profile.to_string(),
+        kv_cache_bytes: running.kv_cache,
+        kv_cache_precision: running.kv_cache_precision.map(|precision| precision.to_string()),
+        prefill_chunk: running.prefill_chunk,
+        threads: running.threads,
+        guest_memory_mib: running.guest_memory,
+    };
+    fields.serialize(serializer)
+}
+
 /// Keys are counted and not shown.
 fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
@@ -172,12 +175,4 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
 
 fn whether_pinned<S: Serializer>(pinning: &Pinning, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bool(pinning.pins_threads)
-}
-
-fn as_optional_text<S: Serializer>(value: &Option<impl ToString>, serializer: S) -> Result<S::Ok, S::Error> {
-    value.as_ref().map(ToString::to_string).serialize(serializer)
-}
-
-fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&value.to_string())
 }
