@@ -4,9 +4,11 @@
 //! An iteration has one token for every sequence that decodes, and beside them chunks of prompts. A
 //! prompt is cut where its position is a multiple of the model's `prefill_chunk`, whatever else
 //! runs, so that how a prompt is cut does not depend on load. While any sequence decodes, a step
-//! takes no more prompt tokens than one chunk: that bounds the inter-token latency. While none
-//! does, it takes as many chunks, each of another sequence, as `max_num_batched_tokens` allows. (Yu
-//! et al., "Orca", 2022; Agrawal et al., "Sarathi-Serve", 2024.)
+//! takes no more prompt tokens than one chunk: that bounds the inter-token latency. Where prompts
+//! queue, up to three steps for them alone go before each step in which sequences decode: else an
+//! overloaded server lets first tokens wait for as long as all others write. While no sequence
+//! decodes, a step takes as many chunks, each of another sequence, as `max_num_batched_tokens`
+//! allows. (Yu et al., "Orca", 2022; Agrawal et al., "Sarathi-Serve", 2024.)
 //!
 //! Waiting sequences are let in by arrival, as soon as the blocks that they can come to need are
 //! free (`kv_cache`). One that begins like a sequence whose prompt is being computed waits until it
@@ -30,6 +32,10 @@ use super::{
 /// The widest step in which draft tokens are computed: one so narrow costs little more than one
 /// token, since it reads all weights anyway.
 const MAX_DRAFT_STEP: usize = 8;
+
+/// Steps for prompts alone between two tokens of a sequence that decodes. More would help the first
+/// tokens of an overloaded server little (`examples/schedule`), and hold up the others longer.
+const MAX_PREFILL_STEPS: usize = 3;
 
 /// What the next inference computes.
 #[derive(Debug, Default)]
@@ -75,13 +81,15 @@ pub(super) struct Scheduler {
     pub(super) running: Vec<Running>,
     cache: KvCache,
     iteration: u64,
+    /// Steps for prompts alone since sequences decoded last.
+    num_prefill_steps: usize,
 }
 
 impl Scheduler {
     /// A scheduler over an empty cache.
     pub(super) fn new(model: &TextModel) -> Self {
         let cache = KvCache::new(model.num_blocks, model.block_size);
-        Self { waiting: VecDeque::new(), running: Vec::new(), cache, iteration: 0 }
+        Self { waiting: VecDeque::new(), running: Vec::new(), cache, iteration: 0, num_prefill_steps: 0 }
     }
 
     /// How many sequences wait or run.
@@ -128,7 +136,7 @@ impl Scheduler {
     pub(super) fn schedule(&mut self, model: &TextModel) -> Option<SchedulerOutput> {
         self.iteration += 1;
         let group = self.next_group()?;
-        let mut rows = self.decode_rows(&group, model);
+        let mut rows = if self.prompts_go_first(&group) { Vec::new() } else { self.decode_rows(&group, model) };
         self.add_prefill_rows(&group, model, &mut rows);
         self.add_draft_tokens(model, &mut rows);
         rows.sort_by_key(|row| row.index);
@@ -151,6 +159,16 @@ impl Scheduler {
         groups.filter(|group| !group.is_empty()).min_by_key(turn)
     }
 
+    /// Whether the next step is for prompts alone: one such step for each prompt that waits behind
+    /// another, at most [`MAX_PREFILL_STEPS`] in a row.
+    fn prompts_go_first(&mut self, group: &[usize]) -> bool {
+        let num_prefilling = group.iter().filter(|&&index| self.running[index].sequence.is_prefilling()).count();
+        let most = num_prefilling.saturating_sub(1).min(MAX_PREFILL_STEPS);
+        let goes_first = num_prefilling < group.len() && self.num_prefill_steps < most;
+        self.num_prefill_steps = if goes_first { self.num_prefill_steps + 1 } else { 0 };
+        goes_first
+    }
+
     /// One token for every sequence that decodes.
     fn decode_rows(&self, group: &[usize], model: &TextModel) -> Vec<ScheduledRow> {
         let decoding = group.iter().filter(|&&index| !self.running[index].sequence.is_prefilling());
@@ -161,7 +179,8 @@ impl Scheduler {
     /// Chunks of prompts, by arrival, within the token budget.
     fn add_prefill_rows(&self, group: &[usize], model: &TextModel, rows: &mut Vec<ScheduledRow>) {
         let chunk = model.prefill_chunk as usize;
-        let mut tokens = if rows.is_empty() { model.max_num_batched_tokens as usize } else { chunk };
+        let decodes = group.iter().any(|&index| !self.running[index].sequence.is_prefilling());
+        let mut tokens = if decodes { chunk } else { model.max_num_batched_tokens as usize };
         let mut logits = model.max_num_logits as usize - rows.len();
         for &index in group {
             let sequence = &self.running[index].sequence;

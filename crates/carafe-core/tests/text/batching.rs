@@ -113,7 +113,7 @@ fn a_request_may_share_what_another_has_generated() {
 }
 
 #[test]
-fn while_others_decode_a_step_takes_one_chunk_of_prompts() {
+fn where_prompts_queue_steps_for_them_alone_go_before_those_in_which_others_decode() {
     let wide = TextModel { num_blocks: 100, draft_tokens: 0, ..model() };
     let (mut generator, log) = generator_and_log(noise(3), wide);
     generator.submit(endless(&[7, 8], 40)).unwrap();
@@ -122,9 +122,9 @@ fn while_others_decode_a_step_takes_one_chunk_of_prompts() {
         generator.submit(endless(&[start; 20], 1)).unwrap();
     }
     (0..8).for_each(|_| drop(generator.step()));
-    // A tail of 4 tokens leaves room for nobody's chunk of 8, only for another tail.
-    let prompts: Vec<&[usize]> = vec![&[8], &[8], &[4], &[8], &[8], &[4], &[8], &[8]];
-    let expected: Vec<Vec<usize>> = prompts.into_iter().map(|prompt| [&[1], prompt].concat()).collect();
+    // Two go first while three wait, one while two do. A step takes one chunk: a tail of 4 tokens
+    // leaves no room for a chunk of 8.
+    let expected: [&[usize]; 8] = [&[8], &[8], &[1, 4], &[8], &[1, 8], &[4], &[1, 8], &[1, 8]];
     assert_eq!(log.borrow().steps[1..], expected);
 }
 
@@ -171,15 +171,18 @@ fn a_long_prompt_gets_its_turn_however_many_short_ones_come() {
 }
 
 #[test]
-fn a_request_that_decodes_has_a_token_at_every_step_whatever_comes() {
+fn a_request_that_decodes_has_a_token_at_every_fourth_step_whatever_comes() {
     let wide = TextModel { context_length: 600, num_blocks: 1000, draft_tokens: 0, ..model() };
     let (mut generator, _) = generator_and_log(noise(3), wide);
     let decoding = generator.submit(endless(&[7, 8], 300)).unwrap();
+    let mut steps_without = 0;
     for call in 0..290u32 {
         if call.is_multiple_of(7) {
             generator.submit(endless(&vec![call % 50 + 1; 1 + call as usize], 3)).unwrap();
         }
-        assert_eq!(tokens(&generator.step(), decoding).len(), 1, "call {call}");
+        let written = tokens(&generator.step(), decoding).len();
+        steps_without = if written == 0 { steps_without + 1 } else { 0 };
+        assert!(steps_without <= 3, "call {call}");
     }
 }
 
