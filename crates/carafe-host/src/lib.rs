@@ -22,6 +22,7 @@ mod nn;
 mod resources;
 mod store;
 pub mod text;
+mod text_guest;
 pub mod tokenizer;
 
 pub use decoder::{DecoderLimits, KvCacheSize};

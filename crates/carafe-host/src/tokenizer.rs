@@ -5,12 +5,12 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
+use crate::bindings::text::Text;
 use crate::bindings::text::exports::carafe::guests::tokenization::GuestTokenizer;
 pub use crate::bindings::text::exports::carafe::guests::tokenization::Token;
-use crate::bindings::text::{Text, TextPre};
 use crate::guest::{Guest, GuestConfig, Instance, trap};
-use crate::nn::linker;
 use crate::store::{Graphs, State, start_call};
+use crate::text_guest::TextGuest;
 use crate::{Error, Limits, Sandbox};
 
 /// A tokenizer that runs in a guest of its own, which may name no graph.
@@ -25,9 +25,8 @@ impl Tokenizer {
     /// [`Error::Open`] with the guest's refusal, [`Error::Trap`].
     pub fn open(sandbox: &Sandbox, name: &str, file: &[u8], limits: Limits) -> Result<Self, Error> {
         let config = GuestConfig { sandbox: sandbox.clone(), graphs: Graphs::default(), limits };
-        let linker = linker(sandbox.engine())?;
-        let guest = linker.instantiate_pre(&sandbox.text_guest()?).and_then(TextPre::new).map_err(Error::engine)?;
-        let template = TokenizerTemplate { guest, config, name: name.to_owned(), file: file.to_owned() };
+        let guest = TextGuest::link(&sandbox.text_guest()?, config)?;
+        let template = TokenizerTemplate { guest, name: name.to_owned(), file: file.to_owned() };
         Ok(Self { guest: Guest::open(Arc::new(template))? })
     }
 
@@ -50,8 +49,7 @@ impl Tokenizer {
 
 /// What an instance is made from, as often as one is needed.
 struct TokenizerTemplate {
-    guest: TextPre<State>,
-    config: GuestConfig,
+    guest: TextGuest,
     name: String,
     file: Vec<u8>,
 }
@@ -67,9 +65,7 @@ impl Instance for TokenizerInstance {
     type Template = TokenizerTemplate;
 
     fn open(template: &TokenizerTemplate) -> Result<Self, Error> {
-        let mut store = template.config.new_store();
-        let guest = template.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
-        start_call(&mut store);
+        let (mut store, guest) = template.guest.instantiate()?;
         let opened = guest.carafe_guests_tokenization().tokenizer().call_open(&mut store, &template.file);
         let tokenizer = opened
             .map_err(|error| trap(&store, &error))?

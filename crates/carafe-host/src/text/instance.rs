@@ -8,15 +8,14 @@ use wasmtime::component::{Component, ResourceAny};
 
 use super::{Event, Model, Request, RequestError, Stats};
 use crate::Error;
-use crate::bindings::text::{Text, TextPre};
+use crate::bindings::text::Text;
 use crate::guest::{GuestConfig, Instance, trap};
-use crate::nn::linker;
 use crate::store::{State, start_call};
+use crate::text_guest::TextGuest;
 
 /// What instances of the text guest are made from.
 pub(super) struct TextTemplate {
-    guest: TextPre<State>,
-    config: GuestConfig,
+    guest: TextGuest,
     model: Model,
     tokenizer: Vec<u8>,
 }
@@ -28,16 +27,7 @@ impl TextTemplate {
         model: Model,
         tokenizer: Vec<u8>,
     ) -> Result<Self, Error> {
-        let linker = linker(config.sandbox.engine())?;
-        let guest = linker.instantiate_pre(component).and_then(TextPre::new).map_err(Error::engine)?;
-        Ok(Self { guest, config, model, tokenizer })
-    }
-
-    fn instantiate(&self) -> Result<(Store<State>, Text), Error> {
-        let mut store = self.config.new_store();
-        let guest = self.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
-        start_call(&mut store);
-        Ok((store, guest))
+        Ok(Self { guest: TextGuest::link(component, config)?, model, tokenizer })
     }
 
     fn refused(&self, message: String) -> Error {
@@ -58,7 +48,7 @@ impl Instance for GeneratorInstance {
     type Template = TextTemplate;
 
     fn open(template: &TextTemplate) -> Result<Self, Error> {
-        let (mut store, guest) = template.instantiate()?;
+        let (mut store, guest) = template.guest.instantiate()?;
         let interface = guest.carafe_guests_generation().generator();
         let opened = interface.call_open(&mut store, &template.model, &template.tokenizer);
         let opened = opened.map_err(|error| trap(&store, &error))?;
@@ -118,7 +108,7 @@ impl Instance for PreparerInstance {
     type Template = TextTemplate;
 
     fn open(template: &TextTemplate) -> Result<Self, Error> {
-        let (mut store, guest) = template.instantiate()?;
+        let (mut store, guest) = template.guest.instantiate()?;
         let interface = guest.carafe_guests_generation().preparer();
         let opened = interface.call_open(&mut store, &template.model, &template.tokenizer);
         let opened = opened.map_err(|error| trap(&store, &error))?;
