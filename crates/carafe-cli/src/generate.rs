@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use carafe_host::Limits;
-use carafe_host::text::{EventKind, Prompt, Request, Sampling};
+use carafe_host::text::{EventKind, Prompt, Request, Sampling, TextOptions};
 use carafe_models::Task;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -72,11 +71,11 @@ pub(crate) fn run(options: &Generate) -> Result<ExitCode> {
 }
 
 fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dyn Source>> {
-    let limits = Limits { draft_tokens: options.draft_tokens, ..options.running.limits() };
+    let text = TextOptions { draft_tokens: options.draft_tokens, ..TextOptions::default() };
     Ok(if options.native {
-        Box::new(Native::start(&loaded.model, limits.draft_tokens, request)?)
+        Box::new(Native::start(&loaded.model, text, request)?)
     } else {
-        Box::new(Sandboxed::start(&loaded.model, limits, request)?)
+        Box::new(Sandboxed::start(&loaded.model, text, options.running.limits(), request)?)
     })
 }
 
@@ -91,6 +90,8 @@ fn request(options: &Generate, prompt: String) -> Request {
         min_tokens: options.min_tokens,
         logprobs: options.logprobs,
         echo: options.echo,
+        tenant: 0,
+        prefix_cache: true,
         resume: Vec::new(),
     }
 }

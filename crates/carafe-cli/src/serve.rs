@@ -110,7 +110,8 @@ fn load(configuration: &ServeConfiguration) -> Result<Models> {
         graphs.push(for_workers(loaded, &runtime, configuration)?);
     }
     let (sandbox, limits, queue) = (Sandbox::new()?, configuration.limits(), configuration.server.queue);
-    Ok(Models::start(&sandbox, &graphs, limits, runtime.version(), queue, configuration.image_workers)?)
+    let text = configuration.text_options();
+    Ok(Models::start(&sandbox, &graphs, text, limits, runtime.version(), queue, configuration.image_workers)?)
 }
 
 /// The memory that a model takes: weights, KV cache, guests.

@@ -10,7 +10,8 @@ use std::{cell::Cell, collections::BTreeMap, error::Error, rc::Rc};
 
 use carafe_core::text::Role;
 use carafe_core::text::{
-    EventKind, Generator, Logits, ModelInput, ModelRunner, Prompt, Request, RunError, TextModel, Tokenizer, rng,
+    EventKind, Generator, Logits, ModelInput, ModelRunner, PrefixSharing, Prompt, Request, RunError, TextModel,
+    Tokenizer, rng,
 };
 
 /// Each load is simulated with so many seeds.
@@ -106,6 +107,7 @@ fn simulate(load: &Load, seed: u64, total: &mut Outcome) -> Result<(), Box<dyn E
         max_num_logits: 128,
         prefill_chunk: 128,
         draft_tokens: 0,
+        prefix_sharing: PrefixSharing::Tenant,
     };
     let clock = Rc::new(Cell::new(0.0));
     let timed = Timed { clock: Rc::clone(&clock), vocabulary_size: vocabulary_size as usize };

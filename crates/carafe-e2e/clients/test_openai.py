@@ -212,6 +212,20 @@ def test_a_chat_is_refused_in_words(client):
         client.chat.completions.create(model="tales", messages=[{"role": "user", "content": "hello"}])
 
 
+def test_what_the_cache_holds_of_a_prompt_is_told_and_can_be_done_without(client):
+    request = {"model": "tales", "prompt": list(range(1000, 1100)), "max_tokens": 4, "seed": 3}
+
+    def cached(**extra):
+        usage = client.completions.create(**request, extra_body=extra).usage
+        assert usage.prompt_tokens == 100
+        return usage.prompt_tokens_details.cached_tokens
+
+    assert cached(prefix_cache=False) == 0
+    assert cached() == 0, "the first left nothing"
+    assert cached(n=3) == 96, "three full blocks of 32 tokens"
+    assert cached(prefix_cache=False) == 0
+
+
 def test_keys_are_asked_for_where_there_are_keys(start, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("# two people\nfirst-key-0123456789\nsecond-key-0123456789\n")

@@ -44,8 +44,16 @@ CHOICE = {
 USAGE = {
     "type": ["object", "null"],
     "additionalProperties": False,
-    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
-    "properties": {name: {"type": "integer"} for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"],
+    "properties": {name: {"type": "integer"} for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
+    | {
+        "prompt_tokens_details": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["cached_tokens"],
+            "properties": {"cached_tokens": {"type": "integer"}},
+        }
+    },
 }
 CHUNK = {
     "type": "object",

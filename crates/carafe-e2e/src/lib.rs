@@ -93,16 +93,20 @@ pub fn runtime() -> Result<Runtime> {
 /// # Errors
 /// If it cannot be.
 pub fn load(folder: &str, profile: Profile) -> Result<LoadedGraph> {
-    load_from(&root().join(folder), profile)
+    load_with(folder, profile, &DecoderLimits::default())
 }
 
-fn load_from(folder: &Path, profile: Profile) -> Result<LoadedGraph> {
-    Ok(LoadedGraph::load(
-        &runtime()?,
-        ModelFolder::open(folder)?,
-        &Options { profile, ..Options::default() },
-        &DecoderLimits::default(),
-    )?)
+/// As [`load`], within these limits.
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_with(folder: &str, profile: Profile, limits: &DecoderLimits) -> Result<LoadedGraph> {
+    load_from(&root().join(folder), profile, limits)
+}
+
+fn load_from(folder: &Path, profile: Profile, limits: &DecoderLimits) -> Result<LoadedGraph> {
+    let options = Options { profile, ..Options::default() };
+    Ok(LoadedGraph::load(&runtime()?, ModelFolder::open(folder)?, &options, limits)?)
 }
 
 /// A text model whose graph fails inside OpenVINO unless a step has a multiple of 8 positions, and
@@ -127,7 +131,7 @@ pub fn fragile() -> Result<(TempDir, LoadedGraph)> {
         manifest = replace_line(&manifest, &format!("{key} = "), &entry);
     }
     fs::write(folder.join("model.toml"), manifest)?;
-    let model = load_from(&folder, Profile::Exact)?;
+    let model = load_from(&folder, Profile::Exact, &DecoderLimits::default())?;
     Ok((place, model))
 }
 

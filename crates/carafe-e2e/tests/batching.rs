@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use carafe_e2e::load;
-use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel};
-use carafe_host::{Limits, LoadedGraph, Sandbox};
+use carafe_e2e::{load, load_with};
+use carafe_host::text::{EventKind, Generation, PrefixSharing, Prompt, Request, TextModel, TextOptions};
+use carafe_host::{DecoderLimits, KvCacheSize, Limits, LoadedGraph, Sandbox};
 use carafe_openvino::Profile;
 
 /// A request's tokens, each with its log-probability.
@@ -55,8 +55,15 @@ fn finish(mut generation: Generation) -> Result<Tokens> {
     Ok(tokens)
 }
 
+/// A model that computes every prompt whole, so that runs can be compared.
 fn start(graph: &LoadedGraph, draft_tokens: u32) -> Result<TextModel> {
-    Ok(TextModel::start(&Sandbox::new()?, graph, Limits { draft_tokens, ..Limits::default() })?)
+    let options = TextOptions { draft_tokens, prefix_sharing: PrefixSharing::Off };
+    Ok(TextModel::start(&Sandbox::new()?, graph, options, Limits::default())?)
+}
+
+/// A model whose requests share their full blocks.
+fn start_sharing(graph: &LoadedGraph) -> Result<TextModel> {
+    Ok(TextModel::start(&Sandbox::new()?, graph, TextOptions::default(), Limits::default())?)
 }
 
 /// One after the other, each alone.
@@ -166,7 +173,7 @@ fn without_and_with_guesses(graph: &LoadedGraph, requests: &[Request]) -> Result
 
 #[test]
 fn one_prompt_in_many_requests_is_read_once() -> Result<()> {
-    let model = start(&load("models/tales", Profile::Exact)?, 0)?;
+    let model = start_sharing(&load("models/tales", Profile::Exact)?)?;
     let prompt: Vec<u32> = (100..200).collect();
     let requests: Vec<Request> = (0..8)
         .map(|seed| {
@@ -177,9 +184,41 @@ fn one_prompt_in_many_requests_is_read_once() -> Result<()> {
         .collect();
     let together = crowded(&model, &requests, 8)?;
     let stats = model.stats();
-    assert_eq!(stats.prompt_tokens + stats.cached_tokens, 800);
-    assert!(stats.cached_tokens >= 5 * 96, "{} tokens were shared", stats.cached_tokens);
+    assert_eq!(stats.prompt_tokens + stats.prefix_cache_hits, 800);
+    assert!(stats.prefix_cache_hits >= 5 * 96, "{} tokens were shared", stats.prefix_cache_hits);
     assert_eq!(together, alone(&model, &requests)?);
+    Ok(())
+}
+
+#[test]
+fn in_exact_a_prompt_that_is_found_gives_the_scores_of_a_cold_run() -> Result<()> {
+    let graph = load("models/tales", Profile::Exact)?;
+    let requests = scored(12, 60);
+    let cold = alone(&start(&graph, 0)?, &requests)?;
+    let sharing = start_sharing(&graph)?;
+    assert_close(&cold, &alone(&sharing, &requests)?, 1e-4);
+    let hits = sharing.stats().prefix_cache_hits;
+    assert_close(&cold, &crowded(&sharing, &requests, 16)?, 1e-4);
+    let stats = sharing.stats();
+    assert!(stats.prefix_cache_hits - hits > 32 * 10, "{} tokens were found", stats.prefix_cache_hits - hits);
+    let computed_cold = requests.into_iter().map(|request| Request { prefix_cache: false, ..request });
+    assert_eq!(cold, alone(&sharing, &computed_cold.collect::<Vec<_>>())?, "the very bits of a cold run");
+    assert_eq!(sharing.stats().prefix_cache_queries, stats.prefix_cache_queries);
+    Ok(())
+}
+
+#[test]
+fn in_exact_requests_that_gave_their_blocks_back_end_with_the_scores_that_they_have_alone() -> Result<()> {
+    let roomy = load("models/tales", Profile::Exact)?;
+    let of_a_block = roomy.graph().cache().context("no text model")?.block_bytes;
+    // One context of 256 tokens, and a little more.
+    let small = DecoderLimits { kv_cache: KvCacheSize::Exactly(10 * of_a_block), ..DecoderLimits::default() };
+    let model = start_sharing(&load_with("models/tales", Profile::Exact, &small)?)?;
+    let mut requests = scored(13, 24);
+    requests.iter_mut().for_each(|request| request.max_tokens += 90);
+    assert_close(&alone(&start(&roomy, 0)?, &requests)?, &crowded(&model, &requests, 8)?, 1e-4);
+    assert!(model.stats().preemptions > 0);
+    assert_eq!(model.stats().used_blocks, 0);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use carafe_e2e::{collect, greedy, hostile, load, root, runtime};
 use carafe_host::image::ImageModel;
-use carafe_host::text::{Request, TextModel};
+use carafe_host::text::{Request, TextModel, TextOptions};
 use carafe_host::{Error, Limits, Sandbox};
 use carafe_openvino::Profile;
 
@@ -20,7 +20,8 @@ const ABANDONED: u32 = 512;
 fn the_request_that_traps_alone_fails_alone() -> Result<()> {
     let sandbox = Sandbox::new()?;
     let model = load("fixtures/models/tiny", Profile::Exact)?;
-    let guest = TextModel::start_with(&sandbox, &hostile(&sandbox)?, &model, Limits::default())?;
+    let guest =
+        TextModel::start_with(&sandbox, &hostile(&sandbox)?, &model, TextOptions::default(), Limits::default())?;
     // The worker takes what waits before each step, so that these meet in one guest.
     let names = ["honest", "crash", "load", "crash", "graphs"];
     let generations = names.map(|name| guest.submit_blocking(greedy(name, 16)));
@@ -41,7 +42,12 @@ fn the_request_that_traps_alone_fails_alone() -> Result<()> {
 
 #[test]
 fn a_dropped_generation_frees_its_place() -> Result<()> {
-    let model = TextModel::start(&Sandbox::new()?, &load("models/tales", Profile::Fast)?, Limits::default())?;
+    let model = TextModel::start(
+        &Sandbox::new()?,
+        &load("models/tales", Profile::Fast)?,
+        TextOptions::default(),
+        Limits::default(),
+    )?;
     // All their tokens take far longer to generate than to drop, on a machine of any speed.
     let abandoned = thread::scope(|scope| {
         let submit = || model.submit_blocking(endless());

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Error, Result};
 use carafe_e2e::{collect, greedy, load, root};
-use carafe_host::text::TextModel;
+use carafe_host::text::{TextModel, TextOptions};
 use carafe_host::tokenizer::Tokenizer;
 use carafe_host::{Limits, Sandbox};
 use carafe_openvino::Profile;
@@ -49,7 +49,7 @@ fn a_tokenizer_that_trapped_goes_on_in_a_new_instance() -> Result<()> {
 fn the_high_water_mark_is_within_the_cap_and_reported() -> Result<()> {
     let model = load("models/tales", Profile::Fast)?;
     let limits = Limits { guest_memory: 32 << 20, ..Limits::default() };
-    let text = TextModel::start(&Sandbox::new()?, &model, limits)?;
+    let text = TextModel::start(&Sandbox::new()?, &model, TextOptions::default(), limits)?;
     let (texts, failure) = collect(text.submit_blocking(greedy("Once upon a time", 8))?);
     assert_eq!((texts.len(), failure), (8, None));
     let memory = text.stats().guest_memory();
@@ -59,7 +59,12 @@ fn the_high_water_mark_is_within_the_cap_and_reported() -> Result<()> {
 
 #[test]
 fn requests_that_wait_together_are_all_served() -> Result<()> {
-    let model = TextModel::start(&Sandbox::new()?, &load("fixtures/models/tiny", Profile::Exact)?, Limits::default())?;
+    let model = TextModel::start(
+        &Sandbox::new()?,
+        &load("fixtures/models/tiny", Profile::Exact)?,
+        TextOptions::default(),
+        Limits::default(),
+    )?;
     let prompts = ["The fox", "A crow", "The lion", "An ant"];
     let alone: Vec<_> =
         prompts.iter().map(|prompt| Ok(collect(model.submit_blocking(greedy(prompt, 6))?))).collect::<Result<_>>()?;

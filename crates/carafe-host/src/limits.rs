@@ -26,9 +26,6 @@ pub struct Limits {
     /// Processor time of one call into the guest, less what OpenVINO takes of it on the guest's
     /// thread.
     pub call_time: Duration,
-    /// Tokens that a text guest may guess ahead of each that it chooses; 0 turns speculation off.
-    /// Changes speed, not tokens.
-    pub draft_tokens: u32,
 }
 
 impl Limits {
@@ -45,7 +42,6 @@ impl Default for Limits {
             handles: 1024,
             contexts: 8,
             call_time: Duration::from_secs(2),
-            draft_tokens: 0,
         }
     }
 }

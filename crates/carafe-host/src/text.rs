@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bindings::text::exports::carafe::guests::generation::Stats;
 pub use crate::bindings::text::exports::carafe::guests::generation::{
-    EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken, Model, Prompt,
-    PromptToken, Request, RequestError, RequestErrorCode, Sampling, Started, TokenLogprob, TokenLogprobs,
+    EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken, Model, PrefixSharing,
+    Prompt, PromptToken, Request, RequestError, RequestErrorCode, Sampling, Started, TokenLogprob, TokenLogprobs,
 };
 use crate::guest::GuestConfig;
 use crate::load::LoadedGraph;
@@ -52,8 +52,25 @@ impl Request {
             min_tokens: 0,
             logprobs: None,
             echo: false,
+            tenant: 0,
+            prefix_cache: true,
             resume: Vec::new(),
         }
+    }
+}
+
+/// How a text model generates.
+#[derive(Clone, Copy, Debug)]
+pub struct TextOptions {
+    /// Draft tokens of a step; 0 turns speculation off. Changes speed, not tokens.
+    pub draft_tokens: u32,
+    /// Which requests share full blocks of the KV cache.
+    pub prefix_sharing: PrefixSharing,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self { draft_tokens: 0, prefix_sharing: PrefixSharing::Tenant }
     }
 }
 
@@ -79,12 +96,20 @@ pub struct TextStats {
     pub generators_replaced: u64,
     /// Preparing guests that were replaced after a trap.
     pub preparers_replaced: u64,
+    /// How many sequences inferences have had.
+    pub batch_sizes: BatchSizes,
     /// Blocks of the KV cache that hold tokens of running requests.
     pub used_blocks: u32,
+    /// Blocks that hold tokens of requests that have ended, for requests to come.
+    pub cached_blocks: u32,
     /// Prompt tokens that were computed.
     pub prompt_tokens: u64,
-    /// Prompt tokens that the KV cache held already, for another request.
-    pub cached_tokens: u64,
+    /// Prompt tokens that were looked up in the prefix cache.
+    pub prefix_cache_queries: u64,
+    /// Those of them that it held.
+    pub prefix_cache_hits: u64,
+    /// Requests that gave their blocks back to others and waited again.
+    pub preemptions: u64,
     /// Tokens that were chosen.
     pub generated_tokens: u64,
     /// Draft tokens that were computed.
@@ -108,12 +133,40 @@ impl TextStats {
 
     /// Adds what a guest has counted in a step.
     fn add(&mut self, before: &Stats, now: &Stats) {
-        self.prompt_tokens += now.prompt_tokens.saturating_sub(before.prompt_tokens);
-        self.cached_tokens += now.cached_tokens.saturating_sub(before.cached_tokens);
+        let since = |counter: fn(&Stats) -> u64| counter(now).saturating_sub(counter(before));
+        if since(|stats| stats.num_forward_passes) > 0 {
+            self.batch_sizes.count(since(|stats| stats.scheduled_requests));
+        }
         self.used_blocks = now.used_blocks;
-        self.generated_tokens += now.generated_tokens.saturating_sub(before.generated_tokens);
-        self.draft_tokens += now.draft_tokens.saturating_sub(before.draft_tokens);
-        self.accepted_tokens += now.accepted_tokens.saturating_sub(before.accepted_tokens);
+        self.cached_blocks = now.cached_blocks;
+        self.prompt_tokens += since(|stats| stats.prompt_tokens);
+        self.prefix_cache_queries += since(|stats| stats.prefix_cache_queries);
+        self.prefix_cache_hits += since(|stats| stats.prefix_cache_hits);
+        self.preemptions += since(|stats| stats.preemptions);
+        self.generated_tokens += since(|stats| stats.generated_tokens);
+        self.draft_tokens += since(|stats| stats.draft_tokens);
+        self.accepted_tokens += since(|stats| stats.accepted_tokens);
+    }
+}
+
+/// How many inferences had how many sequences.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchSizes {
+    /// Of each of [`BatchSizes::BOUNDS`], the inferences that had so many sequences at most, and
+    /// more than the bound before; last, those that had more than any bound.
+    pub counts: [u64; Self::BOUNDS.len() + 1],
+    /// The sequences of all inferences.
+    pub sum: u64,
+}
+
+impl BatchSizes {
+    /// Numbers of sequences.
+    pub const BOUNDS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+    fn count(&mut self, sequences: u64) {
+        let place = Self::BOUNDS.iter().position(|&bound| sequences <= bound).unwrap_or(Self::BOUNDS.len());
+        self.counts[place] += 1;
+        self.sum += sequences;
     }
 }
 
@@ -174,8 +227,8 @@ impl TextModel {
     /// # Errors
     /// [`Error::Model`] if it is no text model or its tokenizer is not the manifest's,
     /// [`Error::Open`] if the guest refuses it.
-    pub fn start(sandbox: &Sandbox, model: &LoadedGraph, limits: Limits) -> Result<Self, Error> {
-        Self::start_with(sandbox, &sandbox.text_guest()?, model, limits)
+    pub fn start(sandbox: &Sandbox, model: &LoadedGraph, options: TextOptions, limits: Limits) -> Result<Self, Error> {
+        Self::start_with(sandbox, &sandbox.text_guest()?, model, options, limits)
     }
 
     /// As [`TextModel::start`], with another component of the same world; for tests of the sandbox
@@ -187,10 +240,11 @@ impl TextModel {
         sandbox: &Sandbox,
         component: &Component,
         model: &LoadedGraph,
+        options: TextOptions,
         limits: Limits,
     ) -> Result<Self, Error> {
         let config = GuestConfig { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
-        let description = description(model, limits.draft_tokens)?;
+        let description = description(model, options)?;
         let kv_cache = kv_cache(model, &description);
         let template = Arc::new(TextTemplate::new(component, config, description, model.tokenizer()?)?);
         let (commands, received_commands) = channel();
@@ -340,11 +394,11 @@ fn kv_cache(model: &LoadedGraph, description: &Model) -> KvCacheSizes {
     KvCacheSizes { block_size, num_blocks, bytes: u64::from(num_blocks) * of_a_block }
 }
 
-/// The manifest's facts and the decoder's limits in the guest's words.
+/// The manifest's facts, the decoder's limits and the options in the guest's words.
 ///
 /// # Errors
 /// [`Error::Model`] if it is no text model.
-pub fn description(model: &LoadedGraph, draft_tokens: u32) -> Result<Model, Error> {
+pub fn description(model: &LoadedGraph, options: TextOptions) -> Result<Model, Error> {
     let (text, limits) = (model.text()?, model.limits());
     Ok(Model {
         graph: model.name().to_owned(),
@@ -357,6 +411,7 @@ pub fn description(model: &LoadedGraph, draft_tokens: u32) -> Result<Model, Erro
         max_num_batched_tokens: limits.max_num_batched_tokens(text),
         max_num_logits: limits.max_num_logits(text),
         prefill_chunk: limits.prefill_chunk(text),
-        draft_tokens,
+        draft_tokens: options.draft_tokens,
+        prefix_sharing: options.prefix_sharing,
     })
 }

@@ -77,6 +77,8 @@ struct TextMetrics {
     first_token: Seconds<GenAiLabels>,
     output_token: Seconds<GenAiLabels>,
     duration: Seconds<GenAiLabels>,
+    queue: Seconds<ModelLabels>,
+    inter_token: Seconds<ModelLabels>,
     prompt_tokens: Family<ModelLabels, Counter>,
     generation_tokens: Family<ModelLabels, Counter>,
     unread_streams: Family<ModelLabels, Counter>,
@@ -138,11 +140,15 @@ impl TextMetrics {
         let first = "From a request's arrival to its first token";
         let after = "Time per token after the first, of one sequence";
         let whole = "From a request's arrival to its last token";
+        let queue = "From a sequence's submission until the model began with it";
+        let between = "Between two tokens of a sequence";
         let unread = "Streams cancelled because their clients did not read them";
         Self {
             first_token: register(to, "gen_ai_server_time_to_first_token_seconds", first, seconds()),
             output_token: register(to, "gen_ai_server_time_per_output_token_seconds", after, seconds()),
             duration: register(to, "gen_ai_server_request_duration_seconds", whole, seconds()),
+            queue: register(to, "carafe_request_queue_time_seconds", queue, seconds()),
+            inter_token: register(to, "carafe_inter_token_latency_seconds", between, seconds()),
             prompt_tokens: register(to, "carafe_prompt_tokens", "Tokens of prompts", Family::default()),
             generation_tokens: register(to, "carafe_generation_tokens", "Tokens generated", Family::default()),
             unread_streams: register(to, "carafe_unread_streams", unread, Family::default()),
@@ -206,6 +212,8 @@ impl Metrics {
             first_token: text.first_token.get_or_create_owned(&gen_ai),
             output_token: text.output_token.get_or_create_owned(&gen_ai),
             duration: text.duration.get_or_create_owned(&gen_ai),
+            queue: text.queue.get_or_create_owned(&labels),
+            inter_token: text.inter_token.get_or_create_owned(&labels),
             running: self.running.get_or_create_owned(&labels),
             waiting: self.waiting.get_or_create_owned(&labels),
             prompt_tokens: text.prompt_tokens.get_or_create_owned(&labels),
@@ -221,6 +229,8 @@ pub(crate) struct TextMeter {
     pub(crate) first_token: Histogram,
     pub(crate) output_token: Histogram,
     pub(crate) duration: Histogram,
+    pub(crate) queue: Histogram,
+    pub(crate) inter_token: Histogram,
     pub(crate) running: Gauge,
     pub(crate) waiting: Gauge,
     pub(crate) prompt_tokens: Counter,

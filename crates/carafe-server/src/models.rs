@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use carafe_host::image::ImageModel;
-use carafe_host::text::TextModel;
+use carafe_host::text::{TextModel, TextOptions};
 use carafe_host::{Error, Limits, LoadedGraph, Sandbox};
 use carafe_models::Task;
 
@@ -41,6 +41,7 @@ impl Models {
     pub fn start(
         sandbox: &Sandbox,
         graphs: &[LoadedGraph],
+        options: TextOptions,
         limits: Limits,
         openvino: &str,
         queue: NonZeroU32,
@@ -52,7 +53,7 @@ impl Models {
             match graph.folder().manifest().task {
                 Task::TextGeneration => {
                     let eos_token_id = graph.text()?.eos_token_ids.first().copied();
-                    let model = TextModel::start(sandbox, graph, limits)?;
+                    let model = TextModel::start(sandbox, graph, options, limits)?;
                     text.push(Arc::new(Served { card, model, places, eos_token_id }));
                 }
                 Task::ImageClassification => {
@@ -78,7 +79,7 @@ impl Models {
     pub(crate) fn figures(&self) -> impl Iterator<Item = ModelFigures> {
         let text = self.text.iter().map(|served| ModelFigures {
             model: served.card.id.clone(),
-            counts: GuestCounts::Text { stats: served.model.stats(), cache: served.model.kv_cache() },
+            counts: GuestCounts::Text { stats: Box::new(served.model.stats()), cache: served.model.kv_cache() },
         });
         text.chain(self.image.iter().map(|served| ModelFigures {
             model: served.card.id.clone(),

@@ -80,9 +80,13 @@ impl generation::GuestGenerator for Attacker {
             running: 0,
             waiting: 0,
             used_blocks: 0,
+            cached_blocks: 0,
             num_forward_passes: 0,
+            scheduled_requests: 0,
             prompt_tokens: 0,
-            cached_tokens: 0,
+            prefix_cache_queries: 0,
+            prefix_cache_hits: 0,
+            preemptions: 0,
             generated_tokens: 0,
             draft_tokens: 0,
             accepted_tokens: 0,
@@ -107,7 +111,7 @@ fn events(id: u64, request: &Request, answers: Vec<String>) -> Vec<Event> {
     let tokens = tokens.map(token).map(EventKind::Token);
     let finished =
         Finished { reason: FinishReason::Length, text: String::new(), prompt_tokens: 1, generated_tokens: count };
-    let kinds = std::iter::once(EventKind::Started(Started { prompt_tokens: 1 })).chain(tokens);
+    let kinds = std::iter::once(EventKind::Started(Started { prompt_tokens: 1, cached_tokens: 0 })).chain(tokens);
     kinds.chain([EventKind::Finished(finished)]).map(event).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use carafe_host::Limits;
+use carafe_host::text::TextOptions;
 use clap::Args;
 
 use super::{Running, SamplingOptions};
@@ -49,7 +49,7 @@ pub(crate) struct Bench {
     pub(crate) sampling: SamplingOptions,
     /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save
     /// steps.
-    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
+    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = TextOptions::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
     /// Say where the time of a step goes: OpenVINO, the host, the guest.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use carafe_host::Limits;
+use carafe_host::text::TextOptions;
 use carafe_server::{HostName, Origin};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -68,7 +68,7 @@ pub(crate) struct Serve {
     pub(crate) log_prompts: bool,
     /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save
     /// steps.
-    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = Limits::default().draft_tokens,
+    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = TextOptions::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
     /// Print the configuration as JSON, every option with what it has come to, and end.

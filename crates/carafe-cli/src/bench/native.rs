@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use carafe_core::text::{EventKind, Generator};
 use carafe_host::LoadedGraph;
-use carafe_host::text::Request;
+use carafe_host::text::{Request, TextOptions};
 
 use super::timing::RequestTimes;
 use crate::generate::{Native, OpenVino, core_request};
@@ -15,8 +15,8 @@ pub(super) struct NativeModel(Generator<OpenVino>);
 
 impl NativeModel {
     /// Opens a generator.
-    pub(super) fn open(model: &LoadedGraph, draft_tokens: u32) -> Result<Self> {
-        Ok(Self(Native::generator(model, draft_tokens)?))
+    pub(super) fn open(model: &LoadedGraph, options: TextOptions) -> Result<Self> {
+        Ok(Self(Native::generator(model, options)?))
     }
 
     /// Runs requests to their ends; when the tokens of each came.
@@ -29,7 +29,7 @@ impl NativeModel {
             for event in self.0.step() {
                 let Some(index) = ids.iter().position(|id| *id == event.request) else { continue };
                 match event.kind {
-                    EventKind::Started { prompt_tokens } => times[index].prompt_tokens = prompt_tokens,
+                    EventKind::Started { prompt_tokens, .. } => times[index].prompt_tokens = prompt_tokens,
                     EventKind::Token { .. } => times[index].note(began),
                     EventKind::Failed { message, .. } => bail!("a request failed: {message}"),
                     EventKind::Prompt { .. } | EventKind::Finished { .. } => {}

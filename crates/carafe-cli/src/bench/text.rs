@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel, TextStats};
-use carafe_host::{Limits, LoadedGraph, Sandbox};
+use carafe_host::text::{EventKind, Generation, PrefixSharing, Prompt, Request, TextModel, TextOptions, TextStats};
+use carafe_host::{LoadedGraph, Sandbox};
 use carafe_models::Task;
 use serde_json::{Value, json};
 
@@ -66,11 +66,12 @@ fn shortened(request: Request) -> Request {
 
 impl Runner {
     fn start(options: &Bench, model: &LoadedGraph) -> Result<Self> {
+        // The same prompts come again and again, and each time they are to be computed.
+        let text = TextOptions { draft_tokens: options.draft_tokens, prefix_sharing: PrefixSharing::Off };
         Ok(if options.native {
-            Self::Native(Box::new(NativeModel::open(model, options.draft_tokens)?))
+            Self::Native(Box::new(NativeModel::open(model, text)?))
         } else {
-            let limits = Limits { draft_tokens: options.draft_tokens, ..options.running.limits() };
-            Self::Sandboxed(TextModel::start(&Sandbox::new()?, model, limits)?)
+            Self::Sandboxed(TextModel::start(&Sandbox::new()?, model, text, options.running.limits())?)
         })
     }
 

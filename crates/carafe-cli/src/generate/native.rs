@@ -26,15 +26,15 @@ pub(crate) struct Native {
 
 impl Native {
     /// Makes a generator and submits the request.
-    pub(crate) fn start(model: &LoadedGraph, draft_tokens: u32, request: host::Request) -> Result<Self> {
-        let mut generator = Self::generator(model, draft_tokens)?;
+    pub(crate) fn start(model: &LoadedGraph, options: host::TextOptions, request: host::Request) -> Result<Self> {
+        let mut generator = Self::generator(model, options)?;
         generator.submit(core_request(request))?;
         Ok(Self { generator, events: VecDeque::new() })
     }
 
     /// Makes a generator for a loaded model.
-    pub(crate) fn generator(model: &LoadedGraph, draft_tokens: u32) -> Result<Generator<OpenVino>> {
-        let sizes = convert::model(host::description(model, draft_tokens)?);
+    pub(crate) fn generator(model: &LoadedGraph, options: host::TextOptions) -> Result<Generator<OpenVino>> {
+        let sizes = convert::model(host::description(model, options)?);
         let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
         let runner = OpenVino { graph: model.graph().clone(), context: None };
         Ok(Generator::new(runner, tokenizer, sizes)?)

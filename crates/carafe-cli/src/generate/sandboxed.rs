@@ -1,7 +1,7 @@
 //! A request that runs in the sandbox.
 
 use anyhow::Result;
-use carafe_host::text::{EventKind, Generation, Request, TextModel};
+use carafe_host::text::{EventKind, Generation, Request, TextModel, TextOptions};
 use carafe_host::{Limits, LoadedGraph, Sandbox};
 
 use super::Source;
@@ -15,8 +15,8 @@ pub(crate) struct Sandboxed {
 
 impl Sandboxed {
     /// Opens a guest and submits the request.
-    pub(crate) fn start(model: &LoadedGraph, limits: Limits, request: Request) -> Result<Self> {
-        let model = TextModel::start(&Sandbox::new()?, model, limits)?;
+    pub(crate) fn start(model: &LoadedGraph, options: TextOptions, limits: Limits, request: Request) -> Result<Self> {
+        let model = TextModel::start(&Sandbox::new()?, model, options, limits)?;
         let generation = model.submit_blocking(request)?;
         Ok(Self { generation, model })
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use anyhow::{Context, Result, bail, ensure};
 use carafe_host::image::ImageModel;
-use carafe_host::text::{EventKind, Prompt, Request};
+use carafe_host::text::{EventKind, Prompt, Request, TextOptions};
 use carafe_host::tokenizer::Tokenizer;
 use carafe_host::{DecoderLimits, Limits, LoadedGraph, Sandbox};
 use carafe_models::certificate::{Greedy, Pattern};
@@ -73,7 +73,7 @@ fn one_pixel() -> Vec<u8> {
 fn repeat_greedy(model: &LoadedGraph, greedy: &Greedy) -> Result<String> {
     let count = u32::try_from(greedy.tokens.len())?;
     let request = Request::greedy(Prompt::Tokens(greedy.prompt_tokens.clone()), count);
-    let mut source = Sandboxed::start(model, Limits::default(), request)?;
+    let mut source = Sandboxed::start(model, TextOptions::default(), Limits::default(), request)?;
     let mut tokens = Vec::new();
     while let Some(event) = source.next()? {
         match event {

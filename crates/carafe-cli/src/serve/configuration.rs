@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use carafe_host::text::TextOptions;
 use carafe_host::{DecoderLimits, Limits};
 use carafe_models::{Catalogue, ModelFolder};
 use carafe_openvino::Options;
@@ -74,7 +75,11 @@ impl ServeConfiguration {
     }
 
     pub(super) fn limits(&self) -> Limits {
-        Limits { draft_tokens: self.draft_tokens, ..self.running.limits() }
+        self.running.limits()
+    }
+
+    pub(super) fn text_options(&self) -> TextOptions {
+        TextOptions { draft_tokens: self.draft_tokens, ..TextOptions::default() }
     }
 }
 

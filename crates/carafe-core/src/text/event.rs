@@ -20,6 +20,8 @@ pub enum EventKind {
     Started {
         /// Tokens of its prompt.
         prompt_tokens: u32,
+        /// Those of them that the KV cache held already, from other requests.
+        cached_tokens: u32,
     },
     /// The model has computed the prompt of a request that echoes it.
     Prompt {

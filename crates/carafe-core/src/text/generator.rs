@@ -33,12 +33,20 @@ pub struct Stats {
     pub waiting: u32,
     /// Blocks of the KV cache that hold tokens of running requests.
     pub used_blocks: u32,
+    /// Blocks that hold tokens of requests that have ended, for requests to come.
+    pub cached_blocks: u32,
     /// Inferences that succeeded.
     pub num_forward_passes: u64,
+    /// Requests that took part in those, added up.
+    pub scheduled_requests: u64,
     /// Prompt tokens that were computed.
     pub prompt_tokens: u64,
-    /// Prompt tokens that the KV cache held already, for another request.
-    pub cached_tokens: u64,
+    /// Prompt tokens that were looked up in the prefix cache.
+    pub prefix_cache_queries: u64,
+    /// Those of them that it held.
+    pub prefix_cache_hits: u64,
+    /// Requests that gave their blocks back to others and waited again.
+    pub preemptions: u64,
     /// Tokens that were chosen.
     pub generated_tokens: u64,
     /// Draft tokens that were computed.
@@ -55,12 +63,14 @@ pub struct Generator<R: ModelRunner> {
     needs_reset: bool,
     model: TextModel,
     scheduler: Scheduler,
+    /// Requests for which the model has nothing to do.
+    without_model: Vec<Sequence>,
     processor: OutputProcessor,
     /// The logits of the latest inference.
     logits: Logits,
     next_id: u64,
     num_forward_passes: u64,
-    cached_tokens: u64,
+    scheduled_requests: u64,
 }
 
 impl<R: ModelRunner> Generator<R> {
@@ -71,12 +81,13 @@ impl<R: ModelRunner> Generator<R> {
             runner,
             needs_reset: true,
             scheduler: Scheduler::new(&model),
+            without_model: Vec::new(),
             model,
             processor: OutputProcessor::new(tokenizer),
             logits: Logits::default(),
             next_id: 1,
             num_forward_passes: 0,
-            cached_tokens: 0,
+            scheduled_requests: 0,
         })
     }
 
@@ -93,13 +104,18 @@ impl<R: ModelRunner> Generator<R> {
     /// Checks a request and puts it in the queue; its events carry the returned id. Ids count from
     /// 1 and are never used again.
     pub fn submit(&mut self, request: Request) -> Result<u64, RequestError> {
-        if self.scheduler.waiting.len() >= MAX_WAITING {
+        if self.num_waiting() >= MAX_WAITING {
             return Err(RequestError::QueueFull { limit: MAX_WAITING });
         }
         let tokenizer = &self.processor.tokenizer;
         let request = request.validate(&self.model, tokenizer)?;
         let id = self.next_id;
-        self.scheduler.waiting.push_back(Sequence::new(id, request, &self.model, tokenizer)?);
+        let sequence = Sequence::new(id, request, &self.model, tokenizer)?;
+        if sequence.needs_model() {
+            self.scheduler.enqueue(sequence);
+        } else {
+            self.without_model.push(sequence);
+        }
         self.next_id += 1;
         Ok(id)
     }
@@ -107,27 +123,37 @@ impl<R: ModelRunner> Generator<R> {
     /// Takes a request out, wherever it stands; it has no further event. False if it is not there
     /// (any more).
     pub fn cancel(&mut self, id: u64) -> bool {
-        self.scheduler.cancel(id)
+        let before = self.without_model.len();
+        self.without_model.retain(|sequence| sequence.id != id);
+        self.without_model.len() < before || self.scheduler.cancel(id)
     }
 
     /// Whether there is nothing to do.
     pub fn is_idle(&self) -> bool {
-        self.scheduler.num_sequences() == 0
+        self.scheduler.running.is_empty() && self.num_waiting() == 0
+    }
+
+    fn num_waiting(&self) -> usize {
+        self.scheduler.num_waiting() + self.without_model.len()
     }
 
     /// What has been done and is yet to do.
     pub fn stats(&self) -> Stats {
-        let counters = self.processor.counters;
+        let (processed, scheduled) = (self.processor.counters, self.scheduler.counters());
         Stats {
             running: self.scheduler.running.len() as u32,
-            waiting: self.scheduler.waiting.len() as u32,
+            waiting: self.num_waiting() as u32,
             used_blocks: self.scheduler.num_used_blocks() as u32,
+            cached_blocks: self.scheduler.num_cached_blocks() as u32,
             num_forward_passes: self.num_forward_passes,
-            prompt_tokens: counters.prompt_tokens,
-            cached_tokens: self.cached_tokens,
-            generated_tokens: counters.generated_tokens,
-            draft_tokens: counters.draft_tokens,
-            accepted_tokens: counters.accepted_tokens,
+            scheduled_requests: self.scheduled_requests,
+            prompt_tokens: processed.prompt_tokens,
+            prefix_cache_queries: scheduled.prefix_cache_queries,
+            prefix_cache_hits: scheduled.prefix_cache_hits,
+            preemptions: scheduled.preemptions,
+            generated_tokens: processed.generated_tokens,
+            draft_tokens: processed.draft_tokens,
+            accepted_tokens: processed.accepted_tokens,
         }
     }
 
@@ -145,24 +171,14 @@ impl<R: ModelRunner> Generator<R> {
     /// Starts the requests that may run now. Those for which the model has nothing to do are done
     /// at once.
     fn admit(&mut self, events: &mut Vec<Event>) {
-        let waiting = self.scheduler.waiting.iter_mut();
-        let idle: Vec<u64> = waiting.filter(|sequence| !sequence.needs_model()).map(|sequence| sequence.id).collect();
-        for id in idle {
-            self.finish_without_model(id, events);
-        }
-        while let Some((sequence, num_cached_tokens)) = self.scheduler.admit(&self.model) {
-            self.cached_tokens += num_cached_tokens as u64;
+        for mut sequence in self.without_model.drain(..) {
             let request = sequence.id;
             events.extend(sequence.take_start().map(|kind| Event { request, kind }));
-        }
-    }
-
-    fn finish_without_model(&mut self, id: u64, events: &mut Vec<Event>) {
-        let waiting = &mut self.scheduler.waiting;
-        let index = waiting.iter().position(|sequence| sequence.id == id);
-        if let Some(mut sequence) = index.and_then(|index| waiting.remove(index)) {
-            events.extend(sequence.take_start().map(|kind| Event { request: id, kind }));
             output_processor::finish_without_model(sequence, events);
+        }
+        while let Some(sequence) = self.scheduler.admit(&self.model) {
+            let request = sequence.id;
+            events.extend(sequence.take_start().map(|kind| Event { request, kind }));
         }
     }
 
@@ -199,6 +215,7 @@ impl<R: ModelRunner> Generator<R> {
             return Err(RunError::new(format!("the model returned {got} logits instead of {rows} x {size}")));
         }
         self.num_forward_passes += 1;
+        self.scheduled_requests += output.rows.len() as u64;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Data flows through the modules in this order: [`Tokenizer`] (text to tokens), [`Request`]
 //! (checked once), [`Generator`] (the loop: sequences in, inferences of the model, events out). In
-//! an iteration the `scheduler` decides which sequences compute which tokens, with blocks of the
-//! `kv_cache` and the `draft` tokens of each; `model_inputs` assembles the tensors, a
+//! an iteration the `scheduler` decides which sequences compute which tokens, in turn between
+//! `tenants`, with blocks of the `kv_cache` and the `draft` tokens of each; `model_inputs` assembles the tensors, a
 //! [`ModelRunner`] runs the model, and the `output_processor` turns logits into tokens:
 //! [`Penalties`], [`Sampler`], then whole characters and stop strings (`output_text`) on the way to
 //! the [`Event`].
@@ -36,6 +36,7 @@ mod sampling;
 mod scheduler;
 mod sequence;
 mod stop;
+mod tenants;
 mod tokenizer;
 mod utf8;
 mod wit;
@@ -45,7 +46,7 @@ pub use event::{Event, EventKind, FailureKind, FinishReason, PromptToken};
 pub use generator::{Generator, MAX_WAITING, Stats};
 pub use logit_stats::LogitError;
 pub use logprobs::{MAX_LOGPROBS, MIN_LOGPROB, TokenLogprob, TokenLogprobs};
-pub use model::{ModelError, TextModel};
+pub use model::{ModelError, PrefixSharing, TextModel};
 pub use model_runner::{Logits, ModelInput, ModelRunner, RunError};
 pub use penalties::Penalties;
 pub use request::{Prompt, Request, ValidRequest};

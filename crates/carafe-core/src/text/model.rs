@@ -27,6 +27,32 @@ pub struct TextModel {
     /// Draft tokens of a step (prompt-lookup speculative decoding); 0 for none. It changes speed
     /// and nothing else.
     pub draft_tokens: u32,
+    /// Which requests share full blocks of the KV cache.
+    pub prefix_sharing: PrefixSharing,
+}
+
+/// Which requests share full blocks of the KV cache, those of requests that have ended included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PrefixSharing {
+    /// None: every request computes its whole prompt.
+    Off,
+    /// Those of the same tenant, so that the time of a first token tells nobody what another has
+    /// sent.
+    #[default]
+    Tenant,
+    /// All.
+    All,
+}
+
+impl PrefixSharing {
+    /// What a tenant's blocks are told apart by; none if it shares nothing.
+    pub(super) fn salt(self, tenant: u64) -> Option<u64> {
+        match self {
+            Self::Off => None,
+            Self::Tenant => Some(tenant),
+            Self::All => Some(0),
+        }
+    }
 }
 
 /// Why a model and its tokenizer cannot be used.

@@ -53,7 +53,7 @@ impl OutputProcessor {
             rest = others;
             let sequence = &mut scheduler.running[row.index].sequence;
             if self.process_row(sequence, row, own, model, events) {
-                scheduler.note_computed(row.index);
+                scheduler.note_computed(row.index, model);
             } else {
                 finished.push(row.index);
             }

@@ -47,14 +47,19 @@ pub struct Request {
     /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those
     /// are asked for.
     pub echo: bool,
+    /// The client whose request it is: whose blocks it may share, and in whose turn it runs.
+    pub tenant: u64,
+    /// Whether it may begin with blocks of the KV cache that other requests have filled, and they
+    /// with its own.
+    pub prefix_cache: bool,
     /// Tokens that were generated for this very request before, by a generator that is gone. They
     /// give no events; generation goes on after them as if it had never been interrupted.
     pub resume: Vec<u32>,
 }
 
 impl Request {
-    /// A request with every option at its default: sampling with seed 0, no stop strings, no
-    /// log-probabilities.
+    /// A request of tenant 0 with every option at its default: sampling with seed 0, no stop
+    /// strings, no log-probabilities.
     pub fn new(prompt: Prompt, max_tokens: u32) -> Self {
         Self {
             prompt,
@@ -66,6 +71,8 @@ impl Request {
             min_tokens: 0,
             logprobs: None,
             echo: false,
+            tenant: 0,
+            prefix_cache: true,
             resume: Vec::new(),
         }
     }
@@ -99,6 +106,8 @@ impl Request {
             min_tokens: self.min_tokens,
             logprobs: self.logprobs,
             echo: self.echo,
+            tenant: self.tenant,
+            prefix_cache: self.prefix_cache,
             resume: self.resume,
         })
     }
@@ -115,6 +124,8 @@ pub struct ValidRequest {
     pub(super) min_tokens: u32,
     pub(super) logprobs: Option<u32>,
     pub(super) echo: bool,
+    pub(super) tenant: u64,
+    pub(super) prefix_cache: bool,
     pub(super) resume: Vec<u32>,
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Sequence {
     pub(super) prompt_tokens: usize,
     /// How many of the tokens the model has computed.
     num_computed_tokens: usize,
+    /// How many of the prompt's tokens were in the prefix cache when it was let in first.
+    num_cached_tokens: usize,
     penalties: Penalties,
     text: OutputText,
     /// The prompt's log-probabilities so far; its first token has none.
@@ -85,6 +87,7 @@ impl Sequence {
             penalties: Penalties::new(&tokens),
             tokens,
             num_computed_tokens: 0,
+            num_cached_tokens: 0,
             text,
             prompt_logprobs: Vec::new(),
             // A request that resumes has echoed its prompt before.
@@ -129,9 +132,9 @@ impl Sequence {
         self.tokens.len() - self.num_computed_tokens
     }
 
-    /// How many tokens it can come to have computed: all but the last, which nothing follows.
-    pub(super) fn max_num_computed_tokens(&self) -> usize {
-        self.prompt_tokens + (self.request.max_tokens as usize).saturating_sub(1)
+    /// The client that it belongs to.
+    pub(super) fn tenant(&self) -> u64 {
+        self.request.tenant
     }
 
     /// Whether it computes a prompt, or its own earlier tokens, rather than decodes.
@@ -139,10 +142,13 @@ impl Sequence {
         self.num_pending_tokens() > 1 || self.generated_tokens() == 0
     }
 
-    /// Whether it may begin with another sequence's blocks, and the other way round. A scored
-    /// prompt wants all of its logits.
-    pub(super) fn may_share(&self) -> bool {
-        !self.isolated && !self.scores_prompt()
+    /// The salt of its blocks, for which it may begin with another sequence's and the other way
+    /// round; none if it shares nothing. A scored prompt wants all of its logits.
+    pub(super) fn prefix_salt(&self, model: &TextModel) -> Option<u64> {
+        if self.isolated || self.scores_prompt() || !self.request.prefix_cache {
+            return None;
+        }
+        model.prefix_sharing.salt(self.request.tenant)
     }
 
     /// How many of the first tokens are those of `other`. The last token is left out, since its
@@ -180,10 +186,26 @@ impl Sequence {
         self.isolated
     }
 
+    /// Notes that the KV cache holds its first `count` tokens already.
+    pub(super) fn find_computed(&mut self, count: usize) {
+        self.num_computed_tokens = count;
+        if !self.started {
+            self.num_cached_tokens = count.min(self.prompt_tokens);
+        }
+    }
+
+    /// Whether its start was emitted.
+    pub(super) fn is_started(&self) -> bool {
+        self.started
+    }
+
     /// The event of its start, once.
     pub(super) fn take_start(&mut self) -> Option<EventKind> {
         let is_first = !mem::replace(&mut self.started, true);
-        is_first.then_some(EventKind::Started { prompt_tokens: self.prompt_tokens as u32 })
+        is_first.then_some(EventKind::Started {
+            prompt_tokens: self.prompt_tokens as u32,
+            cached_tokens: self.num_cached_tokens as u32,
+        })
     }
 
     /// Notes that the model has computed `count` more tokens.

@@ -29,6 +29,11 @@ macro_rules! wit_conversions {
                 max_num_logits: model.max_num_logits,
                 prefill_chunk: model.prefill_chunk,
                 draft_tokens: model.draft_tokens,
+                prefix_sharing: match model.prefix_sharing {
+                    wit::PrefixSharing::Off => $crate::text::PrefixSharing::Off,
+                    wit::PrefixSharing::Tenant => $crate::text::PrefixSharing::Tenant,
+                    wit::PrefixSharing::All => $crate::text::PrefixSharing::All,
+                },
             }
         }
 
@@ -47,6 +52,8 @@ macro_rules! wit_conversions {
                 min_tokens: request.min_tokens,
                 logprobs: request.logprobs,
                 echo: request.echo,
+                tenant: request.tenant,
+                prefix_cache: request.prefix_cache,
                 resume: request.resume,
             }
         }
@@ -82,7 +89,9 @@ macro_rules! wit_conversions {
         pub(crate) fn event_kind(kind: $crate::text::EventKind, tokenizer: &$crate::text::Tokenizer) -> wit::EventKind {
             use $crate::text::EventKind as Kind;
             match kind {
-                Kind::Started { prompt_tokens } => wit::EventKind::Started(wit::Started { prompt_tokens }),
+                Kind::Started { prompt_tokens, cached_tokens } => {
+                    wit::EventKind::Started(wit::Started { prompt_tokens, cached_tokens })
+                }
                 Kind::Prompt { text, tokens } => {
                     let tokens = tokens.into_iter().map(|token| prompt_token(token, tokenizer)).collect();
                     wit::EventKind::Prompt(wit::EchoedPrompt { text, tokens })

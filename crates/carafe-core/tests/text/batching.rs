@@ -2,43 +2,11 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use carafe_core::text::{Event, EventKind, FailureKind, Generator, Prompt, Request, Sampling, Stats, TextModel};
+use carafe_core::text::{Event, EventKind, FailureKind, Prompt, Request, Sampling, TextModel};
 
-use crate::fake::{self, Fake, Log, Logits, byte_token, drain, model, noise, script};
-
-/// A request that decodes to its `max_tokens`.
-fn endless(prompt: &[u32], max_tokens: u32) -> Request {
-    let mut request = Request::new(Prompt::Tokens(prompt.to_vec()), max_tokens);
-    request.ignore_eos = true;
-    request.sampling = Sampling { seed: prompt.len() as u64, ..Sampling::default() };
-    request
-}
-
-/// The tokens that events give a request.
-fn tokens(events: &[Event], request: u64) -> Vec<u32> {
-    let own = events.iter().filter(|event| event.request == request);
-    own.filter_map(|event| match event.kind {
-        EventKind::Token { id, .. } => Some(id),
-        _ => None,
-    })
-    .collect()
-}
-
-/// The tokens of a request that is alone in the world.
-fn alone(logits: &Logits, request: Request) -> Vec<u32> {
-    fake::run(logits.clone(), request).tokens
-}
-
-fn generator_and_log(logits: Logits, model: TextModel) -> (Generator<Fake>, Rc<RefCell<Log>>) {
-    let fake = Fake { model, ..Fake::new(logits) };
-    let log = Rc::clone(&fake.log);
-    (fake::generator(fake), log)
-}
-
-/// How many sequences each step had.
-fn rows(log: &RefCell<Log>) -> Vec<usize> {
-    log.borrow().steps.iter().map(Vec::len).collect()
-}
+use crate::fake::{
+    self, Fake, Log, Logits, alone, byte_token, drain, endless, generator_and_log, model, noise, rows, script, tokens,
+};
 
 #[test]
 fn requests_that_come_together_share_every_step() {
@@ -77,39 +45,6 @@ fn a_request_has_the_tokens_that_it_has_alone_whenever_it_joins() {
             assert_eq!(tokens(&events, id), alone(&logits, endless(prompt, 17)), "{delay} steps apart");
         }
     }
-}
-
-#[test]
-fn full_blocks_of_a_prompt_that_another_request_computes_are_shared() {
-    let prompt: Vec<u32> = (100..130).collect();
-    let (mut generator, log) = generator_and_log(noise(4), model());
-    let requests = [1u64, 2, 3].map(|seed| {
-        let mut request = endless(&prompt, 6);
-        request.sampling.seed = seed;
-        request
-    });
-    let ids = requests.clone().map(|request| generator.submit(request).unwrap());
-    let events = drain(&mut generator);
-    let Stats { prompt_tokens, cached_tokens, .. } = generator.stats();
-    assert_eq!((prompt_tokens, cached_tokens), (30 + 2 + 2, 28 + 28), "7 full blocks of 4");
-    assert!(rows(&log).contains(&3));
-    for (request, id) in requests.into_iter().zip(ids) {
-        assert_eq!(tokens(&events, id), alone(&noise(4), request));
-    }
-}
-
-#[test]
-fn a_request_may_share_what_another_has_generated() {
-    let first = endless(&(100..120).collect::<Vec<_>>(), 20);
-    let written = alone(&noise(4), first.clone());
-    let (mut generator, _) = generator_and_log(noise(4), model());
-    generator.submit(first).unwrap();
-    (0..20).for_each(|_| drop(generator.step()));
-    let second = endless(&[(100..120).collect(), written[..9].to_vec(), vec![3, 4]].concat(), 7);
-    let id = generator.submit(second.clone()).unwrap();
-    let events = drain(&mut generator);
-    assert_eq!(tokens(&events, id), alone(&noise(4), second));
-    assert_eq!(generator.stats().cached_tokens, 28);
 }
 
 #[test]
@@ -184,16 +119,6 @@ fn a_request_that_decodes_has_a_token_at_every_fourth_step_whatever_comes() {
         steps_without = if written == 0 { steps_without + 1 } else { 0 };
         assert!(steps_without <= 3, "call {call}");
     }
-}
-
-#[test]
-fn a_request_waits_until_the_blocks_that_it_can_come_to_need_are_free() {
-    let (mut generator, log) = generator_and_log(noise(3), TextModel { num_blocks: 16, draft_tokens: 0, ..model() });
-    for start in 1..=3 {
-        generator.submit(endless(&[start; 5], 30)).unwrap();
-    }
-    drain(&mut generator);
-    assert_eq!(rows(&log), [[1; 30], [1; 30], [1; 30]].concat(), "each needs 9 of 16 blocks");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::{
 
 use carafe_core::text::{DECODER_INPUTS, Role};
 use carafe_core::text::{
-    Event, EventKind, FinishReason, Generator, Logits as Answer, ModelInput, ModelRunner, Prompt, PromptToken, Request,
-    RunError, TextModel, TokenLogprobs, Tokenizer, rng,
+    Event, EventKind, FinishReason, Generator, Logits as Answer, ModelInput, ModelRunner, PrefixSharing, Prompt,
+    PromptToken, Request, RunError, Sampling, TextModel, TokenLogprobs, Tokenizer, rng,
 };
 use serde_json::{Value, json};
 
@@ -88,6 +88,7 @@ pub(crate) fn model() -> TextModel {
         max_num_logits: 6,
         prefill_chunk: 8,
         draft_tokens: 3,
+        prefix_sharing: PrefixSharing::Tenant,
     }
 }
 
@@ -335,4 +336,39 @@ pub(crate) fn greedy(max_tokens: u32) -> Request {
     let mut request = Request::new(Prompt::Text("hi".to_owned()), max_tokens);
     request.sampling.temperature = 0.0;
     request
+}
+
+/// A request that decodes to its `max_tokens`.
+pub(crate) fn endless(prompt: &[u32], max_tokens: u32) -> Request {
+    let mut request = Request::new(Prompt::Tokens(prompt.to_vec()), max_tokens);
+    request.ignore_eos = true;
+    request.sampling = Sampling { seed: prompt.len() as u64, ..Sampling::default() };
+    request
+}
+
+/// The tokens that events give a request.
+pub(crate) fn tokens(events: &[Event], request: u64) -> Vec<u32> {
+    let own = events.iter().filter(|event| event.request == request);
+    own.filter_map(|event| match event.kind {
+        EventKind::Token { id, .. } => Some(id),
+        _ => None,
+    })
+    .collect()
+}
+
+/// The tokens of a request that is alone in the world.
+pub(crate) fn alone(logits: &Logits, request: Request) -> Vec<u32> {
+    run(logits.clone(), request).tokens
+}
+
+/// A generator over a fake model of these sizes, and what that will be asked for.
+pub(crate) fn generator_and_log(logits: Logits, model: TextModel) -> (Generator<Fake>, Rc<RefCell<Log>>) {
+    let fake = Fake { model, ..Fake::new(logits) };
+    let log = Rc::clone(&fake.log);
+    (generator(fake), log)
+}
+
+/// How many sequences each step had.
+pub(crate) fn rows(log: &RefCell<Log>) -> Vec<usize> {
+    log.borrow().steps.iter().map(Vec::len).collect()
 }

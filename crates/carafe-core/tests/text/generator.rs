@@ -47,7 +47,7 @@ fn the_first_event_counts_the_prompt_and_the_last_all_tokens() {
     let id = generator.submit(greedy(9)).unwrap();
     let events = drain(&mut generator);
     let kinds = kinds(&events, id);
-    assert_eq!(kinds.first(), Some(&&EventKind::Started { prompt_tokens: 2 }));
+    assert_eq!(kinds.first(), Some(&&EventKind::Started { prompt_tokens: 2, cached_tokens: 0 }));
     let finished =
         EventKind::Finished { reason: FinishReason::Eos, text: String::new(), prompt_tokens: 2, generated_tokens: 2 };
     assert_eq!(kinds.last(), Some(&&finished));
@@ -145,12 +145,21 @@ fn the_stats_count_what_was_done() {
         running: 2,
         used_blocks: 2,
         num_forward_passes: 1,
+        scheduled_requests: 2,
         prompt_tokens: 4,
+        prefix_cache_queries: 4,
         generated_tokens: 2,
         ..Stats::default()
     };
     assert_eq!(generator.stats(), begun);
     drain(&mut generator);
-    let done = Stats { num_forward_passes: 2, prompt_tokens: 4, generated_tokens: 4, ..Stats::default() };
+    let done = Stats {
+        num_forward_passes: 2,
+        scheduled_requests: 4,
+        prompt_tokens: 4,
+        prefix_cache_queries: 4,
+        generated_tokens: 4,
+        ..Stats::default()
+    };
     assert_eq!(generator.stats(), done);
 }

@@ -13,5 +13,7 @@ mod properties;
 mod requests;
 mod resume;
 mod sampling;
+mod sharing;
 mod streaming;
+mod tenants;
 mod tokenizer;

@@ -113,7 +113,7 @@ fn zero_max_tokens_without_echo_give_an_end_and_no_text() {
         let kinds: Vec<_> = generator.step().into_iter().map(|event| event.kind).collect();
         let (reason, text) = (FinishReason::Length, String::new());
         let finished = EventKind::Finished { reason, text, prompt_tokens: 2, generated_tokens: 0 };
-        assert_eq!(kinds, [EventKind::Started { prompt_tokens: 2 }, finished]);
+        assert_eq!(kinds, [EventKind::Started { prompt_tokens: 2, cached_tokens: 0 }, finished]);
         assert_eq!((generator.is_idle(), generator.stats().num_forward_passes), (true, 0));
     }
 }

@@ -11,7 +11,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 use carafe_e2e::{collect, fragile, greedy, hostile, load};
-use carafe_host::text::{TextModel, TextStats};
+use carafe_host::text::{TextModel, TextOptions, TextStats};
 use carafe_host::{Limits, Sandbox};
 use carafe_openvino::Profile;
 use serde_json::json;
@@ -22,15 +22,15 @@ fn main() -> Result<()> {
     let model = load("fixtures/models/tiny", Profile::Exact)?;
     let limits = Limits { guest_memory: 64 << 20, tensor_bytes: 32 << 20, ..Limits::default() };
     let hostile = hostile(&sandbox)?;
-    let guest = TextModel::start_with(&sandbox, &hostile, &model, limits)?;
+    let guest = TextModel::start_with(&sandbox, &hostile, &model, TextOptions::default(), limits)?;
     let (answers, failure, stats) = if attack == "failed-compute" {
         let (_folder, fragile) = fragile()?;
-        run(&TextModel::start_with(&sandbox, &hostile, &fragile, limits)?, &attack)
+        run(&TextModel::start_with(&sandbox, &hostile, &fragile, TextOptions::default(), limits)?, &attack)
     } else {
         run(&guest, &attack)
     };
     let honest = guest.submit_blocking(greedy("honest", 1)).map(collect)?;
-    let next = TextModel::start(&sandbox, &model, Limits::default())?;
+    let next = TextModel::start(&sandbox, &model, TextOptions::default(), Limits::default())?;
     let (tokens, next_failure) = collect(next.submit_blocking(greedy("The fox", 8))?);
     let report = json!({
         "answers": answers,

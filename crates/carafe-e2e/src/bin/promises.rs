@@ -1,6 +1,6 @@
 //! What a request can rely on, measured: how many of some requests have other tokens when they are
-//! run again, when their prompts are cut otherwise, beside others, and with draft tokens. Prints
-//! the table of docs/performance.md for a model on this processor.
+//! run again, when their prompts are cut otherwise, beside others, with draft tokens, and where
+//! their prompts are found in the prefix cache. Prints the table of docs/performance.md for a model on this processor.
 //!
 //! ```text
 //! cargo run --release --package carafe-e2e --bin promises -- models/tales
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use carafe_e2e::runtime;
-use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel};
+use carafe_host::text::{EventKind, Generation, PrefixSharing, Prompt, Request, TextModel, TextOptions};
 use carafe_host::{DecoderLimits, Limits, LoadedGraph, Sandbox};
 use carafe_models::ModelFolder;
 use carafe_openvino::{KvCachePrecision, Options, Profile};
@@ -33,6 +33,8 @@ struct Way {
     prefill_chunk: Option<u32>,
     draft_tokens: u32,
     at_a_time: usize,
+    /// Whether each prompt was computed before, and its blocks are found.
+    finds_prefix: bool,
 }
 
 fn main() -> Result<()> {
@@ -41,9 +43,9 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "| profile, cache | temperature | again alone | prompt cut by {SHORT_CHUNK} | {LOAD} at a time | drafts |"
+        "| profile, cache | temperature | again alone | prompt cut by {SHORT_CHUNK} | {LOAD} at a time | drafts | prefix found |"
     )?;
-    writeln!(out, "|---|---|---|---|---|---|")?;
+    writeln!(out, "|---|---|---|---|---|---|---|")?;
     let caches = [
         (Profile::Exact, None),
         (Profile::Auto, None),
@@ -53,12 +55,13 @@ fn main() -> Result<()> {
     ];
     for (profile, kv_cache_precision) in caches {
         let options = Options { profile, kv_cache_precision, ..Options::default() };
-        let alone = Way { options, prefill_chunk: None, draft_tokens: 0, at_a_time: 1 };
+        let alone = Way { options, prefill_chunk: None, draft_tokens: 0, at_a_time: 1, finds_prefix: false };
         let others = [
             alone,
             Way { prefill_chunk: Some(SHORT_CHUNK), ..alone },
             Way { at_a_time: LOAD, ..alone },
             Way { draft_tokens: 3, ..alone },
+            Way { finds_prefix: true, ..alone },
         ];
         for temperature in [1.0, 0.0] {
             let expected = alone.run(&folder, temperature)?.1;
@@ -83,8 +86,17 @@ impl Way {
         let graph = LoadedGraph::load(&runtime()?, folder.clone(), &self.options, &decoder)?;
         let cache = graph.graph().cache().context("no text model")?.value_precision.clone();
         let vocabulary = graph.text()?.vocabulary_size;
-        let limits = Limits { draft_tokens: self.draft_tokens, ..Limits::default() };
-        let model = TextModel::start(&Sandbox::new()?, &graph, limits)?;
+        let prefix_sharing = if self.finds_prefix { PrefixSharing::All } else { PrefixSharing::Off };
+        let options = TextOptions { draft_tokens: self.draft_tokens, prefix_sharing };
+        let model = TextModel::start(&Sandbox::new()?, &graph, options, Limits::default())?;
+        if self.finds_prefix {
+            self.run_all(&model, vocabulary, temperature)?;
+        }
+        Ok((cache, self.run_all(&model, vocabulary, temperature)?))
+    }
+
+    /// The tokens of each request.
+    fn run_all(self, model: &TextModel, vocabulary: u32, temperature: f32) -> Result<Vec<Vec<u32>>> {
         let mut results = Vec::new();
         let mut running = std::collections::VecDeque::new();
         for number in 0..REQUESTS {
@@ -96,7 +108,7 @@ impl Way {
         for generation in running {
             results.push(finish(generation)?);
         }
-        Ok((cache, results))
+        Ok(results)
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) static FIELDS: [Field; 61] = [
 ];
 
 /// The fields with an effect, as `CompletionRequest` has them.
-pub(super) static EFFECTIVE: [&str; 22] = [
+pub(super) static EFFECTIVE: [&str; 23] = [
     "model",
     "prompt",
     "max_tokens",
@@ -141,6 +141,7 @@ pub(super) static EFFECTIVE: [&str; 22] = [
     "min_p",
     "repetition_penalty",
     "ignore_eos",
+    "prefix_cache",
     "min_tokens",
 ];
 

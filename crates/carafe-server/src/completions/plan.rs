@@ -182,6 +182,8 @@ fn template(body: CompletionRequest, default_max_tokens: u32, ranked: bool) -> R
         // Ranking sequences takes the log-probabilities of their tokens.
         logprobs: body.logprobs.or(ranked.then_some(0)),
         echo: body.echo.unwrap_or_default(),
+        tenant: 0,
+        prefix_cache: body.prefix_cache.unwrap_or(true),
         resume: Vec::new(),
         sampling: Sampling {
             temperature: body.temperature.unwrap_or(1.0),

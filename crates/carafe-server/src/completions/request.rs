@@ -86,6 +86,10 @@ pub(crate) struct CompletionRequest {
     /// No end of text before this many tokens.
     #[schema(minimum = 0)]
     pub(crate) min_tokens: Option<u32>,
+    /// Whether what the KV cache holds of the prompt already may be used, and this request's part
+    /// of it by later ones; true if it is absent. False computes the whole prompt, and its tokens
+    /// are those of a server that has seen nothing before.
+    pub(crate) prefix_cache: Option<bool>,
     /// The first field without effect whose value is refused.
     #[serde(skip)]
     #[schema(ignore)]

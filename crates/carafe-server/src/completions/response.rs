@@ -62,6 +62,15 @@ pub(crate) struct Usage {
     /// Of all sequences, those of `best_of` that are not answered included.
     pub(crate) completion_tokens: u64,
     pub(crate) total_tokens: u64,
+    pub(crate) prompt_tokens_details: PromptTokensDetails,
+}
+
+/// What is told of the tokens of the prompts.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct PromptTokensDetails {
+    /// Those that did not have to be computed, since the KV cache held them from earlier requests;
+    /// each prompt counted once.
+    pub(crate) cached_tokens: u64,
 }
 
 /// How the request went, beyond what OpenAI's API tells.

@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, BoxStream, SelectAll};
 
 use super::plan::Plan;
-use super::response::{RunReport, Usage};
+use super::response::{PromptTokensDetails, RunReport, Usage};
 use crate::admission::Permit;
 use crate::deadline::Deadline;
 use crate::error::ApiError;
@@ -94,7 +94,15 @@ impl Sequences {
         // The sequences of a prompt all read it; it counts once.
         let prompt_tokens = self.sequences.iter().step_by(self.best_of).map(|sequence| sequence.prompt_tokens).sum();
         let completion_tokens = self.sequences.iter().map(|sequence| sequence.tokens).sum();
-        Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+        // What none of a prompt's sequences had to compute was there before them.
+        let of_prompts = self.sequences.chunks(self.best_of);
+        let least = of_prompts.filter_map(|sequences| sequences.iter().map(|sequence| sequence.cached_tokens).min());
+        Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens + completion_tokens,
+            prompt_tokens_details: PromptTokensDetails { cached_tokens: least.sum() },
+        }
     }
 
     /// How the request went so far.
@@ -174,8 +182,10 @@ struct Sequence {
     stage: Stage,
     times: RequestTimes,
     prompt_tokens: u64,
+    cached_tokens: u64,
     tokens: u64,
     first_token: Option<Instant>,
+    latest_token: Option<Instant>,
     finish_reason: Option<&'static str>,
 }
 
@@ -195,8 +205,10 @@ impl Sequence {
             stage: Stage::Waiting,
             times: RequestTimes::default(),
             prompt_tokens: 0,
+            cached_tokens: 0,
             tokens: 0,
             first_token: None,
+            latest_token: None,
             finish_reason: None,
         }
     }
@@ -205,14 +217,20 @@ impl Sequence {
         match event {
             EventKind::Started(started) => {
                 self.prompt_tokens = started.prompt_tokens.into();
+                self.cached_tokens = started.cached_tokens.into();
+                self.meter.queue.observe(self.times.queue.as_secs_f64());
                 self.enter(Stage::Running);
                 if is_first_of_prompt {
                     self.meter.prompt_tokens.inc_by(self.prompt_tokens);
                 }
             }
             EventKind::Token(_) => {
+                let now = Instant::now();
                 self.tokens += 1;
-                self.first_token.get_or_insert_with(Instant::now);
+                self.first_token.get_or_insert(now);
+                if let Some(before) = self.latest_token.replace(now) {
+                    self.meter.inter_token.observe((now - before).as_secs_f64());
+                }
                 self.meter.generation_tokens.inc();
             }
             EventKind::Finished(finished) => {

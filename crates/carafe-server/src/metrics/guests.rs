@@ -1,15 +1,53 @@
 //! What guests count themselves, copied when the figures are asked for.
 
+use std::fmt;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use carafe_host::image::ImageStats;
-use carafe_host::text::{KvCacheSizes, TextStats};
+use carafe_host::text::{BatchSizes, KvCacheSizes, TextStats};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
 use super::{ModelLabels, PartLabels, labels, part_labels, register};
+
+/// The labels of a number of blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BlockLabels {
+    model: String,
+    state: &'static str,
+}
+
+/// How many sequences inferences have had, as the guest's host has counted it.
+#[derive(Clone, Debug, Default)]
+struct BatchSizeHistogram(Arc<Mutex<BatchSizes>>);
+
+impl BatchSizeHistogram {
+    fn set(&self, sizes: BatchSizes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sizes;
+    }
+}
+
+impl EncodeMetric for BatchSizeHistogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let BatchSizes { counts, sum } = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bounds = BatchSizes::BOUNDS.iter().map(|&bound| bound as f64).chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+        encoder.encode_histogram::<NoLabelSet>(sum as f64, counts.iter().sum(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+impl TypedMetric for BatchSizeHistogram {
+    const TYPE: MetricType = MetricType::Histogram;
+}
 
 /// What one model has counted so far.
 pub(crate) struct ModelFigures {
@@ -20,7 +58,7 @@ pub(crate) struct ModelFigures {
 
 /// What the guests of one model have counted so far.
 pub(crate) enum GuestCounts {
-    Text { stats: TextStats, cache: KvCacheSizes },
+    Text { stats: Box<TextStats>, cache: KvCacheSizes },
     Image(ImageStats),
 }
 
@@ -30,11 +68,14 @@ pub(super) struct GuestMetrics {
     step_seconds: Family<PartLabels, Counter<f64, AtomicU64>>,
     memory: Family<ModelLabels, Gauge>,
     replacements: Family<ModelLabels, Counter>,
-    cached_tokens: Family<ModelLabels, Counter>,
+    batch_sizes: Family<ModelLabels, BatchSizeHistogram>,
+    prefix_cache_queries: Family<ModelLabels, Counter>,
+    prefix_cache_hits: Family<ModelLabels, Counter>,
+    preemptions: Family<ModelLabels, Counter>,
     draft_tokens: Family<ModelLabels, Counter>,
     accepted_tokens: Family<ModelLabels, Counter>,
     cache_usage: Family<ModelLabels, Gauge<f64, AtomicU64>>,
-    cache_blocks: Family<ModelLabels, Gauge>,
+    cache_blocks: Family<BlockLabels, Gauge>,
     cache_block_size: Family<ModelLabels, Gauge>,
     cache_bytes: Family<ModelLabels, Gauge>,
 }
@@ -43,7 +84,10 @@ impl GuestMetrics {
     pub(super) fn register(to: &mut Registry) -> Self {
         let memory = "Most linear memory that the model's guests have had, added up";
         let replacements = "Guests replaced after a trap";
-        let cached = "Prompt tokens that the KV cache held already, for another request";
+        let sizes = "Sequences of an inference";
+        let queries = "Prompt tokens that were looked up in the prefix cache";
+        let hits = "Prompt tokens that were found in the prefix cache";
+        let preemptions = "Sequences that gave their blocks back to others, and are computed anew";
         let (drafts, accepted) = ("Draft tokens", "Draft tokens that were accepted");
         let usage = "Share of the KV cache's blocks that hold tokens of running requests";
         Self {
@@ -51,9 +95,12 @@ impl GuestMetrics {
             step_seconds: register(to, "carafe_step_seconds", "Time of those steps by part", Family::default()),
             memory: register(to, "carafe_guest_memory_bytes", memory, Family::default()),
             replacements: register(to, "carafe_guest_replacements", replacements, Family::default()),
-            cached_tokens: register(to, "carafe_cached_prompt_tokens", cached, Family::default()),
+            batch_sizes: register(to, "carafe_batch_size", sizes, Family::default()),
+            prefix_cache_queries: register(to, "carafe_prefix_cache_queries", queries, Family::default()),
+            prefix_cache_hits: register(to, "carafe_prefix_cache_hits", hits, Family::default()),
+            preemptions: register(to, "carafe_preemptions", preemptions, Family::default()),
             cache_usage: register(to, "carafe_kv_cache_usage_ratio", usage, Family::default()),
-            cache_blocks: register(to, "carafe_kv_cache_blocks", "Blocks of the KV cache", Family::default()),
+            cache_blocks: register(to, "carafe_kv_cache_blocks", "Blocks of the KV cache by state", Family::default()),
             cache_block_size: register(to, "carafe_kv_cache_block_size_tokens", "Tokens of a block", Family::default()),
             cache_bytes: register(to, "carafe_kv_cache_bytes", "Memory of the KV cache", Family::default()),
             draft_tokens: register(to, "carafe_spec_decode_num_draft_tokens", drafts, Family::default()),
@@ -83,7 +130,11 @@ impl GuestMetrics {
         let labels = labels(model);
         let usage = f64::from(stats.used_blocks) / f64::from(cache.num_blocks.max(1));
         self.cache_usage.get_or_create(&labels).set(usage);
-        self.cache_blocks.get_or_create(&labels).set(cache.num_blocks.into());
+        let in_use = stats.used_blocks + stats.cached_blocks;
+        let free = cache.num_blocks.saturating_sub(in_use);
+        for (state, blocks) in [("free", free), ("used", stats.used_blocks), ("cached", stats.cached_blocks)] {
+            self.cache_blocks.get_or_create(&BlockLabels { model: model.to_owned(), state }).set(blocks.into());
+        }
         self.cache_block_size.get_or_create(&labels).set(cache.block_size.into());
         self.cache_bytes.get_or_create(&labels).set(cache.bytes.cast_signed());
     }
@@ -91,7 +142,10 @@ impl GuestMetrics {
     fn copy_text(&self, model: &str, stats: &TextStats) {
         let labels = labels(model);
         raise(&self.steps.get_or_create(&labels), stats.steps);
-        raise(&self.cached_tokens.get_or_create(&labels), stats.cached_tokens);
+        self.batch_sizes.get_or_create(&labels).set(stats.batch_sizes);
+        raise(&self.prefix_cache_queries.get_or_create(&labels), stats.prefix_cache_queries);
+        raise(&self.prefix_cache_hits.get_or_create(&labels), stats.prefix_cache_hits);
+        raise(&self.preemptions.get_or_create(&labels), stats.preemptions);
         raise(&self.draft_tokens.get_or_create(&labels), stats.draft_tokens);
         raise(&self.accepted_tokens.get_or_create(&labels), stats.accepted_tokens);
         let sandbox = stats.step_time.saturating_sub(stats.model_time);
