@@ -1,6 +1,7 @@
 import json
 
-from carafe_bench.arrivals import Load
+from carafe_bench.arrivals import Load, arrivals, earlier
+from carafe_bench.contestant import Task
 from carafe_bench.prompts import Words
 
 VOCABULARY = {"Ġthe": 1, "Ġcat": 2, "Ġan": 3, "the": 4, "ĠThe": 5, "Ġhouse": 6}
@@ -34,3 +35,15 @@ def test_a_prompt_is_the_one_of_the_load_generator(tmp_path):
 def test_a_longer_prompt_does_not_begin_with_a_shorter_one(tmp_path):
     words = _words(tmp_path)
     assert words.prompt(128, 3)[:64] != words.prompt(64, 3)
+
+
+def test_prompts_that_share_tokens_begin_alike_and_end_otherwise(tmp_path):
+    task, words = Task("generate", 32, 64, 3, options={"shared_tokens": 50}), _words(tmp_path)
+    prompts = [arrival.prompt for arrival in arrivals(task, words)] + [earlier(task, words)]
+    assert {tuple(prompt[:50]) for prompt in prompts} == {tuple(words.prompt(50))}
+    assert len({tuple(prompt[50:]) for prompt in prompts}) == 4
+    assert {len(prompt) for prompt in prompts} == {82}
+
+
+def test_nothing_is_sent_earlier_if_prompts_share_nothing(tmp_path):
+    assert earlier(Task("generate", 32, 64, 3), _words(tmp_path)) is None
