@@ -37,8 +37,17 @@ def test_only_tokens_that_come_while_all_are_at_work_count():
 
 
 def test_only_modest_tenants_waits_count_and_refusals_of_all():
-    modest = [tenant(request(3, 4), refused=1), tenant(request(1, 7)), tenant(request(7, 9))]
+    # of the requests, one waits from before the part that counts until after its beginning, and one until after its end
+    modest = [tenant(request(3, 4), refused=1), tenant(request(0, 1, 3), request(1, 7)), tenant(request(7, 9), request(9, 20))]
     found = figures(answer(*modest, tenant(request(3, 8), refused=2)), ["modest_1", "modest_2", "modest_3", "flooding"], 8)
-    assert found["modest_ttft_p50_ms"] == pytest.approx(1500)
+    assert found["modest_ttft_p50_ms"] == pytest.approx(2000)
+    assert found["modest_ttft_p99_ms"] == pytest.approx(5920)
     assert found["refused"] == 3
     assert found["generator_share"] == pytest.approx(0.1)
+
+
+def test_who_waits_for_nothing_has_no_time_to_the_first_token():
+    tenants = [tenant(request(0, 1, 3))] * 4
+    found = figures(answer(*tenants), ["modest_1", "modest_2", "modest_3", "flooding"], 8)
+    assert "modest_ttft_p50_ms" not in found
+    assert found["jain_index"] == 1
