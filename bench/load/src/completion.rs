@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::words::{self, Prompt, Word};
 
 /// How long a request may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// GPT-2's end of text, which no request here is to choose.
 const END_OF_TEXT: &str = "50256";

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use crate::completion::{Answer, Body, Client, Server, Times};
+use crate::completion::{Answer, Body, Client, PATIENCE, Server, Times};
 use crate::words::Words;
 
 /// One tenant.
@@ -93,17 +93,17 @@ impl Load<'_> {
             // Every prompt is another one, so that no cache helps anybody.
             let seed = self.seed.wrapping_add(number.fetch_add(1, Ordering::Relaxed));
             let body = self.server.body(&self.words.prompt(self.prompt_tokens, seed), self.new_tokens);
-            tally.send(&client, &body, &is_over, began)?;
+            tally.send(&client, &body, began)?;
         }
         Ok(tally)
     }
 }
 
 impl Tally {
-    /// Sends a request until there is room for it; what never found room by the end is not counted.
-    fn send(&mut self, client: &Client, body: &Body, is_over: impl Fn() -> bool, began: Instant) -> Result<()> {
-        let first_sent = began.elapsed().as_secs_f64();
-        loop {
+    /// Sends a request until there is room for it.
+    fn send(&mut self, client: &Client, body: &Body, began: Instant) -> Result<()> {
+        let (first_sent, last) = (began.elapsed().as_secs_f64(), Instant::now() + PATIENCE);
+        while Instant::now() < last {
             match client.send(body, began)? {
                 Answer::Tokens(times) => {
                     self.answered.push(Times { sent: first_sent, ..times });
@@ -111,13 +111,11 @@ impl Tally {
                 }
                 Answer::NoRoom(wait) => {
                     self.refused += 1;
-                    if is_over() {
-                        return Ok(());
-                    }
                     thread::sleep(wait);
                 }
             }
         }
+        bail!("the server had no room for a request within {} s", PATIENCE.as_secs())
     }
 
     fn to_json(&self, concurrent: usize) -> Value {
