@@ -1,6 +1,6 @@
 """The command line of the benchmark; `cargo xtask bench` installs what it needs and starts it.
 
-cargo xtask bench                                   everything, about 25 minutes, into docs/benchmarks.md
+cargo xtask bench                                   everything, about 40 minutes, into docs/benchmarks.md
 cargo xtask bench --quick                           a few minutes, into target/bench/quick.json, and a summary
 cargo xtask bench --only decode aggregate           some scenarios; merged into what was measured before
 cargo xtask bench --contestants carafe llama-cpp    some contestants

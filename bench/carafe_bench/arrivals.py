@@ -69,7 +69,19 @@ def load_of(task: Task) -> Load:
 
 
 def arrivals(task: Task, words: Words) -> list[Arrival]:
-    """Return a task's requests in the order in which they arrive."""
+    """Return a task's requests in the order in which they arrive; all may begin with the same tokens."""
     at_once = [(0.0, task.prompt_tokens, task.new_tokens)] * task.concurrent
     drawn = load_of(task).draw() if task.kind == "mixed" else at_once
-    return [Arrival(at, words.prompt(prompt, task.seed + number), new) for number, (at, prompt, new) in enumerate(drawn)]
+    shared = _shared(task, words)
+    seeds = range(task.seed, task.seed + len(drawn))
+    return [Arrival(at, shared + words.prompt(prompt, seed), new) for seed, (at, prompt, new) in zip(seeds, drawn, strict=True)]
+
+
+def earlier(task: Task, words: Words) -> list[int] | None:
+    """Return the prompt that is answered before those that begin like it are sent; nothing if none do."""
+    shared = _shared(task, words)
+    return shared + words.prompt(task.prompt_tokens, task.seed + task.concurrent) if shared else None
+
+
+def _shared(task: Task, words: Words) -> list[int]:
+    return words.prompt(task.options.get("shared_tokens", 0), task.seed)

@@ -38,7 +38,7 @@ class Settings:
 class Task:
     """What to run once."""
 
-    kind: str  # `generate`, `mixed`, `start`, `memory` or `images`
+    kind: str  # `generate`, `mixed`, `second-turn`, `tenants`, `start`, `memory` or `images`
     prompt_tokens: int = 32
     new_tokens: int = 128
     concurrent: int = 1

@@ -4,11 +4,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from carafe_bench.contestant import Task
+from carafe_bench.tenants import FLOODING, MODEST
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
 CONTEXTS = (32, 128, 256, 512, 768, 984)
 DRAFTS = 3  # tokens guessed ahead at most, where speculation is on
 FULL_SIZE_DRAFTS = 7  # where a wide step costs little more than a narrow one
+# Where prompts of several tasks are equally long, their seeds are apart, so that no prefix cache finds one task's prompts in
+# another's. Each task has a hundred of them at most, and all are below the thousand by which rounds are apart.
+AGGREGATE_SEEDS = range(100, 700, 100)
+WIDTH_SEEDS = range(700, 900, 100)
+LONG_TEXTS_SEEDS = range(900, 930, 10)
+CONTEXT_SEED = 950
+AT_A_TIME, FLOOD = 4, 32  # requests of a modest tenant, and of one that floods
 MIXED = {"prompt_range": (16, 512), "new_range": (16, 256)}
 
 CODE = """def area(width, height):
@@ -53,6 +61,9 @@ def scenarios(quick: bool, tales: Path) -> list[Scenario]:
         _aggregate(quick),
         _mixed(quick),
         _long_texts(quick),
+        _second_turn(quick),
+        _shared_prompt(quick),
+        _fairness(quick),
         Scenario("start", "Start, files in the cache", "start_seconds", _one("start"), 2 if quick else 5, False, is_cold=True),
         Scenario(
             "start-cold", "Start, files not in the cache", "start_seconds", _one("start"), 1 if quick else 3, False, is_cold=True
@@ -82,7 +93,8 @@ def _prefill(quick: bool) -> Scenario:
 
 def _aggregate(quick: bool) -> Scenario:
     widths = (1, 4, 16) if quick else WIDTHS
-    tasks = {str(width): Task("generate", 32, 32 if quick else 64, width) for width in widths}
+    new = 32 if quick else 64
+    tasks = {str(width): Task("generate", 32, new, width, seed) for width, seed in zip(widths, AGGREGATE_SEEDS, strict=False)}
     # it works on one request at a time: three widths show that
     slow = {"llama-cpp-server": ("1", "4", "16")}
     title = "Aggregate decode, so many requests at once"
@@ -99,9 +111,28 @@ def _long_texts(quick: bool) -> Scenario:
     # 1,024 tokens of 128 bytes, GPT-2's longest, are the longest text that might fit: the first is tokenised, the second refused
     sizes = {"none": None, "of 131 kB": 131_000, "of 500 kB": 500_000}
     tasks = {
-        name: Task("generate", 32, 64 if quick else 192, 4, options={"background_text": size}) for name, size in sizes.items()
+        name: Task("generate", 32, 64 if quick else 192, 4, seed, options={"background_text": size})
+        for (name, size), seed in zip(sizes.items(), LONG_TEXTS_SEEDS, strict=True)
     }
     return Scenario("long-texts", "Long texts arriving beside others", "gap_p99_ms", tasks, 2 if quick else 4, False)
+
+
+def _second_turn(quick: bool) -> Scenario:
+    tasks = {"second-turn": Task("second-turn", 800, 32, options={"added_tokens": 32})}
+    return Scenario("second-turn", "Second turn of a conversation", "second_ttft_ms", tasks, 2 if quick else 7, False)
+
+
+def _shared_prompt(quick: bool) -> Scenario:
+    tasks = {"shared-prompt": Task("generate", 32, 64, 16, options={"shared_tokens": 600})}
+    return Scenario("shared-prompt", "One system prompt, 16 clients", "tokens_per_second", tasks, 1 if quick else 4, seconds=300)
+
+
+def _fairness(quick: bool) -> Scenario:
+    modest = dict.fromkeys(MODEST, AT_A_TIME)
+    loads = {"three modest ones": modest, "and one that floods": modest | {FLOODING: FLOOD}}
+    seconds = 20 if quick else 60
+    tasks = {name: Task("tenants", 64, 64, options={"tenants": tenants, "seconds": seconds}) for name, tenants in loads.items()}
+    return Scenario("fairness", "Tenants that share a server", "jain_index", tasks, 1 if quick else 3, seconds=300)
 
 
 def _images(quick: bool) -> Scenario:
@@ -112,12 +143,13 @@ def _images(quick: bool) -> Scenario:
 
 def _context(quick: bool) -> Scenario:
     lengths = CONTEXTS[::2] if quick else CONTEXTS
-    tasks = {str(length): Task("generate", length, 12 if quick else 32) for length in lengths}
+    tasks = {str(length): Task("generate", length, 12 if quick else 32, seed=CONTEXT_SEED) for length in lengths}
     return Scenario("context", "Context length", "decode_tokens_per_second", tasks, 1 if quick else 3)
 
 
 def _width(quick: bool) -> Scenario:
-    tasks = {str(width): Task("generate", 32, 24, width) for width in ((64,) if quick else (48, 64))}
+    widths = (64,) if quick else (48, 64)
+    tasks = {str(width): Task("generate", 32, 24, width, seed) for width, seed in zip(widths, WIDTH_SEEDS, strict=False)}
     return Scenario("width", "Batch width", "decode_tokens_per_second", tasks, 1 if quick else 3)
 
 

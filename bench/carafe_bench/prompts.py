@@ -1,7 +1,7 @@
 """Prompts of a known number of tokens: the same for every contestant, as token ids and as text.
 
 A prompt is a row of words each of which is one token (` the`, ` house`), so that its text is cut into the same tokens by
-every tokenizer of GPT-2's vocabulary. The words are chosen by an arithmetic rule: the same prompt for the same seed.
+every tokenizer of GPT-2's vocabulary. The words are chosen by an arithmetic rule: the same prompt for the same length and seed.
 """
 
 import json
@@ -21,7 +21,7 @@ class Words:
         self.texts = [text for _, text in words]
 
     def prompt(self, length: int, seed: int = 0) -> list[int]:
-        """Return a prompt of so many tokens."""
+        """Return a prompt of so many tokens; those of different lengths differ from their first tokens on."""
         return [self.tokens[index] for index in self._indices(length, seed)]
 
     def text(self, length: int, seed: int = 0) -> str:
@@ -30,7 +30,8 @@ class Words:
 
     def _indices(self, length: int, seed: int) -> list[int]:
         # a multiplicative generator: words repeat far too seldom for a prompt's own n-grams to predict it
-        state, indices = 2 * seed + 12345, []
+        # the length counts too, so that no prefix cache finds a short prompt in a long one
+        state, indices = (2 * (seed + (length << 32)) + 12345) % 2**64, []
         for _ in range(length):
             state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
             indices.append((state >> 33) % len(self.tokens))

@@ -15,6 +15,7 @@ from carafe_bench.plots import plots
 from carafe_bench.results import Results
 from carafe_bench.statistics import Spread
 from carafe_bench.tables import markdown
+from carafe_bench.tenants import FLOODING, MODEST
 
 DOCUMENT = Path("docs/benchmarks.md")
 PLOTS = Path("docs/benchmarks")
@@ -55,6 +56,11 @@ def _blocks() -> dict[str, Callable[[Results], str]]:
             ["tokens_per_second", "ttft_p50_ms", "ttft_p99_ms", "per_token_p50_ms", "per_token_p99_ms", "gap_max_ms"],
         ),
         "long-texts": long_texts_table,
+        "second-turn": lambda results: figures_table(
+            results, "second-turn", ["second_ttft_ms", "cold_ttft_ms", "second_to_cold", "cached_tokens"]
+        ),
+        "shared-prompt": shared_prompt_table,
+        "fairness": fairness_table,
         "start": start_table,
         "memory": lambda results: figures_table(results, "memory", ["anonymous_mib", "rss_mib", "peak_rss_mib", "guest_mib"]),
         "images": images_table,
@@ -180,6 +186,37 @@ def long_texts_table(results: Results) -> str:
         for task in results.tasks("long-texts")
     ]
     return markdown(["texts that arrive", *(LABELS[figure] for figure in figures)], rows) if rows else ""
+
+
+def shared_prompt_table(results: Results) -> str:
+    """Return what prompts that begin alike gain from a prefix cache."""
+    scenario, figures = "shared-prompt", ["tokens_per_second", "ttft_p50_ms", "ttft_p99_ms"]
+    baselines = ("carafe-server-no-prefix-cache", "genai-prefix-cache")
+    rows = []
+    for name in results.contestants(scenario):
+        cell = (scenario, scenario, name)
+        cells = [number(results.spread(cell, figure), figure) for figure in figures]
+        ratios = [results.ratio(cell, (scenario, scenario, baseline), figures[0]) for baseline in baselines]
+        rows.append([title(name), *cells, *map(ratio, ratios)])
+    head = ["", *(LABELS[figure] for figure in figures), "to Carafe, cache off", "to openvino-genai, cache on"]
+    return markdown(head, rows) if rows else ""
+
+
+def fairness_table(results: Results) -> str:
+    """Return what each tenant gets, and how long modest ones wait, without one that floods and with it."""
+    shares = [f"{name}_tokens_per_second" for name in (*MODEST, FLOODING)]
+    waits = ["modest_ttft_p50_ms", "modest_ttft_p99_ms"]
+    figures, tasks = [*shares, "jain_index", *waits, "refused"], results.tasks("fairness")
+    rows = []
+    for name in results.contestants("fairness"):
+        alone = ("fairness", tasks[0], name)
+        for task in tasks:
+            cell = ("fairness", task, name)
+            cells = [number(results.spread(cell, figure), figure) for figure in figures]
+            slower = [ratio(results.ratio(cell, alone, figure)) for figure in waits]
+            rows.append([task, *cells, " and ".join(slower)])
+    head = ["tenants", *(LABELS[figure] for figure in figures), "waits to those without the one that floods, p50 and p99"]
+    return markdown(head, rows) if rows else ""
 
 
 def speculation_table(results: Results) -> str:

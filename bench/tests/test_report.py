@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from carafe_bench import report
+from carafe_bench.goals import goals_table
 from carafe_bench.plots import plots
 from carafe_bench.results import Results
 
@@ -79,6 +80,42 @@ def test_a_plot_has_a_line_for_each_contestant():
     root = ElementTree.fromstring(svg)
     assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 2
     assert re.search(r"llama\.cpp", svg)
+
+
+def figures_of(scenario, task, contestant, figures):
+    return {"scenario": scenario, "task": task, "contestant": contestant, "round": 0, "session": "one", "figures": figures}
+
+
+def test_prompts_that_begin_alike_are_compared_with_no_cache_and_with_the_peer_s():
+    rates = {"carafe-server": 300, "carafe-server-no-prefix-cache": 100, "genai-prefix-cache": 200}
+    measured = results(
+        *(
+            figures_of("shared-prompt", "shared-prompt", name, {"tokens_per_second": rate, "ttft_p50_ms": 1, "ttft_p99_ms": 2})
+            for name, rate in rates.items()
+        )
+    )
+    line = report.shared_prompt_table(measured).splitlines()[2]
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["300", "1.0", "2.0", "3.00", "1.50"]
+
+
+def test_modest_tenants_waits_are_compared_with_those_without_the_one_that_floods():
+    def tenants(task, wait, **figures):
+        waits = {"modest_ttft_p50_ms": wait, "modest_ttft_p99_ms": 2 * wait}
+        return figures_of("fairness", task, "carafe-server", {"jain_index": 0.99, "refused": 0, **waits, **figures})
+
+    alone, flooded = "three modest ones", "and one that floods"
+    measured = results(tenants(alone, 100), tenants(flooded, 150, flooding_tokens_per_second=40))
+    first, second = report.fairness_table(measured).splitlines()[2:]
+    assert first.split("|")[5].strip() == "-"
+    assert second.split("|")[5].strip() == "40.0"
+    assert second.split("|")[-2].strip() == "1.50 and 1.50"
+    assert "met" in goals_table(measured)
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.14, "met"), (0.16, "not met")])
+def test_a_second_turn_is_to_take_little_of_the_time_of_a_cold_one(value, verdict):
+    measured = results(figures_of("second-turn", "second-turn", "carafe-server", {"second_to_cold": value}))
+    assert goals_table(measured).splitlines()[-1].split("|")[-2].strip() == verdict
 
 
 def test_every_block_of_the_document_is_one_that_is_made():

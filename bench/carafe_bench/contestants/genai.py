@@ -8,7 +8,8 @@ import numpy as np
 import openvino as ov
 import openvino_genai as genai
 
-from carafe_bench.arrivals import arrivals
+from carafe_bench import conversation
+from carafe_bench.arrivals import Arrival, arrivals, earlier
 from carafe_bench.contestant import Settings, Task
 from carafe_bench.prompts import Words
 
@@ -43,12 +44,12 @@ class _Times(genai.StreamerBase):
         pass
 
 
-def _scheduler() -> genai.SchedulerConfig:
+def _scheduler(has_prefix_cache: bool = False) -> genai.SchedulerConfig:
     """Return a scheduler with room for the largest batch that reads every prompt itself."""
     scheduler = genai.SchedulerConfig()
     scheduler.cache_size, scheduler.max_num_seqs = CACHE_GIB, LARGEST_BATCH
     scheduler.max_num_batched_tokens, scheduler.dynamic_split_fuse = LARGEST_STEP, True
-    scheduler.enable_prefix_caching = False
+    scheduler.enable_prefix_caching = has_prefix_cache
     return scheduler
 
 
@@ -103,21 +104,36 @@ class PagedAttention(_Pipeline):
 class Continuous:
     """ContinuousBatchingPipeline: requests are added at any time, `step` serves all."""
 
+    has_prefix_cache = False
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def start(self) -> None:
         """Load the pipeline with room for the largest batch, and compute once."""
         properties = {"INFERENCE_NUM_THREADS": self.settings.threads}
-        self.pipeline = genai.ContinuousBatchingPipeline(self.settings.genai, _scheduler(), "CPU", properties)
+        scheduler = _scheduler(self.has_prefix_cache)
+        self.pipeline = genai.ContinuousBatchingPipeline(self.settings.genai, scheduler, "CPU", properties)
         self.words = Words(Path(self.settings.genai) / "tokenizer.json")
         self.next_id = 0
         self.run(Task("generate", prompt_tokens=8, new_tokens=2))
 
     def run(self, task: Task) -> dict[str, Any]:
+        """Run a conversation, or requests as they arrive."""
+        if task.kind == "second-turn":
+            return {"figures": conversation.figures(conversation.ask_in_process(task, self.words, self._complete))}
+        prompt = earlier(task, self.words)
+        if prompt is not None:
+            self._complete(prompt, 1)
+        return {"requests": self._serve(arrivals(task, self.words))}
+
+    def stop(self) -> None:
+        """Free the pipeline."""
+        del self.pipeline
+
+    def _serve(self, waiting: list[Arrival]) -> list[dict[str, Any]]:
         """Add requests as they arrive and step until all have ended."""
         began, running, requests = time.perf_counter(), [], []
-        waiting = arrivals(task, self.words)
         while waiting or running:
             now = time.perf_counter() - began
             while waiting and waiting[0].at <= now:
@@ -130,20 +146,38 @@ class Continuous:
                 continue
             self.pipeline.step()
             running = [pair for pair in running if _read(*pair, began)]
-        return {"requests": requests}
+        return requests
 
-    def stop(self) -> None:
-        """Free the pipeline."""
-        del self.pipeline
+    def _complete(self, prompt: list[int], count: int) -> tuple[list[float], list[int]]:
+        """Answer one prompt: when its tokens came, and which they are."""
+        handle, times, answer = self._add(prompt, count), [], []
+        while len(answer) < count:
+            self.pipeline.step()
+            new = _new_tokens(handle)
+            times += [time.perf_counter()] * len(new)
+            answer += new
+        return times, answer
 
     def _add(self, prompt: list[int], count: int) -> Any:
         self.next_id += 1
         return self.pipeline.add_request(self.next_id, _tensor(prompt), _greedy(count))
 
 
+class ContinuousPrefixCache(Continuous):
+    """The same with its prefix cache."""
+
+    has_prefix_cache = True
+
+
 def _read(handle: Any, entry: dict[str, Any], began: float) -> bool:
     """Note the tokens that a request has got; whether it goes on."""
-    while handle.can_read():
-        now = time.perf_counter() - began
-        entry["tokens"] += [now] * sum(len(output.generated_ids) for output in handle.read().values())
+    entry["tokens"] += [time.perf_counter() - began] * len(_new_tokens(handle))
     return handle.get_status() == genai.GenerationStatus.RUNNING
+
+
+def _new_tokens(handle: Any) -> list[int]:
+    """Return the tokens of a request that have not been read."""
+    tokens = []
+    while handle.can_read():
+        tokens += [token for output in handle.read().values() for token in output.generated_ids]
+    return tokens

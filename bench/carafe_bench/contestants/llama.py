@@ -15,6 +15,7 @@ from typing import Any
 import llama_cpp as llama
 import numpy as np
 
+from carafe_bench import conversation
 from carafe_bench.arrivals import Arrival, arrivals
 from carafe_bench.contestant import MissingError, Settings, Task
 from carafe_bench.prompts import Words
@@ -58,9 +59,19 @@ class LlamaCpp:
         self.run(Task("generate", prompt_tokens=8, new_tokens=2))
 
     def run(self, task: Task) -> dict[str, Any]:
-        """Decode for every sequence that runs, one batch after the other; newcomers join when they arrive."""
-        waiting = arrivals(task, self.words)
+        """Run a conversation, or requests as they arrive."""
         self._make_room(SEQUENCES if task.kind == "mixed" else task.concurrent)
+        if task.kind == "second-turn":
+            return {"figures": self._converse(task)}
+        return {"requests": self._serve(arrivals(task, self.words))}
+
+    def stop(self) -> None:
+        """Free all."""
+        llama.llama_free(self.context)
+        llama.llama_model_free(self.model)
+
+    def _serve(self, waiting: list[Arrival]) -> list[dict[str, Any]]:
+        """Decode for every sequence that runs, one batch after the other; newcomers join when they arrive."""
         began, running, entries = time.perf_counter(), [], []
         places = list(range(self.room))
         while waiting or running:
@@ -77,12 +88,29 @@ class LlamaCpp:
                 running.remove(sequence)
                 places.append(sequence.place)
                 llama.llama_memory_seq_rm(self.memory, sequence.place, -1, -1)
-        return {"requests": entries}
+        return entries
 
-    def stop(self) -> None:
-        """Free all."""
-        llama.llama_free(self.context)
-        llama.llama_model_free(self.model)
+    def _converse(self, task: Task) -> conversation.Figures:
+        """Answer prompts in one sequence; what two of them begin with stays in the cache, as in llama.cpp's own server."""
+        kept: list[int] = []
+
+        def complete(prompt: list[int], count: int) -> tuple[list[float], list[int]]:
+            # the last token of a prompt is computed in any case: its logits are needed
+            position = min(_common(kept, prompt), len(prompt) - 1)
+            llama.llama_memory_seq_rm(self.memory, 0, position, -1)
+            entry = {"prompt_tokens": len(prompt), "sent": 0.0, "tokens": []}
+            sequence, answer = _Sequence(0, count, prompt[position:], entry, position), []
+            while sequence.wanted:
+                self._decode([sequence])
+                self._choose([sequence], 0.0)
+                answer += sequence.unread
+            # the last token of an answer was chosen and not computed
+            kept[:] = [*prompt, *answer[:-1]]
+            return entry["tokens"], answer
+
+        turns = conversation.ask_in_process(task, self.words, complete)
+        llama.llama_memory_seq_rm(self.memory, 0, -1, -1)
+        return conversation.figures(turns)
 
     def _make_room(self, sequences: int) -> None:
         """Make a context for so many sequences; the one that is there is kept if it is of that size."""
@@ -127,6 +155,12 @@ class LlamaCpp:
             sequence.unread = [int(logits.argmax())]
             sequence.entry["tokens"].append(time.perf_counter() - began)
             sequence.wanted -= 1
+
+
+def _common(left: list[int], right: list[int]) -> int:
+    """Return how many tokens two lists begin with alike."""
+    pairs = zip(left, right, strict=False)
+    return next((number for number, (one, other) in enumerate(pairs) if one != other), min(len(left), len(right)))
 
 
 def _sequence(arrival: Arrival, place: int) -> _Sequence:

@@ -10,6 +10,7 @@ from pathlib import Path
 from carafe_bench.contestant import Contestant, MissingError, Settings
 
 TEXT = frozenset({"decode", "prefill", "aggregate", "width", "context"})
+SHARING = frozenset({"second-turn", "shared-prompt"})
 RESOURCES = frozenset({"start", "start-cold", "memory"})
 
 
@@ -44,8 +45,11 @@ ENTRIES = {
     "carafe-server": Entry(
         "Carafe, sandboxed, through its server",
         "carafe_server.CarafeServer",
-        TEXT | RESOURCES | {"mixed", "long-texts"},
+        TEXT | RESOURCES | {"mixed", "long-texts", "fairness"} | SHARING,
         measures_itself=True,
+    ),
+    "carafe-server-no-prefix-cache": Entry(
+        "Carafe, sandboxed, through its server, prefix cache off", "carafe_server.CarafeServerNoPrefixCache", SHARING
     ),
     "python-loop": Entry(
         "OpenVINO, a plain Python loop over the same graph", "python_loop.PythonLoop", TEXT | RESOURCES, is_native_peer=True
@@ -61,10 +65,25 @@ ENTRIES = {
         True,
     ),
     "genai-continuous": Entry(
-        "openvino-genai ContinuousBatchingPipeline", "genai.Continuous", TEXT | RESOURCES | {"mixed"}, "openvino-genai", True
+        "openvino-genai ContinuousBatchingPipeline",
+        "genai.Continuous",
+        TEXT | RESOURCES | {"mixed"} | SHARING,
+        "openvino-genai",
+        True,
+    ),
+    "genai-prefix-cache": Entry(
+        "openvino-genai ContinuousBatchingPipeline, prefix cache on",
+        "genai.ContinuousPrefixCache",
+        SHARING,
+        "openvino-genai",
+        True,
     ),
     "llama-cpp": Entry(
-        "llama.cpp Q8_0, in process, parallel batch", "llama.LlamaCpp", TEXT | RESOURCES | {"mixed"}, "llama-cpp", True
+        "llama.cpp Q8_0, in process, parallel batch",
+        "llama.LlamaCpp",
+        TEXT | RESOURCES | {"mixed", "second-turn"},
+        "llama-cpp",
+        True,
     ),
     "llama-cpp-server": Entry(
         "llama.cpp Q8_0 through llama-cpp-python's server",

@@ -76,9 +76,14 @@ def measure_again(serve: Callable[[], ServerProcess], ask: Callable[[ServerProce
 
 def text_flags(task: Task) -> list[str]:
     """Return the load generator's flags of a task."""
-    if task.kind != "mixed":
-        counts = {"--prompt-tokens": task.prompt_tokens, "--new-tokens": task.new_tokens, "--concurrent": task.concurrent}
-    else:
+    counts = {"--prompt-tokens": task.prompt_tokens, "--new-tokens": task.new_tokens}
+    if task.kind == "generate":
+        counts["--concurrent"] = task.concurrent
+    elif task.kind == "second-turn":
+        counts["--second-turn"] = task.options["added_tokens"]
+    elif task.kind == "tenants":
+        counts["--seconds"] = task.options["seconds"]
+    elif task.kind == "mixed":
         load = load_of(task)
         counts = {
             "--prompt-tokens": "-".join(map(str, load.prompt_tokens)),
@@ -86,8 +91,9 @@ def text_flags(task: Task) -> list[str]:
             "--rate": load.rate,
             "--requests": load.requests,
         }
-    if task.options.get("background_text"):
-        counts["--background-text"] = task.options["background_text"]
+    for option in ("background_text", "shared_tokens"):
+        if task.options.get(option):
+            counts[f"--{option.replace('_', '-')}"] = task.options[option]
     return [str(word) for pair in (counts | {"--seed": task.seed}).items() for word in pair]
 
 

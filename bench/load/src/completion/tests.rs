@@ -1,60 +1,22 @@
 //! The load generator against a small server that answers what a test wants.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-
 use super::*;
+use crate::testing::{NO_KEY, NO_ROOM, PAUSE, serve};
 
 const CHUNK: &str = r#"data: {"choices":[{"text":" a","finish_reason":null}]}"#;
 const LAST: &str = r#"data: {"choices":[{"text":" b","finish_reason":"length"}]}"#;
 
-/// Between two lines of an answer.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// A server that answers so many requests with these lines, one by one, a moment between them.
-fn serve(requests: usize, lines: &'static [&'static str]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    thread::spawn(move || {
-        for stream in listener.incoming().take(requests).flatten() {
-            thread::spawn(move || answer(stream, lines));
-        }
-    });
-    url
-}
-
-fn answer(mut stream: TcpStream, lines: &[&str]) {
-    read_request(&stream);
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
-        .expect("a head");
-    for line in lines {
-        stream.write_all(format!("{line}\n\n").as_bytes()).expect("a chunk");
-        thread::sleep(PAUSE);
-    }
-}
-
-fn read_request(stream: &TcpStream) {
-    let mut reader = BufReader::new(stream);
-    let (mut line, mut length) = (String::new(), 0);
-    while reader.read_line(&mut line).expect("a line") > 2 {
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a length");
-        }
-        line.clear();
-    }
-    reader.read_exact(&mut vec![0; length]).expect("a body");
-}
-
-fn ask(url: &str, wanted: usize) -> Result<Times> {
-    let agent = ureq::Agent::new_with_defaults();
-    complete(&agent, &format!("{url}/v1/completions"), "{}", Instant::now(), wanted)
+/// Has a server answer one request with these lines.
+fn ask(lines: &[&str], wanted: u64) -> Result<Times> {
+    let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+    let (url, _received) = serve(move |_| lines.clone());
+    let server = Server { url: &url, model: "m", text: false };
+    Client::new(&server, None).complete(&server.body(&[], wanted), Instant::now())
 }
 
 #[test]
 fn each_token_has_the_time_at_which_it_came() {
-    let url = serve(1, &[CHUNK, CHUNK, LAST, "data: [DONE]"]);
-    let times = ask(&url, 3).expect("three tokens");
+    let times = ask(&[CHUNK, CHUNK, LAST, "data: [DONE]"], 3).expect("three tokens");
     assert_eq!(times.tokens.len(), 3);
     // How long a chunk is on its way is the machine's business; none is there before it was sent,
     // and each has a time of its own.
@@ -66,20 +28,39 @@ fn each_token_has_the_time_at_which_it_came() {
 #[test]
 fn a_token_without_text_of_its_own_counts_at_the_end() {
     let usage = r#"data: {"choices":[],"usage":{"completion_tokens":4}}"#;
-    let lines: &'static [&'static str] = Box::leak(Box::new([CHUNK, CHUNK, LAST, usage, "data: [DONE]"]));
-    let times = ask(&serve(1, lines), 4).expect("four tokens");
+    let times = ask(&[CHUNK, CHUNK, LAST, usage, "data: [DONE]"], 4).expect("four tokens");
     assert_eq!(times.tokens.len(), 4);
     assert_eq!(times.tokens[2].to_bits(), times.tokens[3].to_bits());
 }
 
 #[test]
 fn an_answer_that_breaks_off_or_fails_is_no_measurement() {
-    let broken = ask(&serve(1, &[CHUNK]), 3).err().expect("an error").to_string();
+    let broken = ask(&[CHUNK], 3).err().expect("an error").to_string();
     assert!(broken.contains("ended before its time"), "{broken}");
-    let failed = ask(&serve(1, &[r#"data: {"error":{"message":"too much"}}"#]), 3).err().expect("an error").to_string();
+    let failed = ask(&[r#"data: {"error":{"message":"too much"}}"#], 3).err().expect("an error").to_string();
     assert!(failed.contains("too much"), "{failed}");
     let usage = r#"data: {"choices":[],"usage":{"completion_tokens":2}}"#;
-    let lines: &'static [&'static str] = Box::leak(Box::new([CHUNK, LAST, usage]));
-    let short = ask(&serve(1, lines), 3).err().expect("an error").to_string();
+    let short = ask(&[CHUNK, LAST, usage], 3).err().expect("an error").to_string();
     assert!(short.contains("2 tokens instead of 3"), "{short}");
+}
+
+#[test]
+fn what_the_server_had_in_its_cache_is_reported_if_it_says_so() {
+    let said = r#"data: {"choices":[],"usage":{"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":96}}}"#;
+    assert_eq!(ask(&[LAST, said], 1).expect("a token").to_json()["cached_tokens"], 96);
+    for unsaid in [r#"{"completion_tokens":1}"#, r#"{"completion_tokens":1,"prompt_tokens_details":null}"#] {
+        let unsaid = format!(r#"data: {{"choices":[],"usage":{unsaid}}}"#);
+        assert_eq!(ask(&[LAST, &unsaid], 1).expect("a token").to_json().get("cached_tokens"), None);
+    }
+}
+
+#[test]
+fn a_server_without_room_says_how_long_to_wait_and_any_other_refusal_is_a_failure() {
+    let server = |head: &'static str| serve(move |_| vec![head.to_owned()]).0;
+    let send = |url: &str| {
+        let server = Server { url, model: "m", text: false };
+        Client::new(&server, None).send(&server.body(&[], 1), Instant::now())
+    };
+    assert!(matches!(send(&server(NO_ROOM)).expect("an answer"), Answer::NoRoom(Duration::ZERO)));
+    assert!(send(&server(NO_KEY)).err().expect("an error").to_string().contains("401"));
 }
