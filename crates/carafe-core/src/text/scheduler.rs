@@ -83,6 +83,13 @@ pub(super) struct Running {
     last_scheduled: u64,
 }
 
+/// Sequences that may share an inference, as indices into [`Scheduler::running`].
+#[derive(Debug, Default)]
+struct Group {
+    prefilling: Vec<usize>,
+    decoding: Vec<usize>,
+}
+
 /// What a scheduler has counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counters {
@@ -186,7 +193,7 @@ impl Scheduler {
         if self.prompts_go_first(&group) {
             rows.clear();
         }
-        self.add_prefill_rows(&group, model, &mut rows);
+        self.add_prefill_rows(group, model, &mut rows);
         self.add_draft_tokens(model, &mut rows);
         rows.sort_by_key(|row| row.index);
         for row in &rows {
@@ -201,10 +208,10 @@ impl Scheduler {
 
     /// The sequences that may share the next inference, and a row for each of them that decodes.
     /// There is room for these; sequences have given way where there was none.
-    fn rows_with_room(&mut self, model: &TextModel) -> Option<(Vec<usize>, Vec<ScheduledRow>)> {
+    fn rows_with_room(&mut self, model: &TextModel) -> Option<(Group, Vec<ScheduledRow>)> {
         loop {
             let group = self.next_group()?;
-            let rows = self.decode_rows(&group, model);
+            let rows = self.decode_rows(&group.decoding, model);
             if self.cache.has_room(rows.iter().map(|row| self.num_missing_blocks(row)).sum()) {
                 return Some((group, rows));
             }
@@ -232,29 +239,29 @@ impl Scheduler {
 
     /// The sequences that may share the next inference: one that runs isolated, or all that do not,
     /// in turn.
-    fn next_group(&self) -> Option<Vec<usize>> {
+    fn next_group(&self) -> Option<Group> {
         let is_isolated = |index: &usize| self.running[*index].sequence.is_isolated();
         let (isolated, together): (Vec<usize>, Vec<usize>) = (0..self.running.len()).partition(is_isolated);
         let groups = isolated.into_iter().map(|index| vec![index]).chain([together]);
         let turn = |group: &Vec<usize>| group.iter().map(|&index| self.running[index].last_scheduled).max();
-        groups.filter(|group| !group.is_empty()).min_by_key(turn)
+        let next = groups.filter(|group| !group.is_empty()).min_by_key(turn)?;
+        let (prefilling, decoding) = next.into_iter().partition(|&index| self.running[index].sequence.is_prefilling());
+        Some(Group { prefilling, decoding })
     }
 
     /// Whether the next step is for prompts alone: one such step for each prompt that waits behind
     /// another, at most [`MAX_PREFILL_STEPS`] in a row.
-    fn prompts_go_first(&mut self, group: &[usize]) -> bool {
-        let num_prefilling = group.iter().filter(|&&index| self.running[index].sequence.is_prefilling()).count();
-        let most = num_prefilling.saturating_sub(1).min(MAX_PREFILL_STEPS);
-        let goes_first = num_prefilling < group.len() && self.num_prefill_steps < most;
+    fn prompts_go_first(&mut self, group: &Group) -> bool {
+        let most = group.prefilling.len().saturating_sub(1).min(MAX_PREFILL_STEPS);
+        let goes_first = !group.decoding.is_empty() && self.num_prefill_steps < most;
         self.num_prefill_steps = if goes_first { self.num_prefill_steps + 1 } else { 0 };
         goes_first
     }
 
     /// One token for every sequence that decodes and has its turn.
-    fn decode_rows(&self, group: &[usize], model: &TextModel) -> Vec<ScheduledRow> {
-        let decoding = group.iter().copied().filter(|&index| !self.running[index].sequence.is_prefilling());
+    fn decode_rows(&self, decoding: &[usize], model: &TextModel) -> Vec<ScheduledRow> {
         let row = |index| ScheduledRow { index, num_tokens: 1, draft_tokens: Vec::new(), num_logits: 1 };
-        let fair = self.without_excess(decoding.collect());
+        let fair = self.without_excess(decoding.to_vec());
         fair.into_iter().map(row).take(model.max_num_batched_tokens as usize).collect()
     }
 
@@ -277,10 +284,9 @@ impl Scheduler {
 
     /// Chunks of prompts within the token budget, those of the least served tenant first, then by
     /// arrival.
-    fn add_prefill_rows(&self, group: &[usize], model: &TextModel, rows: &mut Vec<ScheduledRow>) {
+    fn add_prefill_rows(&self, group: Group, model: &TextModel, rows: &mut Vec<ScheduledRow>) {
+        let Group { mut prefilling, decoding } = group;
         let chunk = model.prefill_chunk as usize;
-        let (mut prefilling, decoding): (Vec<usize>, Vec<usize>) =
-            group.iter().partition(|&&index| self.running[index].sequence.is_prefilling());
         prefilling.sort_by_key(|&index| self.tenants.num_served(self.running[index].sequence.tenant()));
         let mut tokens = if decoding.is_empty() { model.max_num_batched_tokens as usize } else { chunk };
         let mut logits = model.max_num_logits as usize - rows.len();
