@@ -109,8 +109,8 @@ fn load(configuration: &ServeConfiguration) -> Result<Models> {
         tracing::info!(model = loaded.name(), "memory: {}", memory_words(&loaded, configuration));
         graphs.push(for_workers(loaded, &runtime, configuration)?);
     }
-    let (sandbox, limits, queue) = (Sandbox::new()?, configuration.limits(), configuration.server.queue);
-    Ok(Models::start(&sandbox, &graphs, limits, runtime.version(), queue, configuration.image_workers)?)
+    let (sandbox, limits, server) = (Sandbox::new()?, configuration.limits(), &configuration.server);
+    Ok(Models::start(&sandbox, &graphs, limits, runtime.version(), server, configuration.image_workers)?)
 }
 
 /// The memory that a model takes: weights, KV cache, guests.
