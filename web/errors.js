@@ -18,7 +18,15 @@ const SENTENCES = {
 };
 
 /** Problems that the same request may well not meet a second time. */
-const PASSING = new Set(["unreachable", "queue_full", "draining", "model_failed", "sandbox_failed", "internal"]);
+const PASSING = new Set([
+  "unreachable",
+  "queue_full",
+  "rate_limit_exceeded",
+  "draining",
+  "model_failed",
+  "sandbox_failed",
+  "internal",
+]);
 
 export function clearProblem() {
   byId("problem").replaceChildren();

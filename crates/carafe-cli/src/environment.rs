@@ -34,6 +34,10 @@ pub(crate) const KV_CACHE_PRECISION: &str = "CARAFE_KV_CACHE_PRECISION";
 pub(crate) const PREFILL_CHUNK: &str = "CARAFE_PREFILL_CHUNK";
 /// Stands for `--draft-tokens`.
 pub(crate) const DRAFT_TOKENS: &str = "CARAFE_DRAFT_TOKENS";
+/// Stands for `serve --share-prefixes`.
+pub(crate) const SHARE_PREFIXES: &str = "CARAFE_SHARE_PREFIXES";
+/// Stands for `serve --no-prefix-cache`.
+pub(crate) const NO_PREFIX_CACHE: &str = "CARAFE_NO_PREFIX_CACHE";
 /// Stands for `serve --host`.
 pub(crate) const HOST: &str = "CARAFE_HOST";
 /// Stands for `serve --port`.
@@ -67,7 +71,7 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 25] = [
+const OWN: [&str; 27] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -78,6 +82,8 @@ const OWN: [&str; 25] = [
     KV_CACHE_PRECISION,
     PREFILL_CHUNK,
     DRAFT_TOKENS,
+    SHARE_PREFIXES,
+    NO_PREFIX_CACHE,
     HOST,
     PORT,
     MODEL,

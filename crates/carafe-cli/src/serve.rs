@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::arguments::Serve;
 use crate::output::mebibytes;
 use crate::{machine, output};
-use configuration::ServeConfiguration;
+use configuration::{PrefixCache, ServeConfiguration};
 
 mod configuration;
 
@@ -101,6 +101,12 @@ fn load(configuration: &ServeConfiguration) -> Result<Models> {
     let folders = folders(configuration)?;
     let runtime = machine::runtime()?;
     tracing::info!("{}", configuration.cpu_pinning.reason);
+    if configuration.prefix_cache == PrefixCache::Shared && configuration.server.api_keys.count() > 1 {
+        tracing::warn!(
+            "prefixes of prompts are shared between keys (`--share-prefixes`): the time of a first token can tell one key's \
+             user what another key's has sent"
+        );
+    }
     let mut graphs: Vec<LoadedGraph> = Vec::new();
     for folder in folders {
         let limits = configuration.decoder_limits(&folder);
@@ -109,9 +115,9 @@ fn load(configuration: &ServeConfiguration) -> Result<Models> {
         tracing::info!(model = loaded.name(), "memory: {}", memory_words(&loaded, configuration));
         graphs.push(for_workers(loaded, &runtime, configuration)?);
     }
-    let (sandbox, limits, queue) = (Sandbox::new()?, configuration.limits(), configuration.server.queue);
+    let (sandbox, limits, server) = (Sandbox::new()?, configuration.limits(), &configuration.server);
     let text = configuration.text_options();
-    Ok(Models::start(&sandbox, &graphs, text, limits, runtime.version(), queue, configuration.image_workers)?)
+    Ok(Models::start(&sandbox, &graphs, text, limits, runtime.version(), server, configuration.image_workers)?)
 }
 
 /// The memory that a model takes: weights, KV cache, guests.

@@ -226,6 +226,24 @@ def test_what_the_cache_holds_of_a_prompt_is_told_and_can_be_done_without(client
     assert cached(prefix_cache=False) == 0
 
 
+def test_one_keys_prompt_is_not_found_by_another_unless_prefixes_are_shared(start, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("first-key-0123456789\nsecond-key-0123456789\n")
+
+    def cached(server, key):
+        completion = server.client(api_key=key).completions.create(model="tales", prompt=list(range(1000, 1100)), max_tokens=1)
+        return completion.usage.prompt_tokens_details.cached_tokens
+
+    keys_in_turn = ["first-key-0123456789", "second-key-0123456789"] * 2
+    for flags, expected in [
+        ((), [0, 0, 96, 96]),
+        (("--share-prefixes",), [0, 96, 96, 96]),
+        (("--no-prefix-cache",), [0, 0, 0, 0]),
+    ]:
+        server = start("--model", "tales", "--api-key-file", str(keys), *flags)
+        assert [cached(server, key) for key in keys_in_turn] == expected
+
+
 def test_keys_are_asked_for_where_there_are_keys(start, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("# two people\nfirst-key-0123456789\nsecond-key-0123456789\n")
@@ -233,6 +251,22 @@ def test_keys_are_asked_for_where_there_are_keys(start, tmp_path):
     assert server.client(api_key="second-key-0123456789").models.list().data[0].id == "tiny"
     with pytest.raises(openai.AuthenticationError):
         server.client(api_key="third-key-0123456789").models.list()
+
+
+def test_a_key_whose_tokens_are_used_up_is_told_when_to_come_again(start, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("first-key-0123456789 tokens_per_minute=1\nsecond-key-0123456789\n")
+    server = start("--model", "tales", "--api-key-file", str(keys))
+    request = {"model": "tales", "prompt": PROMPT, "max_tokens": 16, "extra_body": {"ignore_eos": True}}
+    client = server.client(api_key="first-key-0123456789")
+    headers = client.completions.with_raw_response.create(**request).headers
+    assert (headers["x-ratelimit-limit-tokens"], headers["x-ratelimit-remaining-tokens"]) == ("1", "0")
+    # The 20 tokens are those of 20 minutes, longer than a client of OpenAI's waits by itself.
+    with pytest.raises(openai.RateLimitError, match="`tokens_per_minute` is 1") as error:
+        server.client(api_key="first-key-0123456789", max_retries=RETRIES).completions.create(**request)
+    assert error.value.code == "rate_limit_exceeded"
+    assert int(error.value.response.headers["retry-after"]) > 0
+    server.client(api_key="second-key-0123456789").completions.create(**request)
 
 
 def test_a_full_queue_refuses_at_once_and_a_patient_client_gets_through(start_busy):

@@ -122,6 +122,15 @@ impl Server {
         self.curl(path, &["-H", "Content-Type: application/json", "--data-raw", &body])
     }
 
+    /// Sends a JSON body with an API key.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn post_as(&self, key: &str, path: &str, body: &Value) -> Result<Answer> {
+        let (key, body) = (format!("Authorization: Bearer {key}"), body.to_string());
+        self.curl(path, &["-H", &key, "-H", "Content-Type: application/json", "--data-raw", &body])
+    }
+
     /// Runs `curl` with these options.
     ///
     /// # Errors
@@ -141,10 +150,15 @@ impl Server {
     /// # Errors
     /// If the server does not answer.
     pub fn stream(&self, body: &Value) -> Result<TcpStream> {
-        let mut connection = self.send("/v1/completions", body)?;
-        let mut first = [0; 16];
-        connection.read_exact(&mut first)?;
-        Ok(connection)
+        begun(self.send("/v1/completions", body)?).map(|(connection, _)| connection)
+    }
+
+    /// Like [`Server::stream`], with an API key; the beginning of the answer comes with it.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn stream_as(&self, key: &str, body: &Value) -> Result<(TcpStream, String)> {
+        begun(self.send_with("/v1/completions", body, &format!("Authorization: Bearer {key}\r\n"))?)
     }
 
     /// A connection on which a request was sent, and nothing was read.
@@ -152,12 +166,18 @@ impl Server {
     /// # Errors
     /// If the server cannot be reached.
     pub fn send(&self, path: &str, body: &Value) -> Result<TcpStream> {
+        self.send_with(path, body, "")
+    }
+
+    /// `headers` are whole lines.
+    fn send_with(&self, path: &str, body: &Value, headers: &str) -> Result<TcpStream> {
         let address = self.url.trim_start_matches("http://");
         let mut connection = TcpStream::connect(address)?;
         connection.set_read_timeout(Some(PATIENCE))?;
         let (body, kind) = (body.to_string(), "Content-Type: application/json");
         let length = body.len();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{kind}\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}{kind}\r\nContent-Length: {length}\r\n\r\n");
         std::io::Write::write_all(&mut connection, format!("{head}{body}").as_bytes())?;
         Ok(connection)
     }
@@ -167,8 +187,20 @@ impl Server {
     /// # Errors
     /// If the server cannot be reached, or does not begin.
     pub fn run(&self, body: &Value) -> Result<Running> {
+        self.run_with(body, "")
+    }
+
+    /// Like [`Server::run`], with an API key.
+    ///
+    /// # Errors
+    /// Those of [`Server::run`].
+    pub fn run_as(&self, key: &str, body: &Value) -> Result<Running> {
+        self.run_with(body, &format!("Authorization: Bearer {key}\r\n"))
+    }
+
+    fn run_with(&self, body: &Value, headers: &str) -> Result<Running> {
         let before = self.figure("carafe_generation_tokens_total{model=\"tales\"}")?;
-        let connection = self.send("/v1/completions", body)?;
+        let connection = self.send_with("/v1/completions", body, headers)?;
         let mut reader = connection.try_clone()?;
         let answer = thread::spawn(move || {
             let mut answer = Vec::new();
@@ -289,6 +321,13 @@ pub fn wait(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
         thread::sleep(PAUSE);
     }
     Ok(())
+}
+
+/// A connection with the beginning of its answer, `HTTP/1.1` and the status among it.
+fn begun(mut connection: TcpStream) -> Result<(TcpStream, String)> {
+    let mut first = [0; 16];
+    connection.read_exact(&mut first)?;
+    Ok((connection, String::from_utf8_lossy(&first).into_owned()))
 }
 
 fn keep_lines(source: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {

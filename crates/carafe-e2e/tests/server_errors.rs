@@ -276,7 +276,26 @@ fn the_configuration_is_printed_and_what_is_not_known_is_refused() -> Result<()>
     assert!(refused("CARAFE_IMAGE_WORKERS", "65")?.contains("1 to 64"));
     assert!(refused("CARAFE_CORS_ORIGIN", "*")?.contains("no origin"));
     assert!(refused("CARAFE_ALLOWED_HOST", "*.example.org")?.contains("no host"));
+    assert!(refused("CARAFE_SHARE_PREFIXES", "perhaps")?.contains("--share-prefixes"));
     let keys = root().join("fixtures/README.md");
     assert!(refused("CARAFE_API_KEY_FILE", &keys.to_string_lossy())?.contains("line 2"));
+    Ok(())
+}
+
+#[test]
+fn prefixes_are_used_by_their_own_key_unless_a_flag_says_otherwise() -> Result<()> {
+    let shown = |flags: &[&str], variables: &[(&str, &str)]| -> Result<Value> {
+        let arguments = [&["serve", "--print-config"], flags].concat();
+        let output = carafe(&arguments)?.envs(variables.iter().copied()).output()?;
+        Ok(serde_json::from_slice::<Value>(&output.stdout)?["prefix_cache"].clone())
+    };
+    assert_eq!(shown(&[], &[])?, "per-key");
+    assert_eq!(shown(&["--share-prefixes"], &[])?, "shared");
+    assert_eq!(shown(&["--no-prefix-cache"], &[])?, "off");
+    assert_eq!(shown(&[], &[("CARAFE_SHARE_PREFIXES", "true")])?, "shared");
+    assert_eq!(shown(&[], &[("CARAFE_NO_PREFIX_CACHE", "true")])?, "off");
+    assert_eq!(shown(&["--no-prefix-cache"], &[("CARAFE_SHARE_PREFIXES", "false")])?, "off");
+    let both = carafe(&["serve", "--print-config", "--share-prefixes", "--no-prefix-cache"])?.output()?;
+    assert!(!both.status.success() && String::from_utf8_lossy(&both.stderr).contains("exclude each other"));
     Ok(())
 }

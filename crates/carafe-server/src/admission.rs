@@ -4,58 +4,188 @@
 //! makes the model generate, or one for an image, and holds them until it ends or its client
 //! leaves. Nobody waits for a place: when there are too few, the answer is 429 at once, so that a
 //! client knows where it stands.
+//!
+//! With two or more keys, one of them cannot take all places: half of them is kept for the keys, an
+//! equal part for each, rounded down. The others are for whoever comes first: a tenant may take
+//! places as long as what the other tenants have not used of their parts stays free. So a tenant
+//! within its part is never refused. With more keys than half the places, the parts are rounded
+//! down to nothing, and all places are for whoever comes first, as they are with one key or none.
 
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::ApiError;
+use crate::tenant::{SequencePermit, Tenant};
 
 /// The places of one model.
 #[derive(Debug)]
 pub(crate) struct Places {
-    free: Arc<Semaphore>,
     all: u32,
+    /// The most that one tenant can have: all but the parts of the others.
+    most: u32,
+    /// Places that are kept for each key; 0 where all are for whoever comes first.
+    part: u32,
+    taken: Arc<Taken>,
 }
 
-/// Places that are taken; dropping it frees them.
+/// How many places each tenant has taken, by its number; without keys there is number 0 alone.
+#[derive(Debug)]
+struct Taken(Mutex<Vec<u32>>);
+
+/// Places that are taken, as sequences of their tenant; dropping it frees them.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _permit: OwnedSemaphorePermit,
+    taken: Arc<Taken>,
+    tenant: usize,
+    count: u32,
+    _sequences: SequencePermit,
 }
 
 impl Places {
-    pub(crate) fn new(all: u32) -> Self {
-        Self { free: Arc::new(Semaphore::new(all as usize)), all }
+    /// The places of a model in a server with this many keys.
+    pub(crate) fn new(all: u32, keys: usize) -> Self {
+        let part = if keys < 2 { 0 } else { u32::try_from(all as usize / 2 / keys).unwrap_or(0) };
+        let kept_for_others = (1..keys).map(|_| part).sum::<u32>();
+        let taken = Arc::new(Taken(Mutex::new(vec![0; keys + 1])));
+        Self { all, most: all - kept_for_others, part, taken }
     }
 
-    /// Takes so many places, if they are free. `count` is at most all of them.
-    pub(crate) fn take(&self, count: u32) -> Result<Permit, ApiError> {
-        match self.free.clone().try_acquire_many_owned(count) {
-            Ok(permit) => Ok(Permit { _permit: permit }),
-            Err(TryAcquireError::NoPermits) => Err(ApiError::QueueFull { wanted: count, places: self.all }),
-            // Nobody closes it but the end of the server.
-            Err(TryAcquireError::Closed) => Err(ApiError::Draining),
-        }
+    /// Takes so many places for a tenant, if they are free for it and its own limit allows so many
+    /// sequences. `count` is at most [`Places::most`].
+    pub(crate) fn take(&self, tenant: &Tenant, count: u32) -> Result<Permit, ApiError> {
+        let sequences = tenant.take_sequences(count)?;
+        let number = usize::try_from(tenant.number()).unwrap_or(usize::MAX);
+        self.taken.change(|taken| {
+            let free = self.all - taken.iter().sum::<u32>();
+            let others = taken.iter().enumerate().skip(1).filter(|(other, _)| *other != number);
+            let kept: u32 = others.map(|(_, taken)| self.part.saturating_sub(*taken)).sum();
+            match taken.get_mut(number) {
+                Some(own) if free >= kept + count => *own += count,
+                _ => return Err(ApiError::QueueFull { wanted: count, places: self.all, shared: self.part > 0 }),
+            }
+            Ok(())
+        })?;
+        Ok(Permit { taken: self.taken.clone(), tenant: number, count, _sequences: sequences })
     }
 
     /// How many places there are.
     pub(crate) fn all(&self) -> u32 {
         self.all
     }
+
+    /// The most places that one tenant can have.
+    pub(crate) fn most(&self) -> u32 {
+        self.most
+    }
+}
+
+impl Taken {
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<u32>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.taken.change(|taken| taken[self.tenant] -= self.count);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::num::NonZeroU32;
+    use std::time::Instant;
+
+    use crate::keys::KeyLimits;
+
+    fn taken(places: &Places) -> u32 {
+        places.taken.change(|taken| taken.iter().sum())
+    }
 
     #[test]
     fn places_are_refused_when_taken_and_free_again_when_given_back() {
-        let places = Places::new(3);
-        let two = places.take(2).expect("two of three");
-        assert!(matches!(places.take(2), Err(ApiError::QueueFull { wanted: 2, places: 3 })));
-        let _one = places.take(1).expect("the third");
+        let (places, everybody) = (Places::new(3, 0), Tenant::for_tests(0));
+        let two = places.take(&everybody, 2).expect("two of three");
+        let refused = places.take(&everybody, 2);
+        assert!(matches!(refused, Err(ApiError::QueueFull { wanted: 2, places: 3, shared: false })));
+        let _one = places.take(&everybody, 1).expect("the third");
         drop(two);
-        assert!(places.take(2).is_ok());
+        assert!(places.take(&everybody, 2).is_ok());
+    }
+
+    #[test]
+    fn without_a_second_key_nothing_is_kept() {
+        for (keys, number) in [(0, 0), (1, 1)] {
+            let places = Places::new(5, keys);
+            assert_eq!(places.most(), 5);
+            assert!(places.take(&Tenant::for_tests(number), 5).is_ok());
+        }
+    }
+
+    #[test]
+    fn whoever_comes_first_leaves_the_others_their_parts() {
+        // Half of 9 is 4, and a third of that is 1.
+        let places = Places::new(9, 3);
+        let [first, second, third] = [1, 2, 3].map(Tenant::for_tests);
+        assert_eq!((places.all(), places.most()), (9, 7));
+        let _flood = places.take(&first, 7).expect("all but two parts");
+        let refused = places.take(&first, 1);
+        assert!(matches!(refused, Err(ApiError::QueueFull { wanted: 1, places: 9, shared: true })));
+        let _own = places.take(&second, 1).expect("its part");
+        assert!(places.take(&second, 1).is_err(), "that is the third's");
+        assert!(places.take(&third, 1).is_ok());
+    }
+
+    #[test]
+    fn more_keys_than_half_the_places_have_no_parts() {
+        let places = Places::new(9, 5);
+        assert_eq!(places.most(), 9);
+        assert!(places.take(&Tenant::for_tests(1), 9).is_ok());
+    }
+
+    #[test]
+    fn what_either_limit_refuses_takes_nothing_of_the_other() {
+        let places = Places::new(4, 2);
+        let limits = KeyLimits { sequences: NonZeroU32::new(3), tokens_per_minute: None };
+        let [limited, other] = [Tenant::new(1, limits, Instant::now()), Tenant::for_tests(2)];
+        let three = places.take(&other, 3).expect("all but the first's part");
+        assert!(matches!(places.take(&limited, 2), Err(ApiError::QueueFull { .. })));
+        drop(three);
+        let _most = places.take(&limited, 3).expect("nothing of its limit was used");
+        let one_more = places.take(&limited, 1);
+        assert!(matches!(one_more, Err(ApiError::SequenceLimit { limit: 3, in_use: 3, wanted: 1 })));
+        assert_eq!(taken(&places), 3);
+    }
+
+    proptest! {
+        /// Each turn takes places for a tenant, or gives back what one of the turns before took.
+        #[test]
+        fn a_tenant_within_its_part_is_never_refused_and_all_places_come_back(
+            all in 1..100_u32, keys in 0..8_usize,
+            turns in proptest::collection::vec((any::<bool>(), any::<prop::sample::Index>(), 1..40_u32), 0..200)
+        ) {
+            let places = Places::new(all, keys);
+            let numbers: Vec<u64> = if keys == 0 { vec![0] } else { (1..=keys as u64).collect() };
+            let tenants: Vec<Tenant> = numbers.into_iter().map(Tenant::for_tests).collect();
+            let mut permits: Vec<(u64, Permit)> = Vec::new();
+            for (gives_back, which, count) in turns {
+                if gives_back && !permits.is_empty() {
+                    permits.swap_remove(which.index(permits.len()));
+                    continue;
+                }
+                let tenant = which.get(&tenants);
+                let of_tenant = permits.iter().filter(|(number, _)| *number == tenant.number());
+                let own: u32 = of_tenant.map(|(_, permit)| permit.count).sum();
+                let result = places.take(tenant, count);
+                prop_assert!(result.is_ok() || own + count > places.part, "{own} and {count} of {}", places.part);
+                prop_assert!(result.is_err() || own + count <= places.most());
+                permits.extend(result.ok().map(|permit| (tenant.number(), permit)));
+                prop_assert!(taken(&places) <= all);
+            }
+            permits.clear();
+            prop_assert_eq!(taken(&places), 0);
+            prop_assert!(tenants.iter().all(|tenant| places.take(tenant, places.most()).is_ok()));
+        }
     }
 }

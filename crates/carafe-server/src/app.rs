@@ -193,7 +193,12 @@ mod tests {
             (status, &headers["access-control-allow-origin"]),
             (401, &"https://friend.example".parse().expect("a value"))
         );
-        assert!(headers["access-control-expose-headers"].to_str().is_ok_and(|names| names.contains("x-request-id")));
+        for name in ["x-request-id", "retry-after", "x-ratelimit-reset-tokens"] {
+            assert!(
+                headers["access-control-expose-headers"].to_str().is_ok_and(|names| names.contains(name)),
+                "{name}"
+            );
+        }
     }
 
     #[test]
@@ -227,6 +232,22 @@ mod tests {
         let key = HeaderValue::from_static("Bearer a-key-for-the-tests-0123");
         request.headers_mut().insert(header::AUTHORIZATION, key);
         assert_eq!(ask(request).0, 503, "with a key, there are no models yet");
+    }
+
+    #[test]
+    fn a_key_with_a_limit_of_tokens_is_told_of_it_whatever_is_answered() {
+        let keys = "a-key-for-the-tests-0123 tokens_per_minute=60\nanother-key-for-the-tests";
+        let api_keys = ApiKeys::parse(keys).expect("two keys");
+        let server = Server::new(Configuration { api_keys, ..server().configuration().clone() });
+        let ask =
+            |key| head(server.clone(), Method::GET, "/v1/models", &[("host", "localhost"), ("authorization", key)]);
+        let (status, headers) = ask("bearer a-key-for-the-tests-0123");
+        let told = ["limit", "remaining", "reset"].map(|name| headers[&format!("x-ratelimit-{name}-tokens")].clone());
+        assert_eq!((status, told), (503, ["60", "60", "0s"].map(HeaderValue::from_static)));
+        for (key, expected) in [("Bearer another-key-for-the-tests", 503), ("Basic a-key-for-the-tests-0123", 401)] {
+            let (status, headers) = ask(key);
+            assert_eq!((status, headers.get("x-ratelimit-limit-tokens")), (expected, None), "{key}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::media_type::{content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;
+use crate::tenant::Tenant;
 
 /// Media types that say nothing of a body: none at all, any bytes, and what curl says of data if it
 /// is given no type.
@@ -116,10 +117,11 @@ pub(crate) async fn classify(
     State(server): State<Server>,
     Extension(record): Extension<Record>,
     Extension(deadline): Extension<Deadline>,
+    Extension(tenant): Extension<Tenant>,
     Query(parameters): Query<ClassifyParameters>,
     request: Request,
 ) -> Result<Json<ClassifyResponse>, ApiError> {
-    run(&server, &record, deadline, parameters, request).await.map(Json)
+    run(&server, &record, deadline, &tenant, parameters, request).await.map(Json)
 }
 
 /// An image in a form.
@@ -136,6 +138,7 @@ pub(crate) async fn run(
     server: &Server,
     record: &Record,
     mut deadline: Deadline,
+    tenant: &Tenant,
     parameters: ClassifyParameters,
     request: Request,
 ) -> Result<ClassifyResponse, ApiError> {
@@ -143,7 +146,7 @@ pub(crate) async fn run(
     let served = models.image(parameters.model.as_deref())?;
     record.note(|facts| facts.model = Some(served.card.id.clone()));
     let image = image(server, request).await?;
-    let _place = served.places.take(1)?;
+    let _place = served.places.take(tenant, 1)?;
     let classification = deadline.bound(served.model.classify(image, parameters.top.unwrap_or(5))).await??;
     server.metrics().observe_image(&served.card.id, &classification.times);
     record.note(|facts| facts.queue = Some(classification.times.queue));

@@ -49,10 +49,34 @@ pub(crate) enum ApiError {
     ImageTooLarge { message: String },
     #[error("{message}")]
     UnsupportedMediaType { message: String },
-    #[error("{wanted} of the model's {places} places are needed, and fewer are free; try again a little later")]
-    QueueFull { wanted: u32, places: u32 },
+    #[error(
+        "{wanted} of the model's {places} places are needed, and fewer are free{}; try again a little later",
+        if *.shared { " besides those that are kept for other keys" } else { "" }
+    )]
+    QueueFull {
+        wanted: u32,
+        places: u32,
+        /// Whether some places are kept for other keys.
+        shared: bool,
+    },
     #[error("{message}")]
     ModelBusy { message: String },
+    #[error(
+        "this key's limit `sequences` is {limit}, of which {in_use} run or wait, and {wanted} more are asked for; \
+         try again when some of them have ended"
+    )]
+    SequenceLimit { limit: u32, in_use: u32, wanted: u32 },
+    #[error(
+        "this key's limit `tokens_per_minute` is {limit}, and {used} are used; try again in {} s, when there are some \
+         again", whole_seconds(*.wait)
+    )]
+    TokenLimit {
+        limit: u32,
+        /// More than the limit where requests that ran have overdrawn it.
+        used: u64,
+        /// Until there is a token again.
+        wait: Duration,
+    },
     #[error("`Content-Encoding` may be `{accepted}` alone; send the body so, or as it is")]
     UnsupportedContentEncoding { accepted: &'static str },
     #[error("{message}")]
@@ -119,7 +143,9 @@ impl ApiError {
             Self::UnsupportedContentEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnsupportedHeader { status, .. } => *status,
             Self::BodyTooSlow { .. } | Self::StreamNotRead { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::QueueFull { .. } | Self::ModelBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::QueueFull { .. } | Self::ModelBusy { .. } | Self::SequenceLimit { .. } | Self::TokenLimit { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::BodyMemoryFull { .. } | Self::ConnectionsFull | Self::NotReady | Self::Draining => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -161,7 +187,7 @@ impl ApiError {
         match self {
             Self::InvalidKey => "authentication_error",
             Self::ForbiddenOrigin { .. } => "permission_error",
-            Self::QueueFull { .. } | Self::ModelBusy { .. } => "rate_limit_error",
+            error if error.status() == StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             error if error.status().is_server_error() => "server_error",
             _ => "invalid_request_error",
         }
@@ -190,6 +216,7 @@ impl ApiError {
             Self::ImageTooLarge { .. } => "image_too_large",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::QueueFull { .. } | Self::ModelBusy { .. } => "queue_full",
+            Self::SequenceLimit { .. } | Self::TokenLimit { .. } => "rate_limit_exceeded",
             Self::UnsupportedContentEncoding { .. } => "unsupported_content_encoding",
             Self::UnsupportedHeader { .. } => "unsupported_header",
             Self::BodyTooSlow { .. } => "body_too_slow",
@@ -211,10 +238,12 @@ impl ApiError {
         match self {
             Self::QueueFull { .. }
             | Self::ModelBusy { .. }
+            | Self::SequenceLimit { .. }
             | Self::BodyMemoryFull { .. }
             | Self::ConnectionsFull
             | Self::NotReady
             | Self::Draining => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::TokenLimit { wait, .. } => Some((header::RETRY_AFTER, whole_seconds(*wait).into())),
             Self::UnsupportedContentEncoding { accepted } => {
                 Some((header::ACCEPT_ENCODING, HeaderValue::from_static(accepted)))
             }
@@ -227,6 +256,11 @@ impl ApiError {
             _ => None,
         }
     }
+}
+
+/// A wait in whole seconds, rounded up, since what comes a moment too early is refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 impl IntoResponse for ApiError {
@@ -307,4 +341,51 @@ pub(crate) struct ErrorObject {
     code: Option<String>,
     /// Also in the header `x-request-id` and in the server's log.
     request_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(wait: Duration) -> ApiError {
+        ApiError::TokenLimit { limit: 60, used: 90, wait }
+    }
+
+    #[test]
+    fn a_key_beyond_its_limit_is_told_which_and_when_to_come_again() {
+        let tokens = limit(Duration::from_millis(30_001));
+        let sequences = ApiError::SequenceLimit { limit: 3, in_use: 2, wanted: 2 };
+        let cases = [
+            (
+                tokens,
+                "31",
+                "this key's limit `tokens_per_minute` is 60, and 90 are used; try again in 31 s, when there are some again",
+            ),
+            (
+                sequences,
+                "1",
+                "this key's limit `sequences` is 3, of which 2 run or wait, and 2 more are asked for; try again when some of them have ended",
+            ),
+        ];
+        for (error, retry_after, message) in cases {
+            let body = serde_json::to_value(error.body("req-1")).expect("JSON");
+            let expected = serde_json::json!({
+                "message": message, "type": "rate_limit_error", "param": null, "code": "rate_limit_exceeded",
+                "request_id": "req-1"
+            });
+            assert_eq!(body["error"], expected);
+            let response = error.into_response();
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()[header::RETRY_AFTER]),
+                (429, &retry_after.parse().expect("a value"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_whole_seconds() {
+        for (milliseconds, seconds) in [(1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
+            assert_eq!(whole_seconds(Duration::from_millis(milliseconds)), seconds, "{milliseconds}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::media_type::{content_type, said};
 use crate::openapi::RequestErrors;
 use crate::record::Record;
 use crate::server::Server;
+use crate::tenant::Tenant;
 
 /// Tokens that a text is continued by if it is not said.
 const DEFAULT_MAX_TOKENS: u32 = 64;
@@ -72,6 +73,7 @@ pub(crate) async fn infer(
     State(server): State<Server>,
     Extension(record): Extension<Record>,
     Extension(deadline): Extension<Deadline>,
+    Extension(tenant): Extension<Tenant>,
     Query(parameters): Query<InferParameters>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -79,12 +81,12 @@ pub(crate) async fn infer(
     match kind.as_str() {
         "text/plain" => {
             let body = completion(parameters, text(&server, request).await?);
-            let response = completions::complete(&server, &record, &deadline, body, DEFAULT_MAX_TOKENS).await?;
+            let response = completions::complete(&server, &record, &deadline, tenant, body, DEFAULT_MAX_TOKENS).await?;
             Ok(Json(InferTextResponse::of(response)).into_response())
         }
         kind if classify::is_image(kind) => {
             let parameters = ClassifyParameters::new(parameters.model, parameters.top);
-            let answer = classify::run(&server, &record, deadline, parameters, request).await;
+            let answer = classify::run(&server, &record, deadline, &tenant, parameters, request).await;
             Ok(Json(answer.map_err(|error| with_text_type(error, kind))?).into_response())
         }
         other => {

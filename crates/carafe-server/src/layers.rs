@@ -4,7 +4,7 @@
 //! - `head`: what of a request's head is refused
 //! - `host`: which hosts the server answers to
 //! - `origin`: which web pages may use it, and CORS
-//! - `keys`: API keys
+//! - `keys`: API keys, and whose request it is
 //!
 //! `app` puts them in their order.
 

@@ -10,7 +10,7 @@
 //! - [`Server`]: made from a [`Configuration`], given its [`Models`] when they are loaded, in a
 //!   `phase` of its life
 //! - `body`, `admission`, `deadline`: bodies within their limits, how many requests are taken, and
-//!   how long each may take
+//!   how long each may take; `tenant`: who asks, and how much each may
 //! - `metrics`, `card`: the figures, and what there is to say of a model
 //! - `host`, `origin`, `keys`: what a configuration says of them, without requests
 //! - `error`, `quote`: how a refusal says what is wrong with a request
@@ -53,6 +53,7 @@ mod record;
 mod run;
 mod server;
 mod suggestion;
+mod tenant;
 
 pub use configuration::Configuration;
 pub use host::{HostName, HostNameError};

@@ -10,6 +10,7 @@ use carafe_models::Task;
 
 use crate::admission::Places;
 use crate::card::ModelCard;
+use crate::configuration::Configuration;
 use crate::error::ApiError;
 use crate::metrics::{GuestCounts, ModelFigures};
 use crate::quote::quoted;
@@ -33,8 +34,9 @@ impl Models {
     /// Opens a guest for each of the graphs. The first model of a task is that of requests that
     /// name none.
     ///
-    /// `openvino` is the version of the library that loaded them, `queue` the number of places of
-    /// each, `image_workers` the number of guests of each image model.
+    /// `openvino` is the version of the library that loaded them, `image_workers` the number of
+    /// guests of each image model. `configuration` is that of the server which they are for: it
+    /// says how many places each has, and between how many keys they are shared.
     ///
     /// # Errors
     /// Those of [`TextModel::start`] and [`ImageModel::start`], and of reading a certificate.
@@ -44,12 +46,13 @@ impl Models {
         options: TextOptions,
         limits: Limits,
         openvino: &str,
-        queue: NonZeroU32,
+        configuration: &Configuration,
         image_workers: NonZeroU32,
     ) -> Result<Self, Error> {
         let (mut text, mut image) = (Vec::new(), Vec::new());
         for graph in graphs {
-            let (card, places) = (ModelCard::of(graph, openvino)?, Places::new(queue.get()));
+            let card = ModelCard::of(graph, openvino)?;
+            let places = Places::new(configuration.queue.get(), configuration.api_keys.count());
             match graph.folder().manifest().task {
                 Task::TextGeneration => {
                     let eos_token_id = graph.text()?.eos_token_ids.first().copied();

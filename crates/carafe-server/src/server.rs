@@ -2,6 +2,7 @@
 //! it is in.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -11,6 +12,7 @@ use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::phase::Phase;
+use crate::tenant::Tenants;
 
 /// A server; clones are the same one.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ struct State {
     phase: watch::Sender<Phase>,
     metrics: Metrics,
     body_memory: BodyMemory,
+    tenants: Tenants,
 }
 
 impl Server {
@@ -32,7 +35,8 @@ impl Server {
         let (phase, _) = watch::channel(Phase::Serving);
         let metrics = Metrics::default();
         let body_memory = BodyMemory::new(configuration.body_memory_mib, metrics.body_bytes.clone());
-        Self(Arc::new(State { configuration, models: OnceLock::new(), phase, metrics, body_memory }))
+        let tenants = Tenants::new(&configuration.api_keys, Instant::now());
+        Self(Arc::new(State { configuration, models: OnceLock::new(), phase, metrics, body_memory, tenants }))
     }
 
     /// Hands over the models; from now on requests are served. A second call changes nothing.
@@ -52,6 +56,11 @@ impl Server {
     /// The memory that request bodies share.
     pub(crate) fn body_memory(&self) -> &BodyMemory {
         &self.0.body_memory
+    }
+
+    /// Those who may use the models.
+    pub(crate) fn tenants(&self) -> &Tenants {
+        &self.0.tenants
     }
 
     /// Whether requests should be sent here: the models are loaded, and the server is not about to

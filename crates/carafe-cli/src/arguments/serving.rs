@@ -48,7 +48,8 @@ pub(crate) struct Serve {
     /// How many seconds one request may take.
     #[arg(long, env = environment::REQUEST_TIMEOUT, value_name = "SECONDS", default_value = "300")]
     pub(crate) request_timeout: NonZeroU32,
-    /// File with API keys, one a line; without it everybody may use the models.
+    /// File with API keys, one a line, each with its limits behind it, like `KEY sequences=4
+    /// tokens_per_minute=20000`; without it everybody may use the models.
     #[arg(long, env = environment::API_KEY_FILE, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
     /// Web page's origin that may use the API, as `https://example.org`; may be given several
@@ -71,6 +72,16 @@ pub(crate) struct Serve {
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = TextOptions::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
+    /// Let requests of one key use what was computed of the beginnings of another key's prompts
+    /// (their common prefixes), as those of the same key do. First tokens come sooner where keys
+    /// share long beginnings; but the time of a first token can then tell one key's user what
+    /// another key's has sent.
+    #[arg(long, env = environment::SHARE_PREFIXES)]
+    pub(crate) share_prefixes: bool,
+    /// Compute every prompt from its beginning: no request uses what was computed of another's.
+    /// First tokens come later where prompts begin alike. It excludes `--share-prefixes`.
+    #[arg(long, env = environment::NO_PREFIX_CACHE)]
+    pub(crate) no_prefix_cache: bool,
     /// Print the configuration as JSON, every option with what it has come to, and end.
     #[arg(long)]
     pub(crate) print_config: bool,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use carafe_host::text::TextOptions;
+use carafe_host::text::{PrefixSharing, TextOptions};
 use carafe_host::{DecoderLimits, Limits};
 use carafe_models::{Catalogue, ModelFolder};
 use carafe_openvino::Options;
@@ -35,6 +35,7 @@ pub(crate) struct ServeConfiguration {
     #[serde(serialize_with = "whether_pinned")]
     pub(super) cpu_pinning: Pinning,
     draft_tokens: u32,
+    pub(super) prefix_cache: PrefixCache,
     pub(super) image_workers: NonZeroU32,
     log: LogForm,
     #[serde(flatten, serialize_with = "server_fields")]
@@ -55,6 +56,7 @@ impl ServeConfiguration {
             running: running.clone(),
             cpu_pinning: Pinning::decide(running.cpu_pinning),
             draft_tokens: options.draft_tokens,
+            prefix_cache: PrefixCache::of(options)?,
             image_workers: image_workers(options.image_workers)?,
             log: options.log,
             server: server(options)?,
@@ -79,7 +81,41 @@ impl ServeConfiguration {
     }
 
     pub(super) fn text_options(&self) -> TextOptions {
-        TextOptions { draft_tokens: self.draft_tokens, ..TextOptions::default() }
+        TextOptions { draft_tokens: self.draft_tokens, prefix_sharing: self.prefix_cache.into() }
+    }
+}
+
+/// Whose requests may use what was computed of a prompt's beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PrefixCache {
+    /// Nobody's.
+    Off,
+    /// Those of the same key; without keys, all.
+    PerKey,
+    /// All.
+    Shared,
+}
+
+impl PrefixCache {
+    fn of(options: &Serve) -> Result<Self> {
+        match (options.share_prefixes, options.no_prefix_cache) {
+            (false, false) => Ok(Self::PerKey),
+            (true, false) => Ok(Self::Shared),
+            (false, true) => Ok(Self::Off),
+            // Not left to the parser, for which a variable that says `false` is a flag as well.
+            (true, true) => bail!("`--share-prefixes` and `--no-prefix-cache` exclude each other; give one of them"),
+        }
+    }
+}
+
+impl From<PrefixCache> for PrefixSharing {
+    fn from(cache: PrefixCache) -> Self {
+        match cache {
+            PrefixCache::Off => Self::Off,
+            PrefixCache::PerKey => Self::Tenant,
+            PrefixCache::Shared => Self::All,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::openapi::RequestErrors;
 use crate::record::Record;
 use crate::server::Server;
+use crate::tenant::Tenant;
 use plan::Plan;
 use response::Head;
 use sequences::Sequences;
@@ -55,9 +56,11 @@ pub(crate) async fn create(
     State(server): State<Server>,
     Extension(record): Extension<Record>,
     Extension(deadline): Extension<Deadline>,
+    Extension(tenant): Extension<Tenant>,
     crate::extract::Json(body): crate::extract::Json<CompletionRequest>,
 ) -> Result<Response, ApiError> {
-    let Started { sequences, plan, head } = start(&server, &record, &deadline, body, DEFAULT_MAX_TOKENS).await?;
+    let Started { sequences, plan, head } =
+        start(&server, &record, &deadline, tenant, body, DEFAULT_MAX_TOKENS).await?;
     if plan.stream {
         return Ok(stream::respond(sequences, &plan, head, record));
     }
@@ -70,10 +73,11 @@ pub(crate) async fn complete(
     server: &Server,
     record: &Record,
     deadline: &Deadline,
+    tenant: Tenant,
     body: CompletionRequest,
     default_max_tokens: u32,
 ) -> Result<CompletionResponse, ApiError> {
-    let Started { sequences, plan, head } = start(server, record, deadline, body, default_max_tokens).await?;
+    let Started { sequences, plan, head } = start(server, record, deadline, tenant, body, default_max_tokens).await?;
     answer::gather(sequences, &plan, head).await
 }
 
@@ -88,17 +92,18 @@ async fn start(
     server: &Server,
     record: &Record,
     deadline: &Deadline,
+    tenant: Tenant,
     body: CompletionRequest,
     default_max_tokens: u32,
 ) -> Result<Started, ApiError> {
     let served = server.models()?.text(body.model.as_deref())?;
-    let plan = Plan::new(body, served, default_max_tokens)?;
+    let plan = Plan::new(body, served, &tenant, default_max_tokens)?;
     let prompts = server.configuration().log_prompts.then(|| plan.prompts());
     record.note(|facts| {
         facts.model = Some(served.card.id.clone());
         facts.prompt = prompts;
     });
-    let sequences = Sequences::start(server, served, &plan, record.clone(), deadline.clone()).await?;
+    let sequences = Sequences::start(server, served, &plan, record.clone(), deadline.clone(), tenant).await?;
     Ok(Started { sequences, plan, head: Head::new(&served.card) })
 }
 

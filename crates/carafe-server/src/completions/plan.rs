@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::models::Served;
 use crate::quote::quoted;
 use crate::random;
+use crate::tenant::Tenant;
 
 /// Most choices of a prompt; OpenAI's number.
 const MAX_N: u32 = 128;
@@ -39,22 +40,23 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Checks a request to this model. `default_max_tokens` is how many tokens it generates at most
-    /// if it does not say so.
+    /// Checks a tenant's request to this model. `default_max_tokens` is how many tokens it
+    /// generates at most if it does not say so.
     pub(crate) fn new(
         mut body: CompletionRequest,
         served: &Served<TextModel>,
+        tenant: &Tenant,
         default_max_tokens: u32,
     ) -> Result<Self, ApiError> {
         check_companions(&body)?;
         let stream = body.stream.unwrap_or_default();
         let (n, best_of) = choices(&body, stream)?;
         let prompts = prompts(body.prompt.take(), served)?;
-        check_permits(prompts.len(), &body, best_of, served)?;
+        check_permits(prompts.len(), &body, best_of, served, tenant)?;
         let seeds = seeds(body.seed, prompts.len() * best_of as usize);
         let include_usage = body.stream_options.and_then(|options| options.include_usage).unwrap_or_default();
         let logprobs = body.logprobs.is_some();
-        let template = template(body, default_max_tokens, best_of > n)?;
+        let template = template(body, tenant, default_max_tokens, best_of > n)?;
         let requests = prompts.into_iter().map(|prompt| Arc::new(Request { prompt, ..template.clone() })).collect();
         Ok(Self { requests, seeds, n: n as usize, best_of: best_of as usize, logprobs, stream, include_usage })
     }
@@ -151,8 +153,10 @@ fn check_permits(
     body: &CompletionRequest,
     best_of: u32,
     served: &Served<TextModel>,
+    tenant: &Tenant,
 ) -> Result<(), ApiError> {
-    let (sequences, permits) = (prompts.saturating_mul(best_of as usize), served.places.all());
+    let (sequences, most) = (prompts.saturating_mul(best_of as usize), served.places.most());
+    let permits = tenant.most_sequences().map_or(most, |limit| limit.min(most));
     if sequences <= permits as usize {
         return Ok(());
     }
@@ -164,14 +168,34 @@ fn check_permits(
         "n"
     };
     let message = format!(
-        "{sequences} sequences are asked for, {best_of} for each of the prompts, which are {prompts}; this model has {permits} permits, \
-         one for each sequence at one time: ask for fewer, or start the server with a larger `--queue`"
+        "{sequences} sequences are asked for, {best_of} for each of the prompts, which are {prompts}; {}",
+        permits_words(served, tenant, permits)
     );
     Err(ApiError::invalid(param, message))
 }
 
+/// Why a request can have no more than `permits` sequences, and what to do about it.
+fn permits_words(served: &Served<TextModel>, tenant: &Tenant, permits: u32) -> String {
+    let (all, larger_queue) = (served.places.all(), "ask for fewer, or start the server with a larger `--queue`");
+    if tenant.most_sequences() == Some(permits) {
+        return format!("this key's limit `sequences` is {permits}: ask for fewer");
+    }
+    if permits == all {
+        return format!("this model has {all} permits, one for each sequence at one time: {larger_queue}");
+    }
+    let kept = all - permits;
+    format!(
+        "of this model's {all} permits, one for each sequence at one time, {kept} are kept for other keys: {larger_queue}"
+    )
+}
+
 /// The request of any of the sequences, but for its prompt and seed.
-fn template(body: CompletionRequest, default_max_tokens: u32, ranked: bool) -> Result<Request, ApiError> {
+fn template(
+    body: CompletionRequest,
+    tenant: &Tenant,
+    default_max_tokens: u32,
+    ranked: bool,
+) -> Result<Request, ApiError> {
     Ok(Request {
         prompt: Prompt::Tokens(Vec::new()),
         max_tokens: body.max_tokens.unwrap_or(default_max_tokens),
@@ -182,7 +206,7 @@ fn template(body: CompletionRequest, default_max_tokens: u32, ranked: bool) -> R
         // Ranking sequences takes the log-probabilities of their tokens.
         logprobs: body.logprobs.or(ranked.then_some(0)),
         echo: body.echo.unwrap_or_default(),
-        tenant: 0,
+        tenant: tenant.number(),
         prefix_cache: body.prefix_cache.unwrap_or(true),
         resume: Vec::new(),
         sampling: Sampling {

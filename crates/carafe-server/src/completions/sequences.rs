@@ -1,5 +1,5 @@
-//! The sequences of one request at work: submits them, merges their events, keeps time, and tells
-//! the metrics and the record.
+//! The sequences of one request at work: submits them, merges their events, keeps time, charges
+//! their tenant, and tells the metrics and the record.
 //!
 //! Dropping it ends what still runs, at the end of the model's current step, and frees the
 //! request's places.
@@ -21,6 +21,7 @@ use crate::metrics::TextMeter;
 use crate::models::Served;
 use crate::record::{Record, milliseconds};
 use crate::server::Server;
+use crate::tenant::Tenant;
 
 /// The sequences of one request.
 pub(crate) struct Sequences {
@@ -35,6 +36,7 @@ pub(crate) struct Sequences {
     meter: TextMeter,
     record: Record,
     deadline: Deadline,
+    tenant: Tenant,
     _permit: Permit,
 }
 
@@ -47,9 +49,11 @@ impl Sequences {
         plan: &Plan,
         record: Record,
         deadline: Deadline,
+        tenant: Tenant,
     ) -> Result<Self, ApiError> {
+        tenant.check_tokens(Instant::now())?;
         let count = u32::try_from(plan.seeds.len()).unwrap_or(u32::MAX);
-        let permit = served.places.take(count)?;
+        let permit = served.places.take(&tenant, count)?;
         let of_prompts = plan.requests.iter().zip(plan.seeds.chunks(plan.best_of));
         let submissions = of_prompts.map(|(request, seeds)| served.model.submit_seeds(request.clone(), seeds));
         let generations: Vec<Generation> = try_join_all(submissions).await?.into_iter().flatten().collect();
@@ -67,6 +71,7 @@ impl Sequences {
             meter,
             record,
             deadline,
+            tenant,
             _permit: permit,
         })
     }
@@ -144,6 +149,7 @@ impl Sequences {
         if let Some(sequence) = self.sequences.get_mut(index) {
             sequence.times = times;
             sequence.note(event, is_first_of_prompt);
+            self.tenant.charge(tokens_of(event, is_first_of_prompt), Instant::now());
         }
     }
 }
@@ -163,6 +169,16 @@ impl Drop for Sequences {
             facts.queue = Some(queue);
             facts.first_token = first_token;
         });
+    }
+}
+
+/// The tokens that an event charges: those of a prompt once, as they begin to be computed, and each
+/// generated one.
+fn tokens_of(event: &EventKind, is_first_of_prompt: bool) -> u32 {
+    match event {
+        EventKind::Started(started) if is_first_of_prompt => started.prompt_tokens,
+        EventKind::Token(_) => 1,
+        _ => 0,
     }
 }
 
@@ -264,5 +280,20 @@ impl Sequence {
 impl Drop for Sequence {
     fn drop(&mut self) {
         self.enter(Stage::Ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carafe_host::text::{GeneratedToken, Started};
+
+    #[test]
+    fn a_prompt_is_charged_once_and_each_generated_token() {
+        let started = EventKind::Started(Started { prompt_tokens: 7, cached_tokens: 0 });
+        assert_eq!((tokens_of(&started, true), tokens_of(&started, false)), (7, 0));
+        let token = GeneratedToken { id: 1, bytes: Vec::new(), text: String::new(), text_offset: 0, logprobs: None };
+        let token = EventKind::Token(token);
+        assert_eq!((tokens_of(&token, true), tokens_of(&token, false)), (1, 1));
     }
 }

@@ -18,8 +18,10 @@ use crate::origin::Origin;
 use crate::server::Server;
 
 /// What a page may read of an answer's head besides the few headers that it always may.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("x-request-id, retry-after, x-should-retry, www-authenticate, allow");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "x-request-id, retry-after, x-should-retry, www-authenticate, allow, x-ratelimit-limit-tokens, \
+     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
+);
 
 /// How long a browser may go by a preflight's answer.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
