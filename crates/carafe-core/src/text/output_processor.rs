@@ -52,11 +52,10 @@ impl OutputProcessor {
             let (own, others) = mem::take(&mut rest).split_at_mut(row.num_logits * model.vocabulary_size as usize);
             rest = others;
             let sequence = &mut scheduler.running[row.index].sequence;
-            if self.process_row(sequence, row, own, model, events) {
-                scheduler.note_computed(row.index, model);
-            } else {
+            if !self.process_row(sequence, row, own, model, events) {
                 finished.push(row.index);
             }
+            scheduler.note_computed(row.index, model);
         }
         scheduler.finish(&finished);
     }

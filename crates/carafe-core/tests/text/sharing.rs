@@ -73,6 +73,17 @@ fn blocks_of_a_request_that_has_ended_are_found_by_those_that_begin_like_it() {
 }
 
 #[test]
+fn a_request_that_ends_with_its_first_token_leaves_its_prompt() {
+    let (mut generator, _) = generator_and_log(noise(4), model());
+    let prompt: Vec<u32> = (100..130).collect();
+    assert_eq!(found(&mut generator, endless(&prompt, 1)), 0);
+    assert_eq!(found(&mut generator, endless(&prompt, 1)), 28);
+    let unread = Request { logprobs: None, echo: true, ..endless(&[prompt, vec![1; 9]].concat(), 0) };
+    generator.submit(unread).unwrap();
+    assert_eq!(cached_tokens(&mut generator), [0], "nothing is computed of it");
+}
+
+#[test]
 fn the_identical_prompt_of_another_tenant_finds_nothing_unless_all_share() {
     let prompt: Vec<u32> = (100..130).collect();
     let of_tenant = |tenant| Request { tenant, ..endless(&prompt, 2) };
