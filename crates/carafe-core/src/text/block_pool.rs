@@ -1,7 +1,7 @@
 //! The blocks of the KV cache: which are free, and how many sequences refer to each of the others.
 //!
 //! Every block is either in the queue of free blocks with no reference, or outside it with at least
-//! one. A free block that holds nothing worth finding is allocated before those that do, and of
+//! one. A free block that is not cached is allocated before those that are, and of
 //! these the one that was freed first: the least recently used. All operations take constant time.
 //! The pool knows nothing of what blocks hold (`kv_cache` does).
 
@@ -46,7 +46,7 @@ impl BlockPool {
         Some(block)
     }
 
-    /// Lets a further sequence refer to a block.
+    /// Lets a further sequence refer to a block, free or not.
     pub(super) fn share(&mut self, block: BlockId) {
         if self.is_free(block) {
             self.free.remove(block);
@@ -55,13 +55,13 @@ impl BlockPool {
     }
 
     /// Ends a sequence's reference to a block. One that is free now is the last to be allocated if
-    /// it is to be `kept`, else the first: its memory is warm.
-    pub(super) fn release(&mut self, block: BlockId, kept: bool) {
+    /// it is `cached`, else the first: its memory is warm.
+    pub(super) fn release(&mut self, block: BlockId, cached: bool) {
         self.references[block as usize] -= 1;
         if !self.is_free(block) {
             return;
         }
-        if kept {
+        if cached {
             self.free.push_back(block);
         } else {
             self.free.push_front(block);
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_that_are_kept_are_allocated_last_and_the_one_freed_first_before_the_others() {
+    fn cached_blocks_are_allocated_last_and_the_one_freed_first_before_the_others() {
         let mut pool = BlockPool::new(5);
         let blocks: Vec<BlockId> = (0..5).map_while(|_| pool.allocate()).collect();
         assert_eq!((&blocks[..], pool.allocate()), (&[0, 1, 2, 3, 4][..], None));

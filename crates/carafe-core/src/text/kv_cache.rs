@@ -5,14 +5,14 @@
 //! that begins with the same tokens refers to it instead of computing it: a prefix-cache hit. A
 //! block that is not full has one owner, and is never shared.
 //!
-//! A full block is found by its own tokens, compared one by one, and by what comes before them: the
-//! content of another block, or nothing, in which case the salt decides who finds it. Every content
-//! has a number of its own that is never used again, so a chain of blocks is compared by its last
-//! link, and no two chains can be taken for one another, as two hashes could be.
+//! A cached block is found by its own tokens, compared one by one, and by its parent: the content of
+//! the block before it, or for a first block the salt of those who may find it. Every content has a
+//! number of its own that is never used again, so a chain of blocks is compared by its last link,
+//! and no two chains can be taken for one another, as two hashes could be.
 //!
-//! A block whose last sequence has ended keeps its content until its memory is needed, the least
-//! recently used first (`block_pool`); of a sequence's blocks that is the last one, so that what
-//! stays can be found. A worked example, blocks of 4 tokens, one salt:
+//! A block whose last sequence has ended stays cached until its memory is needed, the least recently
+//! used first (`block_pool`). Of the blocks of one sequence that is the last one, so that every
+//! cached block's parent is cached too. A worked example, blocks of 4 tokens, one salt:
 //!
 //! ```text
 //! a  0 1 2 3 | 4 5 6 7 | 8 9      content 1 after nothing, content 2 after 1; the third is not full
@@ -27,21 +27,21 @@ use super::block_pool::{BlockId, BlockPool};
 /// The number of a content.
 type ContentId = u64;
 
-/// What comes before the tokens of a full block.
+/// What comes before the tokens of a cached block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Before {
-    /// Nothing: who finds the block has this salt.
-    Nothing(u64),
+enum Parent {
+    /// Nothing: those who have this salt find the block.
+    Salt(u64),
     /// The tokens of another block, and what comes before those.
     Content(ContentId),
 }
 
-/// What a full block holds, and what it is found by.
-type Content = (Before, Arc<[u32]>);
+/// What a cached block is found by.
+type Key = (Parent, Arc<[u32]>);
 
 /// A block that can be found.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct CachedBlock {
     block: BlockId,
     content: ContentId,
 }
@@ -50,15 +50,11 @@ struct Found {
 #[derive(Debug)]
 pub(super) struct Prefix {
     blocks: Vec<BlockId>,
-    end: Before,
+    /// What comes before the tokens after those; none if the sequence shares nothing.
+    parent: Option<Parent>,
 }
 
 impl Prefix {
-    /// No block, for who has this salt.
-    pub(super) fn empty(salt: u64) -> Self {
-        Self { blocks: Vec::new(), end: Before::Nothing(salt) }
-    }
-
     /// How many blocks there are.
     pub(super) fn num_blocks(&self) -> usize {
         self.blocks.len()
@@ -69,10 +65,10 @@ impl Prefix {
 #[derive(Debug)]
 pub(super) struct BlockTable {
     blocks: Vec<BlockId>,
-    /// How many of the first are full and have been offered for sharing.
-    num_offered: usize,
-    /// What comes before the tokens after those.
-    end: Before,
+    /// How many of the first are cached blocks.
+    num_cached: usize,
+    /// What comes before the tokens after those; none if the sequence shares nothing.
+    parent: Option<Parent>,
 }
 
 impl BlockTable {
@@ -87,12 +83,11 @@ impl BlockTable {
 pub(super) struct KvCache {
     pool: BlockPool,
     block_size: usize,
-    /// The full blocks that can be found.
-    found: BTreeMap<Content, Found>,
+    cached: BTreeMap<Key, CachedBlock>,
     /// Of each block, what it is found by.
-    contents: Vec<Option<Content>>,
-    /// Blocks that nobody refers to and that can be found.
-    num_cached: usize,
+    keys: Vec<Option<Key>>,
+    /// Cached blocks that no sequence refers to.
+    num_unreferenced: usize,
     next_content: ContentId,
 }
 
@@ -102,9 +97,9 @@ impl KvCache {
         Self {
             pool: BlockPool::new(num_blocks),
             block_size: block_size as usize,
-            found: BTreeMap::new(),
-            contents: vec![None; num_blocks as usize],
-            num_cached: 0,
+            cached: BTreeMap::new(),
+            keys: vec![None; num_blocks as usize],
+            num_unreferenced: 0,
             next_content: 0,
         }
     }
@@ -119,9 +114,9 @@ impl KvCache {
         self.pool.num_used()
     }
 
-    /// Blocks that no running sequence refers to, and that hold tokens which can be found.
-    pub(super) fn num_cached(&self) -> usize {
-        self.num_cached
+    /// Cached blocks that no running sequence refers to.
+    pub(super) fn num_unreferenced(&self) -> usize {
+        self.num_unreferenced
     }
 
     /// How many blocks a table lacks for so many tokens.
@@ -129,76 +124,98 @@ impl KvCache {
         num_tokens.div_ceil(self.block_size).saturating_sub(table.blocks.len())
     }
 
-    /// Whether so many blocks can be had.
-    pub(super) fn has_room(&self, num_blocks: usize) -> bool {
-        num_blocks <= self.pool.num_free()
+    /// How many blocks can be had.
+    pub(super) fn num_free(&self) -> usize {
+        self.pool.num_free()
     }
 
-    /// The blocks that hold the first of these tokens already, the last token left out, since its
-    /// logits are wanted.
-    pub(super) fn find_prefix(&self, salt: u64, tokens: &[u32]) -> Prefix {
-        let mut prefix = Prefix::empty(salt);
+    /// The cached blocks that begin like these tokens, the last token left out, since its logits are
+    /// wanted. Without a salt nothing is shared, now and later.
+    pub(super) fn find_prefix(&self, salt: Option<u64>, tokens: &[u32]) -> Prefix {
+        let mut prefix = Prefix { blocks: Vec::new(), parent: salt.map(Parent::Salt) };
         let shareable = &tokens[..tokens.len().saturating_sub(1)];
         for tokens in shareable.chunks_exact(self.block_size) {
-            let Some(found) = self.found.get(&(prefix.end, tokens.into())) else { break };
-            prefix.blocks.push(found.block);
-            prefix.end = Before::Content(found.content);
+            let cached = prefix.parent.and_then(|parent| self.cached.get(&(parent, tokens.into())));
+            let Some(cached) = cached else { break };
+            prefix.blocks.push(cached.block);
+            prefix.parent = Some(Parent::Content(cached.content));
         }
         prefix
     }
 
     /// A table that begins with the blocks of `prefix` and has those for `num_tokens`; none unless
     /// `headroom` blocks stay free then.
-    pub(super) fn open(&mut self, prefix: Prefix, num_tokens: usize, headroom: usize) -> Option<BlockTable> {
-        let Prefix { blocks, end } = prefix;
-        let taken = blocks.iter().filter(|&&block| self.pool.is_free(block)).count();
-        let mut table = BlockTable { num_offered: blocks.len(), blocks, end };
-        if !self.has_room(self.num_missing(&table, num_tokens) + taken + headroom) {
+    pub(super) fn allocate(&mut self, prefix: Prefix, num_tokens: usize, headroom: usize) -> Option<BlockTable> {
+        let Prefix { blocks, parent } = prefix;
+        let num_taken = blocks.iter().filter(|&&block| self.pool.is_free(block)).count();
+        let mut table = BlockTable { num_cached: blocks.len(), blocks, parent };
+        if self.num_missing(&table, num_tokens) + num_taken + headroom > self.num_free() {
             return None;
         }
-        self.num_cached -= taken;
-        table.blocks.iter().for_each(|&block| self.pool.share(block));
+        table.blocks.iter().for_each(|&block| self.refer(block));
         self.extend(&mut table, num_tokens);
         Some(table)
     }
 
-    /// Gives a table the blocks for `num_tokens`, for which there must be room.
+    /// Gives a table the blocks for `num_tokens`. There must be as many free ones as it lacks.
     pub(super) fn extend(&mut self, table: &mut BlockTable, num_tokens: usize) {
-        let missing = (0..self.num_missing(table, num_tokens)).map_while(|_| self.pool.allocate());
-        for block in missing.collect::<Vec<_>>() {
-            if let Some(content) = self.contents[block as usize].take() {
-                self.found.remove(&content);
-                self.num_cached -= 1;
+        let num_missing = self.num_missing(table, num_tokens);
+        debug_assert!(num_missing <= self.num_free(), "the scheduler gives no more than there is");
+        for block in (0..num_missing).map_while(|_| self.pool.allocate()) {
+            if let Some(key) = self.keys[block as usize].take() {
+                self.cached.remove(&key);
+                self.num_unreferenced -= 1;
             }
             table.blocks.push(block);
         }
     }
 
-    /// Offers for sharing the blocks that `computed`, the tokens that the model has computed, have
-    /// filled.
-    pub(super) fn offer(&mut self, table: &mut BlockTable, computed: &[u32]) {
+    /// Lets others find the blocks that `computed`, the tokens that the model has computed, have
+    /// filled. Where another sequence has computed the same, the table refers to that one's block
+    /// from now on and gives its own back.
+    pub(super) fn cache_full_blocks(&mut self, table: &mut BlockTable, computed: &[u32]) {
+        let Some(mut parent) = table.parent else { return };
         let chunks = computed.chunks_exact(self.block_size).enumerate();
-        for (index, tokens) in chunks.skip(table.num_offered) {
-            let content: Content = (table.end, tokens.into());
-            // Another sequence may have computed the same; what follows is found after either.
-            let found = self.found.entry(content.clone()).or_insert_with(|| {
-                self.next_content += 1;
-                self.contents[table.blocks[index] as usize] = Some(content);
-                Found { block: table.blocks[index], content: self.next_content }
-            });
-            table.end = Before::Content(found.content);
-            table.num_offered = index + 1;
+        for (index, tokens) in chunks.skip(table.num_cached) {
+            let (key, own): (Key, BlockId) = ((parent, tokens.into()), table.blocks[index]);
+            let content = match self.cached.get(&key).copied() {
+                Some(CachedBlock { block, content }) => {
+                    self.refer(block);
+                    self.pool.release(own, false);
+                    table.blocks[index] = block;
+                    content
+                }
+                None => self.cache(key, own),
+            };
+            parent = Parent::Content(content);
+            table.num_cached = index + 1;
         }
+        table.parent = Some(parent);
     }
 
     /// Takes a sequence's blocks back.
-    pub(super) fn close(&mut self, table: &BlockTable) {
+    pub(super) fn free(&mut self, table: &BlockTable) {
         // The last first: it is the first whose memory is used again.
         for &block in table.blocks.iter().rev() {
-            let is_found = self.contents[block as usize].is_some();
-            self.pool.release(block, is_found);
-            self.num_cached += usize::from(is_found && self.pool.is_free(block));
+            let is_cached = self.keys[block as usize].is_some();
+            self.pool.release(block, is_cached);
+            self.num_unreferenced += usize::from(is_cached && self.pool.is_free(block));
         }
+    }
+
+    /// Lets a further sequence refer to a cached block.
+    fn refer(&mut self, block: BlockId) {
+        self.num_unreferenced -= usize::from(self.pool.is_free(block));
+        self.pool.share(block);
+    }
+
+    /// Lets a block be found; the number of its content.
+    fn cache(&mut self, key: Key, block: BlockId) -> ContentId {
+        let content = self.next_content;
+        self.next_content += 1;
+        self.keys[block as usize] = Some(key.clone());
+        self.cached.insert(key, CachedBlock { block, content });
+        content
     }
 }
 
@@ -209,14 +226,14 @@ mod tests {
     use super::*;
 
     fn found(cache: &KvCache, salt: u64, tokens: &[u32]) -> Vec<BlockId> {
-        cache.find_prefix(salt, tokens).blocks
+        cache.find_prefix(Some(salt), tokens).blocks
     }
 
     /// A table for all of the tokens, which are then computed.
     fn compute(cache: &mut KvCache, salt: u64, tokens: &[u32]) -> BlockTable {
-        let prefix = cache.find_prefix(salt, tokens);
-        let mut table = cache.open(prefix, tokens.len(), 0).expect("room for a sequence");
-        cache.offer(&mut table, tokens);
+        let prefix = cache.find_prefix(Some(salt), tokens);
+        let mut table = cache.allocate(prefix, tokens.len(), 0).expect("room for a sequence");
+        cache.cache_full_blocks(&mut table, tokens);
         table
     }
 
@@ -229,43 +246,58 @@ mod tests {
         assert_eq!(found(&cache, 7, &tokens[..8]), first.blocks()[..1], "the last token's logits are wanted");
         assert!(found(&cache, 7, &[&[9], &tokens[1..]].concat()).is_empty());
         assert!(found(&cache, 8, &tokens).is_empty(), "another tenant's");
-        cache.close(&first);
-        assert_eq!((cache.num_used(), cache.num_cached()), (0, 2));
+        cache.free(&first);
+        assert_eq!((cache.num_used(), cache.num_unreferenced()), (0, 2));
         let second = compute(&mut cache, 7, &tokens);
         assert_eq!(second.blocks()[..2], first.blocks()[..2]);
-        assert_eq!((cache.num_used(), cache.num_cached()), (3, 0));
-        cache.close(&second);
+        assert_eq!((cache.num_used(), cache.num_unreferenced()), (3, 0));
+        cache.free(&second);
         // Two blocks hold nothing; the next that is needed is the second of the prompt's.
         let other = compute(&mut cache, 7, &[9; 12]);
         assert_eq!(found(&cache, 7, &tokens), first.blocks()[..1]);
-        assert_eq!((cache.num_used(), cache.num_cached()), (3, 1));
-        cache.close(&other);
+        assert_eq!((cache.num_used(), cache.num_unreferenced()), (3, 1));
+        cache.free(&other);
     }
 
     #[test]
-    fn a_block_that_two_have_computed_is_found_once_and_both_chains_go_on_from_it() {
+    fn of_a_block_that_two_have_computed_one_is_kept_for_both() {
         let mut cache = KvCache::new(8, 2);
-        let mut tables = [(); 2].map(|()| cache.open(Prefix::empty(0), 6, 0).expect("room"));
-        cache.offer(&mut tables[0], &[1, 2]);
-        cache.offer(&mut tables[1], &[1, 2, 3, 4]);
+        let mut tables = [(); 2].map(|()| cache.allocate(cache.find_prefix(Some(0), &[1; 6]), 6, 0).expect("room"));
+        cache.cache_full_blocks(&mut tables[0], &[1, 2]);
+        cache.cache_full_blocks(&mut tables[1], &[1, 2, 3, 4]);
         let [first, second] = tables.each_ref().map(|table| table.blocks().to_vec());
+        assert_eq!((first[0], cache.num_used()), (second[0], 5));
         assert_eq!(found(&cache, 0, &[1, 2, 3, 4, 5]), [first[0], second[1]]);
-        tables.iter().for_each(|table| cache.close(table));
-        assert_eq!((cache.num_used(), cache.num_cached()), (0, 2));
+        tables.iter().for_each(|table| cache.free(table));
+        assert_eq!((cache.num_used(), cache.num_unreferenced()), (0, 2));
+    }
+
+    #[test]
+    fn who_has_no_salt_finds_nothing_and_leaves_nothing() {
+        let mut cache = KvCache::new(8, 2);
+        let shared = compute(&mut cache, 0, &[1, 2, 3]);
+        let prefix = cache.find_prefix(None, &[1, 2, 3]);
+        assert_eq!(prefix.num_blocks(), 0);
+        let mut alone = cache.allocate(prefix, 6, 0).expect("room");
+        cache.cache_full_blocks(&mut alone, &[5, 6, 7, 8]);
+        assert!(found(&cache, 0, &[5, 6, 7, 8, 9]).is_empty());
+        cache.free(&alone);
+        cache.free(&shared);
+        assert_eq!((cache.num_used(), cache.num_unreferenced()), (0, 1));
     }
 
     #[test]
     fn a_prefix_that_nobody_refers_to_takes_room_like_any_other_block() {
         let mut cache = KvCache::new(4, 2);
         let held = compute(&mut cache, 0, &[1, 2, 3, 4]);
-        cache.close(&held);
+        cache.free(&held);
         let other = compute(&mut cache, 0, &[8; 4]);
-        let prefix = cache.find_prefix(0, &[1, 2, 3, 4, 5]);
+        let prefix = cache.find_prefix(Some(0), &[1, 2, 3, 4, 5]);
         assert_eq!(prefix.num_blocks(), 2);
-        assert!(cache.open(prefix, 5, 0).is_none(), "two blocks are free, and they are the prefix");
-        assert!(cache.open(Prefix::empty(0), 4, 1).is_none(), "no headroom");
-        cache.close(&other);
-        assert!(cache.open(cache.find_prefix(0, &[1, 2, 3, 4, 5]), 5, 1).is_some());
+        assert!(cache.allocate(prefix, 5, 0).is_none(), "two blocks are free, and they are the prefix");
+        assert!(cache.allocate(cache.find_prefix(None, &[1; 4]), 4, 1).is_none(), "no headroom");
+        cache.free(&other);
+        assert!(cache.allocate(cache.find_prefix(Some(0), &[1, 2, 3, 4, 5]), 5, 1).is_some());
     }
 
     /// A sequence of the model below: its tokens, as many computed as it has blocks for.
@@ -299,13 +331,13 @@ mod tests {
                 let index = choice as usize / 4;
                 if choice % 4 == 0 {
                     let salt = u64::from(choice) / 128;
-                    let prefix = cache.find_prefix(salt, &tokens);
+                    let prefix = cache.find_prefix(Some(salt), &tokens);
                     let num_computed = prefix.num_blocks() * 3;
                     for (place, &block) in prefix.blocks.iter().enumerate() {
                         prop_assert_eq!(&memory[block as usize], &tokens[place * 3..][..3]);
                         prop_assert_eq!(salts[block as usize], salt);
                     }
-                    if let Some(table) = cache.open(prefix, num_computed + 1, index % 3) {
+                    if let Some(table) = cache.allocate(prefix, num_computed + 1, index % 3) {
                         running.push(Model { table, salt, tokens, num_computed });
                     }
                 } else if !running.is_empty() && choice % 4 < 3 {
@@ -313,7 +345,7 @@ mod tests {
                     let model = &mut running[index % length];
                     let from = model.num_computed;
                     let more = (from + 1 + index % 5).min(model.tokens.len());
-                    if cache.has_room(cache.num_missing(&model.table, more)) {
+                    if cache.num_missing(&model.table, more) <= cache.num_free() {
                         cache.extend(&mut model.table, more);
                         prop_assert!(model.table.blocks().len() * 3 >= more);
                         model.num_computed = more;
@@ -321,22 +353,26 @@ mod tests {
                         for block in &model.table.blocks()[from / 3..] {
                             salts[*block as usize] = model.salt;
                         }
-                        cache.offer(&mut model.table, &model.tokens[..more]);
+                        cache.cache_full_blocks(&mut model.table, &model.tokens[..more]);
                     }
                 } else if !running.is_empty() {
                     let model = running.swap_remove(index % running.len());
-                    cache.close(&model.table);
+                    cache.free(&model.table);
                 }
                 for Model { table, tokens, num_computed, .. } in &running {
                     for (place, token) in tokens[..*num_computed].iter().enumerate() {
                         prop_assert_eq!(memory[table.blocks()[place / 3] as usize][place % 3], *token);
                     }
                 }
-                prop_assert!(cache.num_used() + cache.num_cached() <= 12);
-                prop_assert_eq!(cache.found.len(), cache.contents.iter().flatten().count());
+                prop_assert!(cache.num_used() + cache.num_unreferenced() <= 12);
+                prop_assert_eq!(cache.cached.len(), cache.keys.iter().flatten().count());
+                let contents: Vec<ContentId> = cache.cached.values().map(|cached| cached.content).collect();
+                for (parent, _) in cache.cached.keys() {
+                    prop_assert!(matches!(parent, Parent::Content(id) if contents.contains(id)) || matches!(parent, Parent::Salt(_)));
+                }
             }
-            running.iter().for_each(|model| cache.close(&model.table));
-            prop_assert_eq!((cache.num_used(), cache.num_cached()), (0, cache.found.len()));
+            running.iter().for_each(|model| cache.free(&model.table));
+            prop_assert_eq!((cache.num_used(), cache.num_unreferenced()), (0, cache.cached.len()));
         }
     }
 }

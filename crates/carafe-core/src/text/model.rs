@@ -122,7 +122,8 @@ impl TextModel {
             check_size(name, value, 1)?;
         }
         // A chunk beside sequences that decode, and one token at least for each of these.
-        check_size("max_num_batched_tokens", self.max_num_batched_tokens, self.prefill_chunk.max(self.max_num_seqs))?;
+        let least = self.prefill_chunk.saturating_add(self.max_num_seqs);
+        check_size("max_num_batched_tokens", self.max_num_batched_tokens, least)?;
         self.check_blocks()?;
         if tokenizer.vocabulary_size() != self.vocabulary_size {
             return Err(ModelError::Vocabulary { model: self.vocabulary_size, tokenizer: tokenizer.vocabulary_size() });

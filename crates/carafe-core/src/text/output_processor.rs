@@ -55,7 +55,7 @@ impl OutputProcessor {
             if !self.process_row(sequence, row, own, model, events) {
                 finished.push(row.index);
             }
-            scheduler.note_computed(row.index, model);
+            scheduler.cache_blocks(row.index);
         }
         scheduler.finish(&finished);
     }

@@ -19,9 +19,9 @@
 //! those of its blocks that are still found then. The one that arrived first never gives way, and
 //! the cache has room for any one sequence, so all come to their end.
 //!
-//! While several tenants decode, a tenant that has more sequences than any other has no more rows in
-//! a step than the next, its sequences in turn, unless the step is narrow: else one that floods the
-//! server would make every step of the others as slow as its own number of sequences does.
+//! While several tenants decode, none has more rows in a step than the tenant in the middle has,
+//! its sequences in turn, unless the step is narrow: else one that floods the server would make
+//! every step of the others as slow as its own number of sequences does.
 //!
 //! After a failed inference nobody knows which of its sequences was at fault. All of them are
 //! computed anew, and each runs isolated, in inferences of its own, so that the one at fault fails
@@ -33,14 +33,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    kv_cache::{BlockTable, KvCache, Prefix},
+    kv_cache::{BlockTable, KvCache},
     model::TextModel,
     sequence::Sequence,
     tenants::Tenants,
 };
 
 /// A step so narrow costs little more than one token, since it reads all weights anyway: draft
-/// tokens are computed in no wider one, and no tenant's rows are fewer than fill it.
+/// tokens are computed in no wider one, and tenants are given more rows until it is full.
 const NARROW_STEP: usize = 8;
 
 /// Steps for prompts alone between two tokens of a sequence that decodes. More would help the first
@@ -79,7 +79,9 @@ impl ScheduledRow {
 pub(super) struct Running {
     pub(super) sequence: Sequence,
     pub(super) blocks: BlockTable,
-    /// The iteration in which it was scheduled last.
+    /// What its cached blocks are found by, as of when it was let in; none if it shares none.
+    salt: Option<u64>,
+    /// The iteration in which it was scheduled last; 0 if it was not yet.
     last_scheduled: u64,
 }
 
@@ -92,8 +94,8 @@ struct Group {
 
 /// What a scheduler has counted.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counters {
-    /// Tokens of prompts that were looked up in the prefix cache.
+pub(super) struct CacheCounters {
+    /// Tokens that new sequences looked up in the prefix cache.
     pub(super) prefix_cache_queries: u64,
     /// Those of them that were found.
     pub(super) prefix_cache_hits: u64,
@@ -109,9 +111,9 @@ pub(super) struct Scheduler {
     pub(super) running: Vec<Running>,
     cache: KvCache,
     iteration: u64,
-    /// Steps for prompts alone since sequences decoded last.
+    /// Steps for prompts alone since the last one in which others decoded.
     num_prefill_steps: usize,
-    counters: Counters,
+    counters: CacheCounters,
 }
 
 impl Scheduler {
@@ -123,7 +125,7 @@ impl Scheduler {
             cache: KvCache::new(model.num_blocks, model.block_size),
             iteration: 0,
             num_prefill_steps: 0,
-            counters: Counters::default(),
+            counters: CacheCounters::default(),
         }
     }
 
@@ -133,7 +135,7 @@ impl Scheduler {
     }
 
     /// What was counted so far.
-    pub(super) fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> CacheCounters {
         self.counters
     }
 
@@ -144,12 +146,12 @@ impl Scheduler {
 
     /// Blocks that hold tokens for sequences to come.
     pub(super) fn num_cached_blocks(&self) -> usize {
-        self.cache.num_cached()
+        self.cache.num_unreferenced()
     }
 
     /// Lets a new sequence wait, whose id is above those of all before.
     pub(super) fn enqueue(&mut self, sequence: Sequence) {
-        self.tenants.enter(sequence);
+        self.tenants.add(sequence);
     }
 
     /// Lets the next waiting sequence in that may run now. Call until there is none.
@@ -158,61 +160,71 @@ impl Scheduler {
             return None;
         }
         let sequence = self.tenants.next(|sequence| !self.waits_for_prefix(sequence, model))?;
-        let (id, tokens, salt) = (sequence.id, sequence.tokens(), sequence.prefix_salt(model));
-        let prefix = salt.map_or_else(|| Prefix::empty(0), |salt| self.cache.find_prefix(salt, tokens));
+        let (id, salt) = (sequence.id, sequence.prefix_salt(model));
+        let prefix = self.cache.find_prefix(salt, sequence.tokens());
         let num_cached_tokens = prefix.num_blocks() * self.cache.block_size();
-        // Whoever finds no room keeps those behind it waiting. A block for each that runs, so that
-        // the next tokens do not take away again what has just been given.
-        let blocks = self.cache.open(prefix, tokens.len(), self.running.len())?;
+        // A sequence that finds no room keeps those behind it waiting. A block for each that runs,
+        // so that the next tokens do not take away again what has just been given.
+        let blocks = self.cache.allocate(prefix, sequence.tokens().len(), self.running.len())?;
         let mut sequence = self.tenants.take(id)?;
         if salt.is_some() && !sequence.is_started() {
             self.counters.prefix_cache_queries += sequence.tokens().len() as u64;
             self.counters.prefix_cache_hits += num_cached_tokens as u64;
         }
-        sequence.find_computed(num_cached_tokens);
-        self.running.push(Running { sequence, blocks, last_scheduled: self.iteration });
+        sequence.begin_at(num_cached_tokens);
+        self.tenants.charge(sequence.tenant(), sequence.num_pending_tokens());
+        self.running.push(Running { sequence, blocks, salt, last_scheduled: 0 });
         self.running.last_mut().map(|running| &mut running.sequence)
     }
 
     /// Whether a running sequence is computing a block that this one begins with too.
     fn waits_for_prefix(&self, sequence: &Sequence, model: &TextModel) -> bool {
-        let Some(salt) = sequence.prefix_salt(model) else { return false };
+        let salt = sequence.prefix_salt(model);
         let size = self.cache.block_size();
-        let comes = |Running { sequence: other, .. }: &Running| {
-            other.is_prefilling()
-                && other.prefix_salt(model) == Some(salt)
-                && sequence.num_common_tokens(other) / size > other.num_computed_tokens() / size
+        let computes_it = |running: &Running| {
+            let other = &running.sequence;
+            let end = (other.num_computed_tokens() / size + 1) * size;
+            other.is_prefilling() && running.salt == salt && sequence.begins_like(other, end)
         };
-        self.running.iter().any(comes)
+        salt.is_some() && self.running.iter().any(computes_it)
     }
 
     /// Decides on the next inference, and gives its rows their blocks. None while nothing can run.
     pub(super) fn schedule(&mut self, model: &TextModel) -> Option<SchedulerOutput> {
         self.iteration += 1;
-        let (group, mut rows) = self.rows_with_room(model)?;
-        if self.prompts_go_first(&group) {
-            rows.clear();
+        let (group, mut rows) = self.rows_with_room()?;
+        if !group.decoding.is_empty() && !group.prefilling.is_empty() {
+            let prompts_go_first = self.prompts_go_first(&group);
+            self.num_prefill_steps = if prompts_go_first { self.num_prefill_steps + 1 } else { 0 };
+            if prompts_go_first {
+                rows.clear();
+            }
         }
         self.add_prefill_rows(group, model, &mut rows);
         self.add_draft_tokens(model, &mut rows);
         rows.sort_by_key(|row| row.index);
-        for row in &rows {
-            let running = &mut self.running[row.index];
-            running.last_scheduled = self.iteration;
-            let num_tokens = running.sequence.num_computed_tokens() + row.width();
-            self.cache.extend(&mut running.blocks, num_tokens);
-            self.tenants.serve(running.sequence.tenant(), row.num_tokens);
-        }
+        rows.iter().for_each(|row| self.start(row));
         Some(SchedulerOutput { rows })
+    }
+
+    /// Gives a row's sequence its blocks, and counts it for its tenant.
+    fn start(&mut self, row: &ScheduledRow) {
+        let Running { sequence, blocks, last_scheduled, .. } = &mut self.running[row.index];
+        *last_scheduled = self.iteration;
+        self.cache.extend(blocks, sequence.num_computed_tokens() + row.width());
+        // A prompt was counted when its sequence was let in.
+        if !sequence.is_prefilling() {
+            self.tenants.charge(sequence.tenant(), row.width());
+        }
     }
 
     /// The sequences that may share the next inference, and a row for each of them that decodes.
     /// There is room for these; sequences have given way where there was none.
-    fn rows_with_room(&mut self, model: &TextModel) -> Option<(Group, Vec<ScheduledRow>)> {
+    fn rows_with_room(&mut self) -> Option<(Group, Vec<ScheduledRow>)> {
         loop {
             let group = self.next_group()?;
-            let rows = self.decode_rows(&group.decoding, model);
-            if self.cache.has_room(rows.iter().map(|row| self.num_missing_blocks(row)).sum()) {
+            let rows = self.decode_rows(&group.decoding);
+            if rows.iter().map(|row| self.num_missing_blocks(row)).sum::<usize>() <= self.cache.num_free() {
                 return Some((group, rows));
             }
             self.preempt();
@@ -230,9 +242,9 @@ impl Scheduler {
         let arrived = |(_, running): &(usize, &Running)| running.sequence.id;
         if let Some((index, _)) = self.running.iter().enumerate().max_by_key(arrived) {
             let Running { mut sequence, blocks, .. } = self.running.remove(index);
-            self.cache.close(&blocks);
+            self.cache.free(&blocks);
             sequence.recompute(false);
-            self.tenants.wait(sequence);
+            self.tenants.requeue(sequence);
             self.counters.preemptions += 1;
         }
     }
@@ -250,50 +262,54 @@ impl Scheduler {
     }
 
     /// Whether the next step is for prompts alone: one such step for each prompt that waits behind
-    /// another, at most [`MAX_PREFILL_STEPS`] in a row.
-    fn prompts_go_first(&mut self, group: &Group) -> bool {
-        let most = group.prefilling.len().saturating_sub(1).min(MAX_PREFILL_STEPS);
-        let goes_first = !group.decoding.is_empty() && self.num_prefill_steps < most;
-        self.num_prefill_steps = if goes_first { self.num_prefill_steps + 1 } else { 0 };
-        goes_first
+    /// another, at most [`MAX_PREFILL_STEPS`] in a row. A tenant's prompts do not go before others
+    /// who decode and have had less.
+    fn prompts_go_first(&self, group: &Group) -> bool {
+        let tenant = |index: &usize| self.running[*index].sequence.tenant();
+        let has_its_turn = |index: &&usize| {
+            let own = tenant(index);
+            let others = group.decoding.iter().map(tenant).filter(|other| *other != own);
+            let most = others.map(|other| self.tenants.num_tokens(other)).max();
+            most.is_none_or(|most| self.tenants.num_tokens(own) <= most)
+        };
+        let num_prompts = group.prefilling.iter().filter(has_its_turn).count();
+        self.num_prefill_steps < num_prompts.saturating_sub(1).min(MAX_PREFILL_STEPS)
     }
 
     /// One token for every sequence that decodes and has its turn.
-    fn decode_rows(&self, decoding: &[usize], model: &TextModel) -> Vec<ScheduledRow> {
+    fn decode_rows(&self, decoding: &[usize]) -> Vec<ScheduledRow> {
         let row = |index| ScheduledRow { index, num_tokens: 1, draft_tokens: Vec::new(), num_logits: 1 };
-        let fair = self.without_excess(decoding.to_vec());
-        fair.into_iter().map(row).take(model.max_num_batched_tokens as usize).collect()
+        self.fair_share(decoding).into_iter().map(row).collect()
     }
 
-    /// Leaves out sequences of the tenant that has more than any other, so that it has as many as
-    /// the next one, or as many as fill a narrow step. Those that were scheduled last are left out.
-    fn without_excess(&self, mut decoding: Vec<usize>) -> Vec<usize> {
-        let tenant = |&index: &usize| self.running[index].sequence.tenant();
+    /// Of sequences that decode, those that take part in the next step: all of a tenant that has few,
+    /// and of one that has many those that were not scheduled for longest.
+    fn fair_share(&self, decoding: &[usize]) -> Vec<usize> {
         let mut counts = BTreeMap::<u64, usize>::new();
-        decoding.iter().for_each(|index| *counts.entry(tenant(index)).or_default() += 1);
-        let Some((&greediest, &most)) = counts.iter().max_by_key(|(_, count)| **count) else { return decoding };
-        let others = counts.iter().filter(|(tenant, _)| **tenant != greediest).map(|(_, count)| *count);
-        let (Some(second), num_others) = (others.clone().max(), others.sum::<usize>()) else { return decoding };
-        let fair = second.max(NARROW_STEP.saturating_sub(num_others));
-        let mut excess: Vec<usize> = decoding.iter().copied().filter(|index| tenant(index) == greediest).collect();
-        excess.sort_by_key(|&index| self.running[index].last_scheduled);
-        excess.drain(..fair.min(most));
-        decoding.retain(|index| !excess.contains(index));
-        decoding
+        for &index in decoding {
+            *counts.entry(self.running[index].sequence.tenant()).or_default() += 1;
+        }
+        let limit = rows_of_a_tenant(counts.into_values().collect());
+        let mut by_turn = decoding.to_vec();
+        by_turn.sort_by_key(|&index| self.running[index].last_scheduled);
+        let mut taken = BTreeMap::<u64, usize>::new();
+        by_turn.retain(|&index| {
+            let taken = taken.entry(self.running[index].sequence.tenant()).or_default();
+            *taken += 1;
+            *taken <= limit
+        });
+        by_turn
     }
 
-    /// Chunks of prompts within the token budget, those of the least served tenant first, then by
+    /// Chunks of prompts within the token budget, those of the tenant that has had least first, then by
     /// arrival.
     fn add_prefill_rows(&self, group: Group, model: &TextModel, rows: &mut Vec<ScheduledRow>) {
         let Group { mut prefilling, decoding } = group;
         let chunk = model.prefill_chunk as usize;
-        prefilling.sort_by_key(|&index| self.tenants.num_served(self.running[index].sequence.tenant()));
+        prefilling.sort_by_key(|&index| self.tenants.num_tokens(self.running[index].sequence.tenant()));
         let mut tokens = if decoding.is_empty() { model.max_num_batched_tokens as usize } else { chunk };
         let mut logits = model.max_num_logits as usize - rows.len();
         for index in prefilling {
-            if rows.len() == model.max_num_batched_tokens as usize {
-                return;
-            }
             let row = prefill_row(index, &self.running[index].sequence, chunk, logits);
             if row.num_tokens <= tokens && row.num_logits <= logits {
                 tokens -= row.num_tokens;
@@ -308,37 +324,41 @@ impl Scheduler {
     fn add_draft_tokens(&mut self, model: &TextModel, rows: &mut [ScheduledRow]) {
         let width: usize = rows.iter().map(ScheduledRow::width).sum();
         let logits: usize = rows.iter().map(|row| row.num_logits).sum();
-        let mut room = NARROW_STEP.saturating_sub(width).min((model.max_num_logits as usize).saturating_sub(logits));
+        let widest = NARROW_STEP.min(model.max_num_batched_tokens as usize);
+        let mut room = widest.saturating_sub(width).min((model.max_num_logits as usize).saturating_sub(logits));
         let each = (NARROW_STEP / rows.len().max(1)).saturating_sub(1).min(model.draft_tokens as usize);
-        // A block for each row's own token, and one for its draft tokens.
-        if !self.cache.has_room(2 * rows.len()) {
-            return;
-        }
+        let needed: usize = rows.iter().map(|row| self.num_missing_blocks(row)).sum();
+        let mut num_free = self.cache.num_free().saturating_sub(needed);
         for row in rows {
+            let without = self.num_missing_blocks(row);
             let sequence = &mut self.running[row.index].sequence;
-            if sequence.num_pending_tokens() == 1 && row.num_logits == 1 && !sequence.is_prefilling() {
-                row.draft_tokens = sequence.draft(each.min(room));
-                row.num_logits += row.draft_tokens.len();
-                room -= row.draft_tokens.len();
+            if sequence.is_prefilling() {
+                continue;
             }
+            row.draft_tokens = sequence.draft(each.min(room));
+            let needed = self.num_missing_blocks(row) - without;
+            if needed > num_free {
+                row.draft_tokens.clear();
+                continue;
+            }
+            num_free -= needed;
+            row.num_logits += row.draft_tokens.len();
+            room -= row.draft_tokens.len();
         }
     }
 
-    /// Notes that the tokens of the sequence at `index` up to `num_computed_tokens` have been
-    /// computed, and offers what is full of them.
-    pub(super) fn note_computed(&mut self, index: usize, model: &TextModel) {
+    /// Lets others find the blocks that the sequence at `index` has filled.
+    pub(super) fn cache_blocks(&mut self, index: usize) {
         let Running { sequence, blocks, .. } = &mut self.running[index];
-        if sequence.prefix_salt(model).is_some() {
-            self.cache.offer(blocks, &sequence.tokens()[..sequence.num_computed_tokens()]);
-        }
+        self.cache.cache_full_blocks(blocks, &sequence.tokens()[..sequence.num_computed_tokens()]);
     }
 
     /// Ends the sequences at these indices of [`Scheduler::running`], which rise.
     pub(super) fn finish(&mut self, indices: &[usize]) {
         for &index in indices.iter().rev() {
             let running = self.running.remove(index);
-            self.cache.close(&running.blocks);
-            self.tenants.leave(running.sequence.tenant());
+            self.cache.free(&running.blocks);
+            self.tenants.remove(running.sequence.tenant());
         }
     }
 
@@ -349,7 +369,7 @@ impl Scheduler {
             return true;
         }
         let waiting = self.tenants.take(id);
-        waiting.iter().for_each(|sequence| self.tenants.leave(sequence.tenant()));
+        waiting.iter().for_each(|sequence| self.tenants.remove(sequence.tenant()));
         waiting.is_some()
     }
 
@@ -362,12 +382,12 @@ impl Scheduler {
         let mut failed = None;
         for (index, Running { mut sequence, .. }) in self.running.drain(..).enumerate() {
             if at_fault == Some(index) {
-                self.tenants.leave(sequence.tenant());
+                self.tenants.remove(sequence.tenant());
                 failed = Some(sequence);
                 continue;
             }
             sequence.recompute(rows.iter().any(|row| row.index == index));
-            self.tenants.wait(sequence);
+            self.tenants.requeue(sequence);
         }
         failed
     }
@@ -376,9 +396,19 @@ impl Scheduler {
     pub(super) fn abandon(&mut self, model: &TextModel) -> Vec<Sequence> {
         self.cache = KvCache::new(model.num_blocks, model.block_size);
         let abandoned: Vec<Sequence> = self.running.drain(..).map(|running| running.sequence).collect();
-        abandoned.iter().for_each(|sequence| self.tenants.leave(sequence.tenant()));
+        abandoned.iter().for_each(|sequence| self.tenants.remove(sequence.tenant()));
         abandoned
     }
+}
+
+/// How many rows a tenant has in a step at most, where tenants have so many sequences that decode: as
+/// many as the one in the middle, the smaller of two, or as many more as fill a narrow step.
+fn rows_of_a_tenant(mut counts: Vec<usize>) -> usize {
+    counts.sort_unstable();
+    let middle = counts.get(counts.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+    let width = |limit: usize| counts.iter().map(|&count| count.min(limit)).sum::<usize>();
+    let most = counts.last().copied().unwrap_or_default();
+    (middle..most).find(|&limit| width(limit) >= NARROW_STEP).unwrap_or(most)
 }
 
 /// The next chunk of a prompt: as far as the next multiple of `chunk`, and where it is scored no

@@ -142,8 +142,8 @@ impl Sequence {
         self.num_pending_tokens() > 1 || self.generated_tokens() == 0
     }
 
-    /// The salt of its blocks, for which it may begin with another sequence's and the other way
-    /// round; none if it shares nothing. A scored prompt wants all of its logits.
+    /// The salt that its blocks would be found by if it were let in now; none if it would share
+    /// nothing. A prompt that is scored wants all of its logits.
     pub(super) fn prefix_salt(&self, model: &TextModel) -> Option<u64> {
         if self.isolated || self.scores_prompt() || !self.request.prefix_cache {
             return None;
@@ -151,11 +151,11 @@ impl Sequence {
         model.prefix_sharing.salt(self.request.tenant)
     }
 
-    /// How many of the first tokens are those of `other`. The last token is left out, since its
-    /// logits are wanted.
-    pub(super) fn num_common_tokens(&self, other: &Self) -> usize {
+    /// Whether it begins with the first `count` tokens of `other`. Its own last token is left out,
+    /// since that one's logits are wanted.
+    pub(super) fn begins_like(&self, other: &Self, count: usize) -> bool {
         let own = &self.tokens[..self.tokens.len() - 1];
-        own.iter().zip(&other.tokens).take_while(|(mine, theirs)| mine == theirs).count()
+        own.get(..count).is_some_and(|own| other.tokens.get(..count) == Some(own))
     }
 
     /// At most `count` draft tokens after the last, as far as that many may be chosen.
@@ -186,8 +186,8 @@ impl Sequence {
         self.isolated
     }
 
-    /// Notes that the KV cache holds its first `count` tokens already.
-    pub(super) fn find_computed(&mut self, count: usize) {
+    /// Begins after `count` tokens that the KV cache holds already.
+    pub(super) fn begin_at(&mut self, count: usize) {
         self.num_computed_tokens = count;
         if !self.started {
             self.num_cached_tokens = count.min(self.prompt_tokens);

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use carafe_core::text::{Event, EventKind, FailureKind, Prompt, Request, Sampling, TextModel};
+use carafe_core::text::{Event, EventKind, FailureKind, Generator, Prompt, Request, Sampling, TextModel};
 
 use crate::fake::{
     self, Fake, Log, Logits, alone, byte_token, drain, endless, generator_and_log, model, noise, rows, script, tokens,
@@ -87,7 +87,8 @@ fn prompts_are_cut_at_the_same_places_whatever_else_runs() {
 
 #[test]
 fn a_long_prompt_gets_its_turn_however_many_short_ones_come() {
-    let wide = TextModel { context_length: 600, num_blocks: 1000, max_num_seqs: 16, max_num_logits: 20, ..model() };
+    let sizes = TextModel { context_length: 600, num_blocks: 1000, ..model() };
+    let wide = TextModel { max_num_seqs: 16, max_num_batched_tokens: 24, max_num_logits: 20, ..sizes };
     for delay in 0..5 {
         let (mut generator, _) = generator_and_log(noise(3), wide.clone());
         let mut long = None;
@@ -209,4 +210,61 @@ fn drafts_change_the_steps_and_not_the_tokens() {
     assert_eq!(plain_forwards, 45);
     assert!(drafted_forwards < 20, "{drafted_forwards} inferences");
     assert!(stats.accepted_tokens > 25 && stats.draft_tokens >= stats.accepted_tokens, "{stats:?}");
+}
+
+#[test]
+fn drafts_never_ask_for_a_block_that_is_not_there() {
+    let letters: Vec<u32> = b"abcabcabcabcabcabcabcabcabcabcabc".iter().map(|&byte| byte_token(byte)).collect();
+    for block_size in [1, 2, 4] {
+        let num_blocks = 64 / block_size;
+        let sizes = TextModel { block_size, num_blocks, prefill_chunk: 8, draft_tokens: 7, ..model() };
+        let (mut generator, _) = generator_and_log(script(3, letters[3..].to_vec()), sizes);
+        (0..4).for_each(|_| assert!(generator.submit(endless(&letters[..3], 60)).is_ok()));
+        drain(&mut generator);
+        assert!(generator.stats().draft_tokens > 0);
+    }
+}
+
+/// A model whose step 2 fails, so that the first request, which is long, runs isolated from then on
+/// beside one that came later.
+fn one_isolated_and_another() -> (Generator<Fake>, [u64; 2]) {
+    let sizes = TextModel { context_length: 2000, num_blocks: 8000, max_num_logits: 64, draft_tokens: 0, ..model() };
+    let mut fake = Fake { model: sizes, ..Fake::new(noise(3)) };
+    fake.failures.insert(2);
+    let mut generator = fake::generator(fake);
+    let isolated = generator.submit(endless(&[1, 2], 1500)).unwrap();
+    generator.submit(endless(&[3, 2], 5)).unwrap();
+    (0..30).for_each(|_| drop(generator.step()));
+    let other = generator.submit(endless(&[9, 9, 9], 1000)).unwrap();
+    (0..5).for_each(|_| drop(generator.step()));
+    (generator, [isolated, other])
+}
+
+#[test]
+fn beside_an_isolated_request_others_decode_while_prompts_queue() {
+    let (mut generator, [_, other]) = one_isolated_and_another();
+    for number in 0..40 {
+        let prompt: Vec<u32> = (0..300).map(|place| 1 + (place * (number + 3) + number) % 200).collect();
+        generator.submit(endless(&prompt, 1)).unwrap();
+    }
+    let mut steps_without = 0;
+    for call in 0..600 {
+        let written = tokens(&generator.step(), other).len();
+        steps_without = if written == 0 { steps_without + 1 } else { 0 };
+        assert!(steps_without <= 7, "call {call}: three steps for prompts, and isolated ones between");
+    }
+}
+
+#[test]
+fn beside_an_isolated_request_others_decode_whatever_comes_and_is_cancelled() {
+    let (mut generator, [isolated, other]) = one_isolated_and_another();
+    let mut written = [0; 2];
+    for number in 0..200 {
+        let new = generator.submit(endless(&[20 + number % 100, number / 100 + 1, 5], 50)).unwrap();
+        let events = generator.step();
+        generator.cancel(new);
+        written[0] += tokens(&events, isolated).len();
+        written[1] += tokens(&events, other).len();
+    }
+    assert_eq!(written, [100, 100]);
 }

@@ -232,8 +232,8 @@ fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
     assert_eq!(error(uneven), ModelError::Chunk { prefill_chunk: 6, block_size: 4 });
     let small = TextModel { num_blocks: 15, ..model() };
     assert_eq!(error(small), ModelError::Cache { num_blocks: 15, block_size: 4, context_length: 64 });
-    let narrow = TextModel { max_num_batched_tokens: 7, ..model() };
-    let message = "the model's `max_num_batched_tokens` must be 8 to 2147483647, got 7";
+    let narrow = TextModel { max_num_batched_tokens: 11, ..model() };
+    let message = "the model's `max_num_batched_tokens` must be 12 to 2147483647, got 11";
     assert_eq!(error(narrow).to_string(), message);
     for broken in [
         TextModel { prefill_chunk: 0, ..model() },

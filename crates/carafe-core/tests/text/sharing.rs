@@ -1,7 +1,7 @@
 //! Blocks that several requests refer to, one after the other too, and what happens where there are
 //! too few of them.
 
-use carafe_core::text::{EventKind, Generator, ModelError, PrefixSharing, Request, Stats, TextModel};
+use carafe_core::text::{EventKind, Generator, ModelError, PrefixSharing, Prompt, Request, Stats, TextModel};
 use proptest::prelude::*;
 
 use crate::fake::{self, Fake, Logits, alone, drain, endless, generator_and_log, model, noise, rows, tokens};
@@ -81,6 +81,37 @@ fn a_request_that_ends_with_its_first_token_leaves_its_prompt() {
     let unread = Request { logprobs: None, echo: true, ..endless(&[prompt, vec![1; 9]].concat(), 0) };
     generator.submit(unread).unwrap();
     assert_eq!(cached_tokens(&mut generator), [0], "nothing is computed of it");
+}
+
+#[test]
+fn choices_of_one_token_wait_for_their_prompt_once() {
+    let sizes = TextModel {
+        prefill_chunk: 32,
+        max_num_batched_tokens: 64,
+        max_num_logits: 16,
+        max_num_seqs: 8,
+        num_blocks: 200,
+        ..model()
+    };
+    let (mut generator, log) = generator_and_log(noise(4), sizes);
+    for seed in 0..8 {
+        let mut request = endless(&(100..130).collect::<Vec<_>>(), 1);
+        request.sampling.seed = seed;
+        generator.submit(request).unwrap();
+    }
+    drain(&mut generator);
+    assert_eq!(log.borrow().steps, [vec![30], vec![2; 7]]);
+}
+
+#[test]
+fn a_scored_prompt_is_found_by_nobody_before_and_after_it_was_scored() {
+    let (mut generator, _) = generator_and_log(noise(4), model());
+    let prompt: Vec<u32> = (100..130).collect();
+    let scored = Request { tenant: 5, echo: true, logprobs: Some(1), ..endless(&prompt, 5) };
+    assert_eq!(found(&mut generator, scored), 0);
+    for tenant in [5, 6, 0] {
+        assert_eq!(found(&mut generator, Request { tenant, ..endless(&prompt, 5) }), 0);
+    }
 }
 
 #[test]
@@ -171,8 +202,9 @@ fn alike() -> impl Strategy<Value = Request> {
     )
 }
 
-/// The tokens of each request, all of which must come to their ends.
-fn run_all(generator: &mut Generator<Fake>, requests: &[(Request, usize)]) -> Vec<Vec<u32>> {
+/// What became of the requests, all of which must come to their ends: of each, its tokens, and how
+/// many of its prompt were found.
+fn run_all(generator: &mut Generator<Fake>, requests: &[(Request, usize)]) -> Vec<(Vec<u32>, usize)> {
     let mut events = Vec::new();
     let mut ids = Vec::new();
     for (request, steps) in requests {
@@ -180,7 +212,19 @@ fn run_all(generator: &mut Generator<Fake>, requests: &[(Request, usize)]) -> Ve
         (0..*steps).for_each(|_| events.extend(generator.step()));
     }
     events.extend(drain(generator));
-    ids.into_iter().map(|id| tokens(&events, id)).collect()
+    let found = |id| {
+        events.iter().find_map(|event| match event.kind {
+            EventKind::Started { cached_tokens, .. } if event.request == id => Some(cached_tokens as usize),
+            _ => None,
+        })
+    };
+    ids.into_iter().map(|id| (tokens(&events, id), found(id).unwrap())).collect()
+}
+
+/// The prompt of a request.
+fn prompt(request: &Request) -> &[u32] {
+    let Prompt::Tokens(tokens) = &request.prompt else { unreachable!("these requests have tokens") };
+    tokens
 }
 
 proptest! {
@@ -200,10 +244,18 @@ proptest! {
         let log = fake.log.clone();
         let mut generator = fake::generator(fake);
         let all = run_all(&mut generator, &requests);
-        for ((request, _), tokens) in requests.iter().zip(&all) {
+        for (number, ((request, _), (tokens, found))) in requests.iter().zip(&all).enumerate() {
             let cold = alone(&logits, Request { prefix_cache: false, ..request.clone() });
             // One that was alone in an inference that failed ends early.
             prop_assert!(cold.starts_with(tokens));
+            let others = requests.iter().zip(&all).enumerate().filter(|(other, _)| *other != number);
+            let mut in_reach = others.filter(|(_, ((other, _), _))| {
+                other.prefix_cache && (other.tenant == request.tenant || sharing == PrefixSharing::All)
+            });
+            let had_it = in_reach.any(|(_, ((other, _), (tokens, _)))| {
+                [prompt(other), tokens].concat().starts_with(&prompt(request)[..*found])
+            });
+            prop_assert!(*found == 0 || request.prefix_cache && had_it, "found {} tokens of nobody", found);
             prop_assert!(tokens == &cold || first_failure.is_some_and(|failure| failure < log.borrow().forwards));
         }
         let stats = generator.stats();

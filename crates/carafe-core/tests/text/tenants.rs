@@ -79,6 +79,55 @@ fn tenants_take_turns_and_then_it_goes_by_arrival() {
 }
 
 #[test]
+fn places_that_are_free_at_once_go_to_tenants_in_turn() {
+    let (mut generator, _) = generator_and_log(noise(5), wide(8));
+    let mut tenants = BTreeMap::new();
+    for tenant in 1..=4 {
+        for number in 0..8 {
+            let id = generator.submit(of_tenant(tenant, number * 4, 10, 50)).unwrap();
+            tenants.insert(id, tenant);
+        }
+    }
+    let started = generator.step().into_iter().filter(|event| matches!(event.kind, EventKind::Started { .. }));
+    assert!(started.map(|event| tenants[&event.request]).eq([1, 2, 3, 4, 1, 2, 3, 4]));
+}
+
+#[test]
+fn a_tenant_with_one_long_request_saves_up_no_turns() {
+    let sizes = TextModel { context_length: 3000, num_blocks: 8000, ..wide(8) };
+    let mut clients = Clients::new(sizes);
+    clients.submit(2, 10, 2500);
+    (0..16).for_each(|_| clients.submit(1, 10, 12));
+    clients.run(1000, 10, 12);
+    (0..40).for_each(|_| clients.submit(2, 10, 12));
+    for hundred in 0..10 {
+        clients.written.clear();
+        clients.run(100, 10, 12);
+        assert!(clients.written[&1] > 200, "{hundred}: {:?}", clients.written);
+    }
+}
+
+#[test]
+fn a_flood_of_prompts_does_not_go_before_others_who_decode() {
+    let written = |floods: bool| {
+        let mut clients = Clients::new(TextModel { context_length: 3000, num_blocks: 8000, ..wide(16) });
+        (0..2).for_each(|_| clients.submit(2, 5, 1000));
+        if floods {
+            (0..32).for_each(|_| clients.submit(1, 60, 1));
+        }
+        let events = (0..300).flat_map(|_| {
+            let events = clients.generator.step();
+            let ended = events.iter().filter(|event| matches!(event.kind, EventKind::Finished { .. })).count();
+            (0..ended).for_each(|_| clients.submit(1, 60, 1));
+            events
+        });
+        let own = events.filter(|event| event.request <= 2 && matches!(event.kind, EventKind::Token { .. }));
+        own.count()
+    };
+    assert!(written(true) * 10 >= written(false) * 9, "{} and {}", written(true), written(false));
+}
+
+#[test]
 fn one_that_floods_has_no_more_tokens_than_three_that_are_modest() {
     // Few places in a step, places for all, and prompts that are longer than answers.
     for (max_num_seqs, modest, prompt, max_tokens) in [(8, 3, 10, 12), (48, 4, 10, 12), (8, 3, 40, 4), (48, 8, 30, 8)] {
@@ -94,6 +143,18 @@ fn one_that_floods_has_no_more_tokens_than_three_that_are_modest() {
         let index = jain(&clients.written);
         assert!(index >= 0.95, "{max_num_seqs} at once: {index}, {:?}", clients.written);
     }
+}
+
+#[test]
+fn two_that_flood_are_held_back_like_one() {
+    let mut clients = Clients::new(wide(56));
+    for tenant in 1..=4 {
+        (0..if tenant < 3 { 24 } else { 4 }).for_each(|_| clients.submit(tenant, 10, 12));
+    }
+    clients.run(200, 10, 12);
+    clients.written.clear();
+    clients.run(1500, 10, 12);
+    assert!(jain(&clients.written) >= 0.95, "{:?}", clients.written);
 }
 
 #[test]
