@@ -1,6 +1,8 @@
 //! Blocks that several requests refer to, one after the other too, and what happens where there are
 //! too few of them.
 
+use std::collections::BTreeSet;
+
 use carafe_core::text::{EventKind, Generator, ModelError, PrefixSharing, Prompt, Request, Stats, TextModel};
 use proptest::prelude::*;
 
@@ -202,23 +204,39 @@ fn alike() -> impl Strategy<Value = Request> {
     )
 }
 
-/// What became of the requests, all of which must come to their ends: of each, its tokens, and how
-/// many of its prompt were found.
-fn run_all(generator: &mut Generator<Fake>, requests: &[(Request, usize)]) -> Vec<(Vec<u32>, usize)> {
+/// A request, the steps that follow it, and the number of a request that is cancelled then.
+type Arrival = (Request, usize, Option<usize>);
+
+/// What became of a request.
+struct Outcome {
+    tokens: Vec<u32>,
+    /// How many tokens of its prompt were found.
+    found: usize,
+    is_whole: bool,
+}
+
+/// What became of the requests, all of which must come to their ends.
+fn run_all(generator: &mut Generator<Fake>, arrivals: &[Arrival]) -> Vec<Outcome> {
     let mut events = Vec::new();
     let mut ids = Vec::new();
-    for (request, steps) in requests {
+    for (request, steps, cancelled) in arrivals {
         ids.push(generator.submit(request.clone()).unwrap());
         (0..*steps).for_each(|_| events.extend(generator.step()));
+        if let Some(&id) = cancelled.and_then(|number| ids.get(number)) {
+            generator.cancel(id);
+        }
     }
     events.extend(drain(generator));
-    let found = |id| {
-        events.iter().find_map(|event| match event.kind {
-            EventKind::Started { cached_tokens, .. } if event.request == id => Some(cached_tokens as usize),
+    let outcome = |id| {
+        let mut own = events.iter().filter(|event| event.request == id).map(|event| &event.kind);
+        let found = own.clone().find_map(|kind| match kind {
+            EventKind::Started { cached_tokens, .. } => Some(*cached_tokens as usize),
             _ => None,
-        })
+        });
+        let is_whole = own.any(|kind| matches!(kind, EventKind::Finished { .. }));
+        Outcome { tokens: tokens(&events, id), found: found.unwrap_or_default(), is_whole }
     };
-    ids.into_iter().map(|id| (tokens(&events, id), found(id).unwrap())).collect()
+    ids.into_iter().map(outcome).collect()
 }
 
 /// The prompt of a request.
@@ -232,31 +250,32 @@ proptest! {
 
     #[test]
     fn hits_and_preemptions_change_no_token_and_all_requests_end_however_small_the_cache(
-        requests in prop::collection::vec((alike(), 0usize..12), 1..30),
+        arrivals in prop::collection::vec((alike(), 0usize..12, prop::option::weighted(0.2, 0usize..30)), 1..30),
         num_blocks in 16u32..26,
         sharing in prop::sample::select(vec![PrefixSharing::Off, PrefixSharing::Tenant, PrefixSharing::All]),
         failures in prop::collection::btree_set(20usize..60, 0..2),
     ) {
         let logits: Logits = noise(8);
         let model = TextModel { num_blocks, prefix_sharing: sharing, max_num_seqs: 6, ..model() };
-        let first_failure = failures.first().copied();
+        let fails = !failures.is_empty();
         let fake = Fake { model, failures, ..Fake::new(logits.clone()) };
-        let log = fake.log.clone();
         let mut generator = fake::generator(fake);
-        let all = run_all(&mut generator, &requests);
-        for (number, ((request, _), (tokens, found))) in requests.iter().zip(&all).enumerate() {
+        let outcomes = run_all(&mut generator, &arrivals);
+        let all: Vec<(&Request, &Outcome)> = arrivals.iter().map(|(request, ..)| request).zip(&outcomes).collect();
+        let cancelled = arrivals.iter().filter_map(|(.., cancelled)| *cancelled).collect::<BTreeSet<_>>();
+        for (number, &(request, outcome)) in all.iter().enumerate() {
             let cold = alone(&logits, Request { prefix_cache: false, ..request.clone() });
-            // One that was alone in an inference that failed ends early.
-            prop_assert!(cold.starts_with(tokens));
-            let others = requests.iter().zip(&all).enumerate().filter(|(other, _)| *other != number);
-            let mut in_reach = others.filter(|(_, ((other, _), _))| {
+            prop_assert!(cold.starts_with(&outcome.tokens));
+            prop_assert!(outcome.tokens == cold || !outcome.is_whole);
+            prop_assert!(outcome.is_whole || fails || cancelled.contains(&number), "request {} was lost", number);
+            let in_reach = |other: &Request| {
                 other.prefix_cache && (other.tenant == request.tenant || sharing == PrefixSharing::All)
+            };
+            let had_it = all.iter().enumerate().any(|(other, &(of, had))| {
+                let texts = [prompt(of), &had.tokens].concat();
+                other != number && in_reach(of) && texts.starts_with(&prompt(request)[..outcome.found])
             });
-            let had_it = in_reach.any(|(_, ((other, _), (tokens, _)))| {
-                [prompt(other), tokens].concat().starts_with(&prompt(request)[..*found])
-            });
-            prop_assert!(*found == 0 || request.prefix_cache && had_it, "found {} tokens of nobody", found);
-            prop_assert!(tokens == &cold || first_failure.is_some_and(|failure| failure < log.borrow().forwards));
+            prop_assert!(outcome.found == 0 || request.prefix_cache && had_it, "{} tokens of nobody", outcome.found);
         }
         let stats = generator.stats();
         prop_assert_eq!((stats.running, stats.waiting, stats.used_blocks), (0, 0, 0));
