@@ -52,6 +52,9 @@ fn a_key_beyond_its_sequences_is_refused_by_name_until_its_client_leaves_and_oth
     let message = error["message"].as_str().unwrap_or_default();
     assert!(message.contains("limit `sequences` is 752, of which 752 run or wait"), "{message}");
 
+    let line = server.log_of(&refused.headers["x-request-id"])?;
+    assert_eq!((&line["key"], &line["error"]), (&json!(1), &json!("rate_limit_exceeded: sequences")));
+
     let impossible = server.post_as(FIRST, "/v1/completions", &flood(768))?;
     assert_eq!((impossible.status, &impossible.json()?["error"]["param"]), (400, &json!("n")));
     assert!(impossible.body.contains("this key's limit `sequences` is 752"), "{}", impossible.body);
@@ -88,12 +91,12 @@ fn a_key_that_floods_a_model_leaves_the_other_its_part_of_the_places() -> Result
     let (server, _keys) = start("", &[])?;
     let too_many = server.post_as(FIRST, "/v1/completions", &flood(MOST + 16))?;
     assert_eq!((too_many.status, &too_many.json()?["error"]["param"]), (400, &json!("n")));
-    assert!(too_many.body.contains("256 are kept for other keys"), "{}", too_many.body);
+    assert!(too_many.body.contains("256 that are kept for other keys"), "{}", too_many.body);
 
     let running = server.run_as(FIRST, &flood(MOST))?;
     let refused = server.post_as(FIRST, "/v1/completions", &one_token())?;
     assert_eq!((refused.status, &refused.json()?["error"]["code"]), (429, &json!("queue_full")));
-    assert!(refused.body.contains("kept for other keys"), "{}", refused.body);
+    assert!(refused.body.contains("fewer are free for this key"), "{}", refused.body);
     let (_part, answer) = server.stream_as(SECOND, &flood(PART))?;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(server.post_as(SECOND, "/v1/completions", &one_token())?.status, 429, "its part is used");

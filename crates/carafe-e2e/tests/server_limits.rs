@@ -47,6 +47,8 @@ fn a_client_that_leaves_frees_its_places_and_nothing_is_computed_for_it_any_more
         let running = server.run(&endless(stream))?;
         assert_eq!(status_of_one_more(&server)?, 429);
         drop(running);
+        let used = || server.figure("carafe_kv_cache_blocks{model=\"tales\",state=\"used\"}");
+        wait("the blocks to be free, though nothing runs after it", || Ok(used()? == 0.0))?;
         wait("the places to be free", || Ok(in_hand(&server)? == 0.0 && status_of_one_more(&server)? == 200))?;
         let all = f64::from(ENDLESS_TOKENS) / MOST_ROWS;
         let computed = steps(&server)? - before;

@@ -131,14 +131,19 @@ impl TextStats {
         self.generators_replaced + self.preparers_replaced
     }
 
+    /// Notes how many blocks of the KV cache are used, and how many hold tokens for requests to
+    /// come.
+    fn note_blocks(&mut self, used: u32, cached: u32) {
+        (self.used_blocks, self.cached_blocks) = (used, cached);
+    }
+
     /// Adds what a guest has counted in a step.
     fn add(&mut self, before: &Stats, now: &Stats) {
         let since = |counter: fn(&Stats) -> u64| counter(now).saturating_sub(counter(before));
         if since(|stats| stats.num_forward_passes) > 0 {
             self.batch_sizes.count(since(|stats| stats.scheduled_requests));
         }
-        self.used_blocks = now.used_blocks;
-        self.cached_blocks = now.cached_blocks;
+        self.note_blocks(now.used_blocks, now.cached_blocks);
         self.prompt_tokens += since(|stats| stats.prompt_tokens);
         self.prefix_cache_queries += since(|stats| stats.prefix_cache_queries);
         self.prefix_cache_hits += since(|stats| stats.prefix_cache_hits);

@@ -72,6 +72,11 @@ impl Places {
         self.all
     }
 
+    /// How many places are kept for each key.
+    pub(crate) fn part(&self) -> u32 {
+        self.part
+    }
+
     /// The most places that one tenant can have.
     pub(crate) fn most(&self) -> u32 {
         self.most

@@ -50,8 +50,8 @@ pub(crate) enum ApiError {
     #[error("{message}")]
     UnsupportedMediaType { message: String },
     #[error(
-        "{wanted} of the model's {places} places are needed, and fewer are free{}; try again a little later",
-        if *.shared { " besides those that are kept for other keys" } else { "" }
+        "this request needs {wanted} of the model's {places} places, and fewer are free{}; try again a little later",
+        if *.shared { " for this key" } else { "" }
     )]
     QueueFull {
         wanted: u32,
@@ -67,8 +67,8 @@ pub(crate) enum ApiError {
     )]
     SequenceLimit { limit: u32, in_use: u32, wanted: u32 },
     #[error(
-        "this key's limit `tokens_per_minute` is {limit}, and {used} are used; try again in {} s, when there are some \
-         again", whole_seconds(*.wait)
+        "this key's limit `tokens_per_minute` is {limit}, and {used} are used, since requests that run are not cut off; \
+         try again in {} s", whole_seconds(*.wait)
     )]
     TokenLimit {
         limit: u32,
@@ -166,6 +166,8 @@ impl ApiError {
             | Self::InvalidLogits { detail }
             | Self::SandboxFailed { detail }
             | Self::Internal { detail } => format!("{name}: {detail}"),
+            Self::SequenceLimit { .. } => format!("{name}: sequences"),
+            Self::TokenLimit { .. } => format!("{name}: tokens_per_minute"),
             _ => name.to_owned(),
         }
     }
@@ -359,7 +361,7 @@ mod tests {
             (
                 tokens,
                 "31",
-                "this key's limit `tokens_per_minute` is 60, and 90 are used; try again in 31 s, when there are some again",
+                "this key's limit `tokens_per_minute` is 60, and 90 are used, since requests that run are not cut off; try again in 31 s",
             ),
             (
                 sequences,

@@ -8,6 +8,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::SplitWhitespace;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
@@ -29,12 +30,12 @@ struct Key {
 }
 
 /// What one key may use; nothing bounds what is not given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KeyLimits {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyLimits {
     /// Sequences or images that run or wait at one time, over all models.
-    pub(crate) sequences: Option<NonZeroU32>,
+    pub sequences: Option<NonZeroU32>,
     /// Tokens of prompts and generated ones.
-    pub(crate) tokens_per_minute: Option<NonZeroU32>,
+    pub tokens_per_minute: Option<NonZeroU32>,
 }
 
 /// Why a list of keys was refused.
@@ -66,7 +67,7 @@ pub enum KeyError {
     /// Something behind a key that is no limit: it may be a part of the key.
     #[error(
         "line {line} goes on after its key with something else than limits; expected `{SEQUENCES}=N` or \
-         `{TOKENS_PER_MINUTE}=N`, separated by spaces, and no space in the key"
+         `{TOKENS_PER_MINUTE}=N`, separated by spaces, no space in the key, and comments in lines of their own"
     )]
     UnknownLimit {
         /// Line, from 1.
@@ -129,7 +130,7 @@ impl ApiKeys {
     }
 
     /// The limits of each key, in the order of their numbers.
-    pub(crate) fn limits(&self) -> impl Iterator<Item = KeyLimits> {
+    pub fn limits(&self) -> impl Iterator<Item = KeyLimits> {
         self.0.iter().map(|key| key.limits)
     }
 }

@@ -57,7 +57,7 @@ mod tenant;
 
 pub use configuration::Configuration;
 pub use host::{HostName, HostNameError};
-pub use keys::{ApiKeys, KeyError};
+pub use keys::{ApiKeys, KeyError, KeyLimits};
 pub use models::Models;
 pub use origin::{Origin, OriginError};
 pub use server::Server;

@@ -30,6 +30,26 @@ pub(crate) struct Served<M> {
     pub(crate) eos_token_id: Option<u32>,
 }
 
+/// Says how the places of each model are shared between keys, if there are several.
+fn tell_places(configuration: &Configuration) {
+    let (keys, queue) = (configuration.api_keys.count(), configuration.queue.get());
+    if keys < 2 {
+        return;
+    }
+    let places = Places::new(queue, keys);
+    match places.part() {
+        0 => tracing::warn!(
+            "there are {keys} API keys and {queue} places: none is kept for any key, and one key can take all; \
+             `--queue {}` keeps one for each",
+            2 * keys
+        ),
+        part => tracing::info!(
+            "{keys} API keys: of the {queue} places of a model each has {part} to itself, and may take up to {}",
+            places.most()
+        ),
+    }
+}
+
 impl Models {
     /// Opens a guest for each of the graphs. The first model of a task is that of requests that
     /// name none.
@@ -50,6 +70,7 @@ impl Models {
         image_workers: NonZeroU32,
     ) -> Result<Self, Error> {
         let (mut text, mut image) = (Vec::new(), Vec::new());
+        tell_places(configuration);
         for graph in graphs {
             let card = ModelCard::of(graph, openvino)?;
             let places = Places::new(configuration.queue.get(), configuration.api_keys.count());

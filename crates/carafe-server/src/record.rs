@@ -52,10 +52,13 @@ pub(crate) struct Facts {
     param: Option<&'static str>,
     /// The error's message; only where prompts may be logged.
     error_message: Option<String>,
+    /// The number of the request's key, where keys are asked for.
+    pub(crate) key: Option<u64>,
     pub(crate) model: Option<String>,
     /// Only where prompts may be logged.
     pub(crate) prompt: Option<String>,
     pub(crate) prompt_tokens: Option<u64>,
+    pub(crate) cached_tokens: Option<u64>,
     pub(crate) completion_tokens: Option<u64>,
     pub(crate) finish_reason: Option<&'static str>,
     pub(crate) queue: Option<Duration>,
@@ -121,9 +124,11 @@ fn tell(shared: &Shared, facts: &Facts, status: u16, total: Duration) {
         method = shared.method,
         route = shared.route,
         status,
+        key = facts.key,
         model = facts.model,
         prompt = facts.prompt,
         prompt_tokens = facts.prompt_tokens,
+        cached_tokens = facts.cached_tokens,
         completion_tokens = facts.completion_tokens,
         finish_reason = facts.finish_reason,
         queue_ms = facts.queue.map(milliseconds),

@@ -11,7 +11,7 @@ use carafe_host::text::{PrefixSharing, TextOptions};
 use carafe_host::{DecoderLimits, Limits};
 use carafe_models::{Catalogue, ModelFolder};
 use carafe_openvino::Options;
-use carafe_server::{ApiKeys, Configuration};
+use carafe_server::{ApiKeys, Configuration, KeyLimits};
 use serde::{Serialize, Serializer};
 
 use crate::arguments::{LogForm, Running, Serve};
@@ -104,7 +104,10 @@ impl PrefixCache {
             (true, false) => Ok(Self::Shared),
             (false, true) => Ok(Self::Off),
             // Not left to the parser, for which a variable that says `false` is a flag as well.
-            (true, true) => bail!("`--share-prefixes` and `--no-prefix-cache` exclude each other; give one of them"),
+            (true, true) => bail!(
+                "`--share-prefixes` and `--no-prefix-cache` exclude each other; give one of them, as a flag or by \
+                 `CARAFE_SHARE_PREFIXES` or `CARAFE_NO_PREFIX_CACHE`"
+            ),
         }
     }
 }
@@ -186,7 +189,7 @@ fn running_fields<S: Serializer>(running: &Running, serializer: S) -> Result<S::
     fields.serialize(serializer)
 }
 
-/// Keys are counted and not shown.
+/// Keys are not shown.
 fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Fields {
@@ -195,7 +198,8 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         shutdown_delay_seconds: u64,
         drain_seconds: u64,
         request_timeout_seconds: u64,
-        api_keys: usize,
+        /// The limits of each key; keys themselves are not shown.
+        api_keys: Vec<KeyLimits>,
         cors_origins: Vec<String>,
         allowed_hosts: Vec<String>,
         log_prompts: bool,
@@ -206,7 +210,7 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         shutdown_delay_seconds: server.shutdown_delay.as_secs(),
         drain_seconds: server.drain.as_secs(),
         request_timeout_seconds: server.request_timeout.as_secs(),
-        api_keys: server.api_keys.count(),
+        api_keys: server.api_keys.limits().collect(),
         cors_origins: server.cors_origins.iter().map(ToString::to_string).collect(),
         allowed_hosts: server.allowed_hosts.iter().map(ToString::to_string).collect(),
         log_prompts: server.log_prompts,

@@ -89,11 +89,14 @@ impl GeneratorInstance {
         Ok((events, StepReport { all, model, host, inference, before, now }))
     }
 
-    pub(super) fn cancel(&mut self, request: u64) -> Result<bool, Error> {
+    /// Ends a request; how the generator stands then.
+    pub(super) fn cancel(&mut self, request: u64) -> Result<Stats, Error> {
         start_call(&mut self.store);
         let interface = self.guest.carafe_guests_generation();
         let answer = interface.generator().call_cancel(&mut self.store, self.generator, request);
-        answer.map_err(|error| trap(&self.store, &error))
+        answer.map_err(|error| trap(&self.store, &error))?;
+        let now = interface.generator().call_stats(&mut self.store, self.generator);
+        now.map_err(|error| trap(&self.store, &error))
     }
 }
 

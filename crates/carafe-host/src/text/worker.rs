@@ -224,6 +224,8 @@ impl Worker {
     /// instance.
     fn requeue(&mut self) {
         self.note_guest();
+        // Its KV cache went with the guest.
+        self.stats.update(|stats| stats.note_blocks(0, 0));
         for id in self.ids_in_guest().into_iter().rev() {
             if let Some(running) = self.running.get_mut(&id) {
                 running.guest_id = None;
@@ -271,11 +273,11 @@ impl Worker {
 
     fn cancel(&mut self, id: u64) {
         self.queue.retain(|queued| *queued != id);
-        let guest_id = self.running.remove(&id).and_then(|running| running.guest_id);
-        if let Some(guest_id) = guest_id
-            && let Err(trap) = self.guest.call(|guest| guest.cancel(guest_id))
-        {
-            self.trace(trap);
+        let Some(guest_id) = self.running.remove(&id).and_then(|running| running.guest_id) else { return };
+        match self.guest.call(|guest| guest.cancel(guest_id)) {
+            // Perhaps no step follows that would tell.
+            Ok(now) => self.stats.update(|stats| stats.note_blocks(now.used_blocks, now.cached_blocks)),
+            Err(trap) => self.trace(trap),
         }
     }
 

@@ -93,7 +93,7 @@ pub(super) static FIELDS: [Field; 61] = [
     field("truncate_prompt_tokens", &[], "a prompt is never cut"),
     field("allowed_token_ids", &[], "use `logit_bias`"),
     field("prompt_embeds", &[], "send a `prompt`"),
-    field("cache_salt", &[], "prompts are shared while they run, and this cannot be turned off"),
+    field("cache_salt", &[], "what is computed of a prompt is found by requests of the same API key alone; `prefix_cache` false finds nothing and leaves nothing"),
     field("request_id", &[], "send the header `x-request-id`"),
     field("structured_outputs", &[], CONSTRAINED),
     field("guided_json", &[], CONSTRAINED),

@@ -52,7 +52,7 @@ impl Plan {
         let stream = body.stream.unwrap_or_default();
         let (n, best_of) = choices(&body, stream)?;
         let prompts = prompts(body.prompt.take(), served)?;
-        check_permits(prompts.len(), &body, best_of, served, tenant)?;
+        check_places(prompts.len(), &body, best_of, served, tenant)?;
         let seeds = seeds(body.seed, prompts.len() * best_of as usize);
         let include_usage = body.stream_options.and_then(|options| options.include_usage).unwrap_or_default();
         let logprobs = body.logprobs.is_some();
@@ -148,7 +148,7 @@ fn prompts(field: Option<PromptField>, served: &Served<TextModel>) -> Result<Vec
 }
 
 /// Refuses what would never fit, however long its client waited.
-fn check_permits(
+fn check_places(
     prompts: usize,
     body: &CompletionRequest,
     best_of: u32,
@@ -156,11 +156,11 @@ fn check_permits(
     tenant: &Tenant,
 ) -> Result<(), ApiError> {
     let (sequences, most) = (prompts.saturating_mul(best_of as usize), served.places.most());
-    let permits = tenant.most_sequences().map_or(most, |limit| limit.min(most));
-    if sequences <= permits as usize {
+    let places = tenant.most_sequences().map_or(most, |limit| limit.min(most));
+    if sequences <= places as usize {
         return Ok(());
     }
-    let param = if prompts > permits as usize {
+    let param = if prompts > places as usize {
         "prompt"
     } else if body.best_of.is_some_and(|best_of| best_of > 0) {
         "best_of"
@@ -168,24 +168,23 @@ fn check_permits(
         "n"
     };
     let message = format!(
-        "{sequences} sequences are asked for, {best_of} for each of the prompts, which are {prompts}; {}",
-        permits_words(served, tenant, permits)
+        "{sequences} sequences are asked for (prompts: {prompts}, sequences of each: {best_of}), and {}",
+        places_words(served, tenant, places)
     );
     Err(ApiError::invalid(param, message))
 }
 
-/// Why a request can have no more than `permits` sequences, and what to do about it.
-fn permits_words(served: &Served<TextModel>, tenant: &Tenant, permits: u32) -> String {
-    let (all, larger_queue) = (served.places.all(), "ask for fewer, or start the server with a larger `--queue`");
-    if tenant.most_sequences() == Some(permits) {
-        return format!("this key's limit `sequences` is {permits}: ask for fewer");
+/// Why a request can have no more than so many places, and what to do about it.
+fn places_words(served: &Served<TextModel>, tenant: &Tenant, places: u32) -> String {
+    let all = served.places.all();
+    if tenant.most_sequences() == Some(places) {
+        return format!("this key's limit `sequences` is {places}: ask for at most {places}");
     }
-    if permits == all {
-        return format!("this model has {all} permits, one for each sequence at one time: {larger_queue}");
-    }
-    let kept = all - permits;
+    let kept =
+        if places < all { format!(", less {} that are kept for other keys", all - places) } else { String::new() };
     format!(
-        "of this model's {all} permits, one for each sequence at one time, {kept} are kept for other keys: {larger_queue}"
+        "this model has {all} places, one for each sequence at one time{kept}: ask for at most {places}, or start the \
+         server with a larger `--queue`"
     )
 }
 

@@ -164,6 +164,7 @@ impl Drop for Sequences {
         };
         self.record.note(|facts| {
             facts.prompt_tokens = Some(usage.prompt_tokens);
+            facts.cached_tokens = Some(usage.prompt_tokens_details.cached_tokens);
             facts.completion_tokens = Some(usage.completion_tokens);
             facts.finish_reason = finish_reason;
             facts.queue = Some(queue);

@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::error::ApiError;
+use crate::record::Record;
 use crate::server::Server;
 use crate::tenant::{Tenant, TokenBudget};
 
@@ -27,6 +28,9 @@ pub(crate) async fn require(
     next: Next,
 ) -> Result<Response, ApiError> {
     let tenant = tenant(&server, request.headers()).ok_or(ApiError::InvalidKey)?.clone();
+    if let Some(record) = request.extensions().get::<Record>() {
+        record.note(|facts| facts.key = Some(tenant.number()).filter(|number| *number > 0));
+    }
     request.extensions_mut().insert(tenant.clone());
     let mut response = next.run(request).await;
     if let Some(budget) = tenant.token_budget(Instant::now()) {
