@@ -13,6 +13,7 @@ use crate::arguments::{Models, ModelsCommand, Places};
 use crate::machine;
 use crate::output::{self, mebibytes};
 
+mod inspect;
 mod pull;
 mod rerun;
 mod show;
@@ -23,6 +24,10 @@ pub(crate) fn run(options: &Models) -> Result<ExitCode> {
         ModelsCommand::List { json, strict, places } => list(places, *json, *strict),
         ModelsCommand::Show { name, json, places } => {
             show::run(&machine::catalogue(places)?.find(name)?, *json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ModelsCommand::Inspect { file, json } => {
+            inspect::run(file, *json)?;
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Pull(options) => {

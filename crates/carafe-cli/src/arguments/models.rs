@@ -1,5 +1,7 @@
 //! Flags of `carafe models`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::Places;
@@ -32,6 +34,17 @@ pub(crate) enum ModelsCommand {
         json: bool,
         #[command(flatten)]
         places: Places,
+    },
+    /// Show what a GGUF file holds: the model, its tokenizer, its tensors, with every length
+    /// checked.
+    Inspect {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Print one JSON object: all metadata, vocabularies included, and of each tensor its type
+        /// and where in the file its bytes lie.
+        #[arg(long)]
+        json: bool,
     },
     /// Fetch a model from the Hugging Face hub, convert and certify it, and put it into the user's
     /// data folder.
