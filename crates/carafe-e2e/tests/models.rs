@@ -59,6 +59,27 @@ fn edit_manifest(folder: &Path, edit: impl FnOnce(String) -> String) -> Result<(
 }
 
 #[test]
+fn a_gguf_file_is_shown_and_one_that_is_cut_is_refused_where_it_ends() -> Result<()> {
+    let path = root().join("crates/carafe-gguf/tests/golden/types.gguf");
+    let path = path.to_str().context("a path in UTF-8")?;
+    let shown = run(&["models", "inspect", path])?;
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    let tensors =
+        "tensors     4 in all; 1 of F16 (0.0 MiB), 1 of F32 (0.0 MiB), 1 of Q4_1 (0.0 MiB), 1 of Q8_0 (0.0 MiB)";
+    assert!(shown.out.contains(tensors) && shown.out.contains("licence     unknown"), "{}", shown.out);
+    let described: serde_json::Value = serde_json::from_str(&run(&["models", "inspect", path, "--json"])?.out)?;
+    assert_eq!(described["tensors"][2]["type"], "Q8_0");
+    assert_eq!(described["metadata"]["some.texts"], serde_json::json!(["a", "", "ß"]));
+    let place = TempDir::new()?;
+    let cut = place.path().join("cut.gguf");
+    fs::write(&cut, &fs::read(path)?[..300])?;
+    let refused = run(&["models", "inspect", cut.to_str().context("a path in UTF-8")?])?;
+    assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""));
+    assert!(refused.err.contains("cut.gguf`") && refused.err.contains("are left in the file"), "{}", refused.err);
+    Ok(())
+}
+
+#[test]
 fn a_changed_byte_is_found() -> Result<()> {
     let error = verify_broken(|folder| {
         let path = folder.join("model.bin");

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::reader::MAX_HEADER_BYTES;
+use crate::limits::{MAX_DIMENSIONS, MAX_HEADER_BYTES, MAX_TENSORS};
 
 /// Why a file is no GGUF file that can be used. Positions are bytes from the file's beginning.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// More tensors than any model has.
-    #[error("the file announces {found} tensors; at most {} are read", crate::MAX_TENSORS)]
+    #[error("the file announces {found} tensors; at most {} are read", MAX_TENSORS)]
     TooManyTensors {
         /// How many.
         found: u64,
@@ -113,7 +113,7 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TensorFault {
     /// Too many dimensions.
-    #[error("it has {found} dimensions; at most {} are possible", crate::MAX_DIMENSIONS)]
+    #[error("it has {found} dimensions; at most {} are possible", MAX_DIMENSIONS)]
     Dimensions {
         /// How many.
         found: u32,

@@ -5,12 +5,11 @@ use std::io::Read;
 
 use serde::Serialize;
 
+use crate::error::Error;
+use crate::limits::MAX_TENSORS;
+use crate::metadata::Value;
 use crate::reader::Reader;
 use crate::tensor::{TensorInfo, check_apart};
-use crate::{Error, Value};
-
-/// Tensors of a file at most: ten times what the largest models have.
-pub const MAX_TENSORS: u64 = 1 << 17;
 
 /// The name, its length, the type and the value of the shortest metadata.
 const SHORTEST_METADATA: u64 = 8 + 4 + 1;

@@ -20,11 +20,13 @@
 
 mod error;
 mod file;
+mod limits;
 mod metadata;
 mod reader;
 mod tensor;
 
 pub use error::{Error, TensorFault};
-pub use file::{Gguf, MAX_TENSORS};
+pub use file::Gguf;
+pub use limits::{MAX_DIMENSIONS, MAX_HEADER_BYTES, MAX_TENSORS};
 pub use metadata::{Array, Value};
-pub use tensor::{MAX_DIMENSIONS, TensorInfo, TensorType};
+pub use tensor::{TensorInfo, TensorType};

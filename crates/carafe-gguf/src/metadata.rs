@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde::Serialize;
 
-use crate::Error;
+use crate::error::Error;
 use crate::reader::Reader;
 
 /// A value.

@@ -2,10 +2,8 @@
 
 use std::io::{ErrorKind, Read};
 
-use crate::Error;
-
-/// Bytes before the tensors' data at most: twenty times what the largest vocabularies take.
-pub(crate) const MAX_HEADER_BYTES: u64 = 512 << 20;
+use crate::error::Error;
+use crate::limits::MAX_HEADER_BYTES;
 
 /// A reader that knows where it is and how much is left.
 #[derive(Debug)]

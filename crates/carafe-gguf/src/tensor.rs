@@ -4,12 +4,9 @@ use std::io::Read;
 
 use serde::Serialize;
 
-use crate::Error;
-use crate::error::TensorFault;
+use crate::error::{Error, TensorFault};
+use crate::limits::MAX_DIMENSIONS;
 use crate::reader::Reader;
-
-/// Most dimensions of a tensor.
-pub const MAX_DIMENSIONS: u32 = 4;
 
 /// A tensor whose data lies within the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
