@@ -13,7 +13,7 @@ from carafe_bench.prompts import Words
 from carafe_bench.timing import Figures
 
 Complete = Callable[[list[int], int], tuple[list[float], list[int]]]
-"""Answers a prompt with so many tokens: when each came, in seconds of `time.perf_counter`, and which they are."""
+"""Answers a prompt with a number of tokens: when each came, in seconds of `time.perf_counter`, and which they are."""
 
 
 def ask_in_process(task: Task, words: Words, complete: Complete) -> dict[str, Any]:

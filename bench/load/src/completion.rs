@@ -33,7 +33,7 @@ pub(crate) struct Server<'a> {
     pub(crate) text: bool,
 }
 
-/// A request that is sent so many seconds after the run has begun.
+/// A request, sent `at` seconds after the run has begun.
 pub(crate) struct Request<'a> {
     pub(crate) at: f64,
     pub(crate) prompt: Prompt<'a>,
@@ -116,7 +116,7 @@ pub(crate) fn run(server: &Server<'_>, requests: &[Request<'_>]) -> Result<Value
 }
 
 impl Server<'_> {
-    /// A greedy request for exactly so many tokens.
+    /// A greedy request for exactly `new_tokens`.
     pub(crate) fn body(&self, prompt: &[&Word], new_tokens: u64) -> Body {
         let words = if self.text { json!(words::text(prompt)) } else { words::tokens(prompt) };
         let mut fields = json!({
@@ -146,7 +146,7 @@ impl Times {
     }
 }
 
-/// Somebody who asks a server, and keeps its connections open.
+/// A client of a server, which keeps its connections open.
 pub(crate) struct Client {
     agent: ureq::Agent,
     url: String,

@@ -83,8 +83,8 @@ struct Arguments {
     /// measured.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=MAX_TEXT), conflicts_with = "image")]
     background_text: Option<u32>,
-    /// Tokens with which all prompts begin, before those of --prompt-tokens; one request that begins
-    /// with them is answered first and not measured.
+    /// Tokens with which all prompts begin, before those of --prompt-tokens; one request that
+    /// begins with them is answered first and not measured.
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "image")]
     shared_tokens: u64,
     /// Send the second turn of a conversation: --prompt-tokens, the answer to them and so many

@@ -1,5 +1,5 @@
-//! Tenants that share a server: each has an API key and sends so many requests at a time, the next
-//! one as soon as one is answered, until the time is over.
+//! Tenants that share a server: each has an API key and a number of requests at work at any time,
+//! the next one sent as soon as one is answered, until the time is over.
 //!
 //! A server that has no room (429) is asked again when it says; the request waits since it was
 //! first sent, as its client does. What runs at the end is answered to its end, so that requests
@@ -90,7 +90,7 @@ impl Load<'_> {
     ) -> Result<Tally> {
         let (client, mut tally) = (Client::new(&self.server, Some(&tenant.key)), Tally::default());
         while !is_over() {
-            // Every prompt is another one, so that no cache helps anybody.
+            // Every prompt is another one, so that no cache helps.
             let seed = self.seed.wrapping_add(number.fetch_add(1, Ordering::Relaxed));
             let body = self.server.body(&self.words.prompt(self.prompt_tokens, seed), self.new_tokens);
             tally.send(&client, &body, began)?;

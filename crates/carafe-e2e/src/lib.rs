@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use carafe_host::text::{EventKind, Generation, Prompt, Request};
-use carafe_host::{DecoderLimits, LoadedGraph, Sandbox};
+use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel, TextOptions};
+use carafe_host::{DecoderLimits, Limits, LoadedGraph, Sandbox};
 use carafe_models::ModelFolder;
 use carafe_openvino::{Options, Profile, Runtime, Search};
 use serde_json::Value;
@@ -102,6 +102,14 @@ pub fn load(folder: &str, profile: Profile) -> Result<LoadedGraph> {
 /// As of [`load`].
 pub fn load_with(folder: &str, profile: Profile, limits: &DecoderLimits) -> Result<LoadedGraph> {
     load_from(&root().join(folder), profile, limits)
+}
+
+/// A model of the tree that runs in a sandbox of its own, with the usual options and limits.
+///
+/// # Errors
+/// As of [`load`], and if the guest refuses it.
+pub fn start(folder: &str, profile: Profile) -> Result<TextModel> {
+    Ok(TextModel::start(&Sandbox::new()?, &load(folder, profile)?, TextOptions::default(), Limits::default())?)
 }
 
 fn load_from(folder: &Path, profile: Profile, limits: &DecoderLimits) -> Result<LoadedGraph> {

@@ -5,9 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use carafe_e2e::{Ran, collect, greedy, load};
-use carafe_host::text::{TextModel, TextOptions};
-use carafe_host::{Limits, Sandbox};
+use carafe_e2e::{Ran, collect, greedy, start};
 use carafe_openvino::Profile;
 use serde_json::Value;
 
@@ -66,12 +64,7 @@ fn run(name: &str) -> Result<Attack> {
 }
 
 fn undisturbed_tokens() -> Result<Vec<String>> {
-    let model = TextModel::start(
-        &Sandbox::new()?,
-        &load("fixtures/models/tiny", Profile::Exact)?,
-        TextOptions::default(),
-        Limits::default(),
-    )?;
+    let model = start("fixtures/models/tiny", Profile::Exact)?;
     Ok(collect(model.submit_blocking(greedy("The fox", 8))?).0)
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::thread;
 
 use anyhow::{Context, Result};
-use carafe_e2e::{collect, greedy, hostile, load, root, runtime};
+use carafe_e2e::{collect, greedy, hostile, load, root, runtime, start};
 use carafe_host::image::ImageModel;
 use carafe_host::text::{Request, TextModel, TextOptions};
 use carafe_host::{Error, Limits, Sandbox};
@@ -42,12 +42,7 @@ fn the_request_that_traps_alone_fails_alone() -> Result<()> {
 
 #[test]
 fn a_dropped_generation_frees_its_place() -> Result<()> {
-    let model = TextModel::start(
-        &Sandbox::new()?,
-        &load("models/tales", Profile::Fast)?,
-        TextOptions::default(),
-        Limits::default(),
-    )?;
+    let model = start("models/tales", Profile::Fast)?;
     // All their tokens take far longer to generate than to drop, on a machine of any speed.
     let abandoned = thread::scope(|scope| {
         let submit = || model.submit_blocking(endless());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Error, Result};
-use carafe_e2e::{collect, greedy, load, root};
+use carafe_e2e::{collect, greedy, load, root, start};
 use carafe_host::text::{TextModel, TextOptions};
 use carafe_host::tokenizer::Tokenizer;
 use carafe_host::{Limits, Sandbox};
@@ -59,12 +59,7 @@ fn the_high_water_mark_is_within_the_cap_and_reported() -> Result<()> {
 
 #[test]
 fn requests_that_wait_together_are_all_served() -> Result<()> {
-    let model = TextModel::start(
-        &Sandbox::new()?,
-        &load("fixtures/models/tiny", Profile::Exact)?,
-        TextOptions::default(),
-        Limits::default(),
-    )?;
+    let model = start("fixtures/models/tiny", Profile::Exact)?;
     let prompts = ["The fox", "A crow", "The lion", "An ant"];
     let alone: Vec<_> =
         prompts.iter().map(|prompt| Ok(collect(model.submit_blocking(greedy(prompt, 6))?))).collect::<Result<_>>()?;

@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use carafe_e2e::load;
-use carafe_host::text::{EventKind, Generation, Prompt, Request, TextModel, TextOptions};
-use carafe_host::{Limits, Sandbox};
+use carafe_e2e::start;
+use carafe_host::text::{EventKind, Generation, Prompt, Request};
 use carafe_openvino::Profile;
 
 const REQUESTS: u32 = 30_000;
@@ -20,12 +19,7 @@ const MAY_GROW: u64 = 24 << 20;
 
 #[test]
 fn thirty_thousand_requests_of_any_length_leave_memory_as_it_was() -> Result<()> {
-    let model = TextModel::start(
-        &Sandbox::new()?,
-        &load("models/tales", Profile::Fast)?,
-        TextOptions::default(),
-        Limits::default(),
-    )?;
+    let model = start("models/tales", Profile::Fast)?;
     let mut running = VecDeque::new();
     let mut warm = None;
     for number in 0..REQUESTS {

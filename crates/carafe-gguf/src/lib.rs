@@ -11,9 +11,10 @@
 //! ```
 //!
 //! The file is a stranger's. [`Gguf::read`] reads everything before the data, in one pass and from
-//! any reader, and refuses what does not add up: no length is believed before as many bytes are left
-//! in the file, nothing is allocated for more than these, and every tensor lies within the file,
-//! aligned, over no other. So whoever reads data by a [`TensorInfo`] needs no check of its own.
+//! any reader, and refuses what does not add up: no length is believed before as many bytes are
+//! left in the file, nothing is allocated for more than these, and every tensor lies within the
+//! file, aligned, over no other. So code that reads data by a [`TensorInfo`] needs no check of its
+//! own.
 //!
 //! Source: the specification in ggml's `docs/gguf.md`, versions 2 and 3. Only little-endian files
 //! are read; big-endian ones are told apart and refused.

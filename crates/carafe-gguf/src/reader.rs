@@ -14,7 +14,7 @@ pub(crate) struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// A reader of a file of so many bytes, from its beginning.
+    /// A reader of a file of `length` bytes, from its beginning.
     pub(crate) fn new(inner: R, length: u64) -> Self {
         Self { inner, position: 0, length }
     }

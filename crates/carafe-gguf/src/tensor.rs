@@ -110,7 +110,8 @@ impl TensorType {
 }
 
 impl TensorInfo {
-    /// Reads an entry of the table. Where its data lies is still counted from where all data begins.
+    /// Reads an entry of the table. Where its data lies is still counted from where all data
+    /// begins.
     pub(crate) fn read<R: Read>(reader: &mut Reader<R>) -> Result<Self, Error> {
         let name = reader.text("the name of a tensor")?;
         let count = reader.u32("the dimensions of a tensor")?;

@@ -157,8 +157,8 @@ impl TextStats {
 /// How many inferences had how many sequences.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BatchSizes {
-    /// Of each of [`BatchSizes::BOUNDS`], the inferences that had so many sequences at most, and
-    /// more than the bound before; last, those that had more than any bound.
+    /// For each of [`BatchSizes::BOUNDS`], the inferences whose sequences are at most this bound,
+    /// and more than the bound before; last, those with more sequences than any bound.
     pub counts: [u64; Self::BOUNDS.len() + 1],
     /// The sequences of all inferences.
     pub sum: u64,

@@ -6,10 +6,10 @@
 //! client knows where it stands.
 //!
 //! With two or more keys, one of them cannot take all places: half of them is kept for the keys, an
-//! equal part for each, rounded down. The others are for whoever comes first: a tenant may take
+//! equal part for each, rounded down. The others go by arrival: a tenant may take
 //! places as long as what the other tenants have not used of their parts stays free. So a tenant
 //! within its part is never refused. With more keys than half the places, the parts are rounded
-//! down to nothing, and all places are for whoever comes first, as they are with one key or none.
+//! down to nothing, and all places go by arrival, as they do with one key or none.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ pub(crate) struct Places {
     all: u32,
     /// The most that one tenant can have: all but the parts of the others.
     most: u32,
-    /// Places that are kept for each key; 0 where all are for whoever comes first.
+    /// Places that are kept for each key; 0 where all go by arrival.
     part: u32,
     taken: Arc<Taken>,
 }
@@ -49,8 +49,8 @@ impl Places {
         Self { all, most: all - kept_for_others, part, taken }
     }
 
-    /// Takes so many places for a tenant, if they are free for it and its own limit allows so many
-    /// sequences. `count` is at most [`Places::most`].
+    /// Takes `count` places for a tenant, if they are free for it and its own limit leaves them.
+    /// `count` is at most [`Places::most`].
     pub(crate) fn take(&self, tenant: &Tenant, count: u32) -> Result<Permit, ApiError> {
         let sequences = tenant.take_sequences(count)?;
         let number = usize::try_from(tenant.number()).unwrap_or(usize::MAX);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_first_leaves_the_others_their_parts() {
+    fn the_first_to_come_leaves_the_others_their_parts() {
         // Half of 9 is 4, and a third of that is 1.
         let places = Places::new(9, 3);
         let [first, second, third] = [1, 2, 3].map(Tenant::for_tests);

@@ -84,7 +84,7 @@ impl Tenant {
         self.0.most_sequences
     }
 
-    /// Takes so many sequences, if its limit leaves them.
+    /// Takes `count` sequences, if its limit leaves them.
     pub(crate) fn take_sequences(&self, count: u32) -> Result<SequencePermit, ApiError> {
         let mut sequences = self.0.sequences.lock().unwrap_or_else(PoisonError::into_inner);
         let in_use = *sequences;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_no_limit_is_never_refused() {
+    fn a_tenant_without_limits_is_never_refused() {
         let tenant = Tenant::for_tests(0);
         let permits: Vec<_> = (0..100).map(|_| tenant.take_sequences(1000)).collect();
         assert!(permits.iter().all(Result::is_ok));

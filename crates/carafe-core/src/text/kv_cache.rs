@@ -5,14 +5,14 @@
 //! that begins with the same tokens refers to it instead of computing it: a prefix-cache hit. A
 //! block that is not full has one owner, and is never shared.
 //!
-//! A cached block is found by its own tokens, compared one by one, and by its parent: the content of
-//! the block before it, or for a first block the salt of those who may find it. Every content has a
-//! number of its own that is never used again, so a chain of blocks is compared by its last link,
-//! and no two chains can be taken for one another, as two hashes could be.
+//! A cached block is found by its own tokens, compared one by one, and by its parent: the content
+//! of the block before it, or for a first block the salt of those who may find it. Every content
+//! has a number of its own that is never used again, so a chain of blocks is compared by its last
+//! link, and no two chains can be taken for one another, as two hashes could be.
 //!
-//! A block whose last sequence has ended stays cached until its memory is needed, the least recently
-//! used first (`block_pool`). Of the blocks of one sequence that is the last one, so that every
-//! cached block's parent is cached too. A worked example, blocks of 4 tokens, one salt:
+//! A block whose last sequence has ended stays cached until its memory is needed, the least
+//! recently used first (`block_pool`). Of the blocks of one sequence that is the last one, so that
+//! every cached block's parent is cached too. A worked example, blocks of 4 tokens, one salt:
 //!
 //! ```text
 //! a  0 1 2 3 | 4 5 6 7 | 8 9      content 1 after nothing, content 2 after 1; the third is not full
@@ -119,7 +119,7 @@ impl KvCache {
         self.num_unreferenced
     }
 
-    /// How many blocks a table lacks for so many tokens.
+    /// How many blocks a table lacks for `num_tokens`.
     pub(super) fn num_missing(&self, table: &BlockTable, num_tokens: usize) -> usize {
         num_tokens.div_ceil(self.block_size).saturating_sub(table.blocks.len())
     }
@@ -129,8 +129,8 @@ impl KvCache {
         self.pool.num_free()
     }
 
-    /// The cached blocks that begin like these tokens, the last token left out, since its logits are
-    /// wanted. Without a salt nothing is shared, now and later.
+    /// The cached blocks that begin like these tokens, the last token left out, since its logits
+    /// are wanted. Without a salt nothing is shared, now and later.
     pub(super) fn find_prefix(&self, salt: Option<u64>, tokens: &[u32]) -> Prefix {
         let mut prefix = Prefix { blocks: Vec::new(), parent: salt.map(Parent::Salt) };
         let shareable = &tokens[..tokens.len().saturating_sub(1)];

@@ -10,9 +10,9 @@
 //! decodes, a step takes as many chunks, each of another sequence, as `max_num_batched_tokens`
 //! allows. (Yu et al., "Orca", 2022; Agrawal et al., "Sarathi-Serve", 2024.)
 //!
-//! Waiting sequences are let in by turn (`tenants`), as soon as there are blocks for the tokens that
-//! they have. One that begins like a sequence whose prompt is being computed waits until it can
-//! share those blocks (`kv_cache`), and others may pass it meanwhile.
+//! Waiting sequences are let in by turn (`tenants`), as soon as there are blocks for the tokens
+//! that they have. One that begins like a sequence whose prompt is being computed waits until it
+//! can share those blocks (`kv_cache`), and others may pass it meanwhile.
 //!
 //! How long a sequence becomes, nobody knows beforehand. Where blocks run out, the sequence that
 //! arrived last gives its own back and waits again (preemption). It is computed anew later, but for
@@ -282,8 +282,8 @@ impl Scheduler {
         self.fair_share(decoding).into_iter().map(row).collect()
     }
 
-    /// Of sequences that decode, those that take part in the next step: all of a tenant that has few,
-    /// and of one that has many those that were not scheduled for longest.
+    /// Of sequences that decode, those that take part in the next step: all of a tenant that has
+    /// few, and of one that has many those that were not scheduled for longest.
     fn fair_share(&self, decoding: &[usize]) -> Vec<usize> {
         let mut counts = BTreeMap::<u64, usize>::new();
         for &index in decoding {
@@ -301,8 +301,8 @@ impl Scheduler {
         by_turn
     }
 
-    /// Chunks of prompts within the token budget, those of the tenant that has had least first, then by
-    /// arrival.
+    /// Chunks of prompts within the token budget, those of the tenant that has had least first,
+    /// then by arrival.
     fn add_prefill_rows(&self, group: Group, model: &TextModel, rows: &mut Vec<ScheduledRow>) {
         let Group { mut prefilling, decoding } = group;
         let chunk = model.prefill_chunk as usize;
@@ -401,8 +401,9 @@ impl Scheduler {
     }
 }
 
-/// How many rows a tenant has in a step at most, where tenants have so many sequences that decode: as
-/// many as the one in the middle, the smaller of two, or as many more as fill a narrow step.
+/// The most rows of one tenant in a step, where `counts` are each tenant's sequences that decode:
+/// the count of the tenant in the middle (of two, the smaller), or more until a narrow step is
+/// full.
 fn rows_of_a_tenant(mut counts: Vec<usize>) -> usize {
     counts.sort_unstable();
     let middle = counts.get(counts.len().saturating_sub(1) / 2).copied().unwrap_or_default();

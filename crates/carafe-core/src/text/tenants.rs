@@ -2,10 +2,10 @@
 //!
 //! A tenant is a client whom the host tells apart. For each tenant the tokens are counted that the
 //! model computes for it: those of a prompt when its sequence is let in, those of an output as they
-//! come. The tenant with the lowest count is next. So a tenant with many requests takes no more than
-//! its part while others wait. A tenant that had nothing waiting, and now has, is raised to the
-//! lowest count of those that wait: turns cannot be saved up. (The virtual token counter of Sheng et
-//! al., "Fairness in Serving Large Language Models", 2024.)
+//! come. The tenant with the lowest count is next. So a tenant with many requests takes no more
+//! than its part while others wait. A tenant that had nothing waiting, and now has, is raised to
+//! the lowest count of those that wait: turns cannot be saved up. (The virtual token counter of
+//! Sheng et al., "Fairness in Serving Large Language Models", 2024.)
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -24,7 +24,7 @@ fn of_tenant(tenant: u64, number: u32, prompt: u32, max_tokens: u32) -> Request 
     Request { tenant, ..endless(&prompt, max_tokens) }
 }
 
-/// Clients that each have so many requests at work at any time.
+/// Clients that each keep a number of requests at work.
 struct Clients {
     generator: Generator<Fake>,
     /// Of each request its tenant.

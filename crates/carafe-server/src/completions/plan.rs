@@ -174,7 +174,7 @@ fn check_places(
     Err(ApiError::invalid(param, message))
 }
 
-/// Why a request can have no more than so many places, and what to do about it.
+/// Why a request can have no more than `places` sequences, and what to do about it.
 fn places_words(served: &Served<TextModel>, tenant: &Tenant, places: u32) -> String {
     let all = served.places.all();
     if tenant.most_sequences() == Some(places) {

@@ -65,7 +65,7 @@ pub(crate) struct Usage {
     pub(crate) prompt_tokens_details: PromptTokensDetails,
 }
 
-/// What is told of the tokens of the prompts.
+/// More about the tokens of the prompts.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct PromptTokensDetails {
     /// Those that did not have to be computed, since the KV cache held them from earlier requests;
