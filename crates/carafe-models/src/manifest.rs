@@ -5,6 +5,8 @@
 //! contradicts another one are errors. [`Manifest::parse`] is the only way in, so a `Manifest` in
 //! hand has been checked.
 
+use std::collections::BTreeMap;
+
 use carafe_tensor::{Dim, ElementType, Role};
 use serde::{Deserialize, Deserializer};
 
@@ -97,6 +99,8 @@ pub struct Files {
     pub weights: File,
     /// Hugging Face `tokenizer.json`; text models only.
     pub tokenizer: Option<File>,
+    /// Jinja2 template that makes the prompt of a conversation; text models only.
+    pub chat_template: Option<File>,
     /// One label a line; image models only.
     pub labels: Option<File>,
     /// What the conversion proved.
@@ -106,9 +110,9 @@ pub struct Files {
 impl Files {
     /// All files that the manifest names, in the order of the format's description.
     pub fn all(&self) -> impl Iterator<Item = &File> {
-        [Some(&self.graph), Some(&self.weights), self.tokenizer.as_ref(), self.labels.as_ref(), Some(&self.certificate)]
-            .into_iter()
-            .flatten()
+        let optional = [&self.tokenizer, &self.chat_template, &self.labels];
+        let optional = optional.into_iter().filter_map(Option::as_ref);
+        [&self.graph, &self.weights].into_iter().chain(optional).chain([&self.certificate])
     }
 }
 
@@ -178,8 +182,36 @@ pub struct Text {
     pub eos_token_ids: Vec<u32>,
     /// Prompts are computed in chunks that end at multiples of this, a multiple of [`BLOCK_SIZE`].
     pub prefill_chunk: u32,
-    /// Bits of one weight.
+    /// Bits of one weight, of most where they differ.
     pub weight_bits: u32,
+    /// Texts of the special tokens that a chat template may name, by the names that transformers
+    /// gives them ([`SPECIAL_TOKENS`]).
+    #[serde(default)]
+    pub special_tokens: BTreeMap<String, String>,
+    /// What holds where a request says nothing.
+    #[serde(default)]
+    pub generation: GenerationDefaults,
+}
+
+/// Names of special tokens in chat templates, as transformers has them.
+pub const SPECIAL_TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// How the model's makers want its tokens to be chosen, from `generation_config.json`; a request
+/// that gives a value of its own has its way.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct GenerationDefaults {
+    /// 0 (always the most probable token) to 2.
+    pub temperature: Option<f32>,
+    /// Only this many of the most probable tokens, at least 1.
+    pub top_k: Option<u32>,
+    /// Only the most probable tokens that together reach this probability, 0 to 1.
+    pub top_p: Option<f32>,
+    /// Only tokens at least this share as probable as the best, 0 to below 1.
+    pub min_p: Option<f32>,
+    /// Above 1 makes tokens of prompt and output less likely; above 0.
+    pub repetition_penalty: Option<f32>,
 }
 
 /// What an image model expects and answers.

@@ -25,6 +25,23 @@ fn right_manifests_of_both_tasks_are_read() {
 }
 
 #[test]
+fn a_chat_model_has_a_template_the_tokens_that_it_names_and_defaults_of_its_own() {
+    let template = TEXT.lines().find(|line| line.starts_with("tokenizer = ")).expect("a tokenizer");
+    let template =
+        template.replace("tokenizer = ", "chat_template = ").replace("tokenizer.json", "chat_template.jinja");
+    let chat = "weight_bits = 8\nspecial_tokens = { eos_token = \"</s>\" }\ngeneration = { top_k = 20, top_p = 0.95 }";
+    let manifest = TEXT.replace("[files]", &format!("[files]\n{template}")).replace("weight_bits = 8", chat);
+    let manifest = Manifest::parse(&manifest).expect("a chat model");
+    assert_eq!(manifest.files.all().count(), 5);
+    let text = manifest.text.expect("a text model");
+    assert_eq!(text.special_tokens.get("eos_token").map(String::as_str), Some("</s>"));
+    assert_eq!(
+        (text.generation.top_k, text.generation.top_p, text.generation.temperature),
+        (Some(20), Some(0.95), None)
+    );
+}
+
+#[test]
 fn other_formats_are_told_apart_from_a_broken_manifest() {
     let newer = TEXT.replace("format = 2", "format = 3\nfuture = true");
     assert_eq!(Manifest::parse(&newer).err(), Some(ParseError::NewerFormat(FORMAT + 1)));
@@ -57,6 +74,12 @@ fn every_spoilt_text_manifest_is_refused_by_what_is_wrong() {
         ("eos_token_ids = [0]", "eos_token_ids = [512]", "512"),
         ("context_length = 64", "context_length = 0", "context_length"),
         ("tokenizer = ", "labels = ", "labels"),
+        ("weight_bits = 8", "weight_bits = 8\nspecial_tokens = { end = \"</s>\" }", "bos_token"),
+        ("weight_bits = 8", "weight_bits = 8\ngeneration = { temperature = 2.5 }", "`generation.temperature` is 2.5"),
+        ("weight_bits = 8", "weight_bits = 8\ngeneration = { top_k = 0 }", "top_k"),
+        ("weight_bits = 8", "weight_bits = 8\ngeneration = { min_p = 1.0 }", "below 1"),
+        ("weight_bits = 8", "weight_bits = 8\ngeneration = { repetition_penalty = 0.0 }", "repetition_penalty"),
+        ("weight_bits = 8", "weight_bits = 8\ngeneration = { beams = 2 }", "beams"),
     ];
     for (from, to, word) in cases {
         let reason = refusal(TEXT, from, to);

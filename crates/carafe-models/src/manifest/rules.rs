@@ -2,7 +2,9 @@
 
 use carafe_tensor::{Dim, ElementType, Role, describe};
 
-use super::{BLOCK_SIZE, File, Image, MAX_NAME, Manifest, Pixels, Resize, Task, Tensor, Text};
+use super::{
+    BLOCK_SIZE, File, GenerationDefaults, Image, MAX_NAME, Manifest, Pixels, Resize, SPECIAL_TOKENS, Task, Tensor, Text,
+};
 
 type Check = Result<(), String>;
 
@@ -97,13 +99,35 @@ fn text_values(text: &Text) -> Check {
     let outside = text.eos_token_ids.iter().find(|id| **id >= text.vocabulary_size);
     outside.map_or(Ok(()), |id| {
         Err(format!("`eos_token_ids` holds {id}; the vocabulary has {} ids", text.vocabulary_size))
-    })
+    })?;
+    let unknown = text.special_tokens.keys().find(|name| !SPECIAL_TOKENS.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| {
+        Err(format!("`special_tokens` has `{name}`; expected any of `{}`", SPECIAL_TOKENS.join("`, `")))
+    })?;
+    generation_defaults(&text.generation)
+}
+
+/// The ranges are those of a request's own values.
+fn generation_defaults(defaults: &GenerationDefaults) -> Check {
+    let within = |name, value: Option<f32>, range: &str, holds: fn(f32) -> bool| {
+        ensure(value.is_none_or(holds), || {
+            format!("`generation.{name}` is {}; expected {range}", value.unwrap_or_default())
+        })
+    };
+    within("temperature", defaults.temperature, "0 to 2", |value| (0.0..=2.0).contains(&value))?;
+    within("top_p", defaults.top_p, "0 to 1", |value| (0.0..=1.0).contains(&value))?;
+    within("min_p", defaults.min_p, "0 to below 1", |value| (0.0..1.0).contains(&value))?;
+    within("repetition_penalty", defaults.repetition_penalty, "a finite number above 0", |value| {
+        value > 0.0 && value.is_finite()
+    })?;
+    ensure(defaults.top_k != Some(0), || "`generation.top_k` is 0; expected at least 1".to_owned())
 }
 
 fn image_model(manifest: &Manifest) -> Check {
     let image = manifest.image.as_ref().ok_or("an image model needs `[image]`")?;
-    let text_parts = manifest.text.is_some() || manifest.files.tokenizer.is_some();
-    ensure(!text_parts, || "an image model has no `[text]` and no tokenizer".to_owned())?;
+    let files = &manifest.files;
+    let text_parts = manifest.text.is_some() || files.tokenizer.is_some() || files.chat_template.is_some();
+    ensure(!text_parts, || "an image model has no `[text]`, no tokenizer and no chat template".to_owned())?;
     ensure(manifest.files.labels.is_some(), || "an image model needs `files.labels`".to_owned())?;
     image_values(image)?;
     image_tensors(manifest, image)
