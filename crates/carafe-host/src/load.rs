@@ -12,6 +12,7 @@ use carafe_openvino::{ClassifierSpec, DecoderSpec, Graph, GraphFiles, GraphKind,
 use carafe_tensor::Role;
 
 use crate::Error;
+use crate::bindings::text::exports::carafe::guests::generation::ChatTemplate;
 use crate::decoder::{DecoderLimits, num_blocks};
 use crate::store::Graphs;
 
@@ -127,6 +128,19 @@ impl LoadedGraph {
     /// [`Error::Model`] if there is none, or another one.
     pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
         self.read(self.folder.manifest().files.tokenizer.as_ref(), Task::TextGeneration)
+    }
+
+    /// The model's chat template, checked against the manifest, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if it is another one or no UTF-8.
+    pub fn chat_template(&self) -> Result<Option<ChatTemplate>, Error> {
+        let manifest = self.folder.manifest();
+        let Some((file, text)) = manifest.files.chat_template.as_ref().zip(manifest.text.as_ref()) else {
+            return Ok(None);
+        };
+        let special_tokens = text.special_tokens.clone().into_iter().collect();
+        Ok(Some(ChatTemplate { source: self.folder.read_text(file)?, special_tokens }))
     }
 
     /// The content of `labels.txt`, checked against the manifest.

@@ -136,11 +136,13 @@ mod tests {
     /// A token's event: its text as far as it is delivered, and where it begins.
     fn token(text: &str, text_offset: u32) -> EventKind {
         let logprobs = Some(TokenLogprobs { chosen: -1.0, top: Vec::new() });
-        EventKind::Token(GeneratedToken { id: 1, bytes: b"x".to_vec(), text: text.to_owned(), text_offset, logprobs })
+        let (bytes, text, reasoning) = (b"x".to_vec(), text.to_owned(), String::new());
+        EventKind::Token(GeneratedToken { id: 1, bytes, text, reasoning, text_offset, logprobs })
     }
 
     fn end(reason: FinishReason, text: &str) -> EventKind {
-        EventKind::Finished(Finished { reason, text: text.to_owned(), prompt_tokens: 1, generated_tokens: 1 })
+        let (text, reasoning) = (text.to_owned(), String::new());
+        EventKind::Finished(Finished { reason, text, reasoning, prompt_tokens: 1, generated_tokens: 1 })
     }
 
     /// Text and offsets of the chunks that these events make, and those of the whole answer.

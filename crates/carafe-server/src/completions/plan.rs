@@ -7,7 +7,7 @@
 use std::iter;
 use std::sync::Arc;
 
-use carafe_host::text::{Prompt, Request, Sampling, TextModel};
+use carafe_host::text::{Prompt, Reasoning, Request, Sampling, TextModel};
 
 use super::request::{CompletionRequest, PromptField, Seed, StopField, StreamOptions};
 use crate::error::ApiError;
@@ -64,7 +64,8 @@ impl Plan {
     /// The prompts, for a log that may have them.
     pub(crate) fn prompts(&self) -> String {
         let prompts = self.requests.iter().map(|request| match &request.prompt {
-            Prompt::Text(text) => text.clone(),
+            Prompt::Text(prompt) => prompt.text.clone(),
+            Prompt::Chat(chat) => chat.messages.clone(),
             Prompt::Tokens(tokens) => format!("{tokens:?}"),
         });
         prompts.collect::<Vec<_>>().join("\n")
@@ -132,7 +133,7 @@ fn seeds(given: Option<Seed>, count: usize) -> Vec<u64> {
 
 fn prompts(field: Option<PromptField>, served: &Served<TextModel>) -> Result<Vec<Prompt>, ApiError> {
     let new_text = || Prompt::Tokens(served.eos_token_id.into_iter().collect());
-    let of_text = |text: String| if text.is_empty() { new_text() } else { Prompt::Text(text) };
+    let of_text = |text: String| if text.is_empty() { new_text() } else { Prompt::text(text) };
     let of_tokens = |tokens: Vec<u32>| if tokens.is_empty() { new_text() } else { Prompt::Tokens(tokens) };
     let prompts: Vec<Prompt> = match field {
         Some(PromptField::Text(text)) => vec![of_text(text)],
@@ -205,6 +206,8 @@ fn template(
         // Ranking sequences takes the log-probabilities of their tokens.
         logprobs: body.logprobs.or(ranked.then_some(0)),
         echo: body.echo.unwrap_or_default(),
+        reasoning: Reasoning::InText,
+        skip_special_tokens: true,
         tenant: tenant.number(),
         prefix_cache: body.prefix_cache.unwrap_or(true),
         resume: Vec::new(),
