@@ -344,7 +344,7 @@ pub fn description(model: &LoadedGraph, options: TextOptions) -> Result<Model, E
     let (text, limits) = (model.text()?, model.limits());
     Ok(Model {
         graph: model.name().to_owned(),
-        context_length: text.context_length,
+        context_length: model.context_length(),
         vocabulary_size: text.vocabulary_size,
         eos_token_ids: text.eos_token_ids.clone(),
         block_size: model.graph().cache().map_or(0, |layout| layout.block_size),
