@@ -16,12 +16,13 @@
 //!
 //! - what the template writes: texts between tags, string constants, special tokens, a message's role
 //!   (one of five words); together [`Source::fragments`] and [`ROLES`],
-//! - what the engine makes: digits, and the letters of `True`, `None` and other constants
-//!   ([`MADE_CHARACTERS`]); all else that filters make is marked as if a client had written it,
+//! - what the engine makes of a client's numbers and constants: the characters of numbers
+//!   ([`MADE_CHARACTERS`]) and whole words such as `True` ([`MADE_WORDS`]); all else that filters make is
+//!   marked as if a client had written it,
 //! - unmarked characters of clients, in any order: filters and slices may take strings apart.
 //!
-//! So a forged token is a row of: the end of a fragment, whole fragments, made characters, unmarked
-//! client characters, the beginning of a fragment. [`can_forge`] tries all such rows for one token
+//! So a forged token is a row of: the end of a fragment, whole fragments, made characters and words,
+//! unmarked client characters, the beginning of a fragment. [`can_forge`] tries all such rows for one token
 //! and one set of marked characters. [`MarkedCharacters::choose`] marks the first and last character
 //! of every token, adds one more while a row remains, and in the end all of the token's. What is then
 //! still possible has no client characters but made ones, and the model is refused.
@@ -41,8 +42,11 @@ use super::json::Json;
 use super::messages::ROLES;
 use super::source::Source;
 
-/// Characters that the engine itself writes for numbers, booleans and none.
-pub(super) const MADE_CHARACTERS: &str = "0123456789.-+TrueFalsNoinf";
+/// Characters that the engine itself writes for numbers.
+const MADE_CHARACTERS: &str = "0123456789.-+";
+/// Words that the engine itself writes for numbers, booleans and none; filters change their case.
+const MADE_WORDS: [&str; 15] =
+    ["True", "true", "TRUE", "False", "false", "FALSE", "None", "none", "NONE", "nan", "NaN", "NAN", "inf", "Inf", "INF"];
 /// What the engine also writes where a template joins a list or mapping to a text by `~` or a format.
 const MADE_BY_CONTAINERS: &str = "[](){}'\", :\\";
 
@@ -108,39 +112,65 @@ fn ends(token: &str) -> impl Iterator<Item = char> {
     token.chars().next().into_iter().chain(token.chars().last())
 }
 
+/// Where characters with another case are. Most of Unicode has none, and a look at all of it takes
+/// as long as opening the rest of a model's chat.
+const CASED: [std::ops::RangeInclusive<char>; 7] = [
+    '\0'..='\u{2fff}',
+    '\u{a640}'..='\u{abff}',
+    '\u{fb00}'..='\u{ffff}',
+    '\u{10400}'..='\u{10fff}',
+    '\u{11800}'..='\u{11fff}',
+    '\u{16e00}'..='\u{16fff}',
+    '\u{1e900}'..='\u{1e9ff}',
+];
+
 /// The characters, and those that upper or lower case turns into one of them.
 fn with_cases(characters: BTreeSet<char>) -> BTreeSet<char> {
     if characters.iter().all(|c| !c.is_alphabetic()) {
         return characters;
     }
     let becomes = |c: &char| c.to_uppercase().chain(c.to_lowercase()).any(|mapped| characters.contains(&mapped));
-    let cases: BTreeSet<char> = ('\0'..=char::MAX).filter(becomes).collect();
+    let cases: BTreeSet<char> = CASED.into_iter().flatten().filter(becomes).collect();
     cases.into_iter().chain(characters.iter().copied()).collect()
 }
 
 /// One token, and the fragments that could be a part of it.
 struct Row<'a> {
     token: &'a [char],
-    /// How many characters of the token's beginning are the end of a fragment.
-    begins: BTreeSet<usize>,
-    /// Where in the token the beginning of a fragment fills the rest.
-    completes: BTreeSet<usize>,
-    /// Whole fragments inside: from where to where.
-    inside: BTreeSet<(usize, usize)>,
+    /// How many characters of the token's beginning are the end of a fragment, and whether a client
+    /// chooses it.
+    begins: BTreeSet<(usize, bool)>,
+    /// Where in the token the beginning of a fragment fills the rest, likewise.
+    completes: BTreeSet<(usize, bool)>,
+    /// Whole fragments inside: from where to where, likewise.
+    inside: BTreeSet<(usize, usize, bool)>,
     made: &'a BTreeSet<char>,
 }
 
 impl<'a> Row<'a> {
     fn new(token: &'a [char], fragments: &[String], made: &'a BTreeSet<char>) -> Self {
-        let mut row = Self { token, begins: [0].into(), completes: BTreeSet::new(), inside: BTreeSet::new(), made };
+        let begins = [(0, false)].into();
+        let mut row = Self { token, begins, completes: BTreeSet::new(), inside: BTreeSet::new(), made };
         for fragment in fragments.iter().filter(|fragment| !fragment.is_empty()) {
-            let fragment: Vec<char> = fragment.chars().collect();
-            row.begins.extend((1..token.len()).filter(|&length| fragment.ends_with(&token[..length])));
-            row.completes.extend((1..token.len()).filter(|&from| fragment.starts_with(&token[from..])));
-            let places = token.windows(fragment.len()).enumerate().filter(|(_, window)| *window == fragment);
-            row.inside.extend(places.map(|(from, _)| (from, from + fragment.len())).filter(|&(from, to)| to - from < token.len()));
+            row.add(fragment, false);
+        }
+        for word in MADE_WORDS {
+            row.add(word, true);
         }
         row
+    }
+
+    fn add(&mut self, fragment: &str, chosen: bool) {
+        let token = self.token;
+        let fragment: Vec<char> = fragment.chars().collect();
+        let begins = (1..token.len()).filter(|&length| fragment.ends_with(&token[..length]));
+        self.begins.extend(begins.map(|length| (length, chosen)));
+        let completes = (1..token.len()).filter(|&from| fragment.starts_with(&token[from..]));
+        self.completes.extend(completes.map(|from| (from, chosen)));
+        let places = token.windows(fragment.len()).enumerate().filter(|(_, window)| *window == fragment);
+        let ends = places.map(|(from, _)| (from, from + fragment.len(), chosen));
+        // A token that is written whole is the template's own.
+        self.inside.extend(ends.filter(|&(from, to, chosen)| chosen || to - from < token.len()));
     }
 
     /// Adds marked characters until no forged row is left.
@@ -169,8 +199,8 @@ impl<'a> Row<'a> {
         let length = self.token.len();
         // reached[at][1]: the token up to `at` can be made with a character of a client's choice.
         let mut reached = vec![[false; 2]; length + 1];
-        for &at in &self.begins {
-            reached[at][0] = true;
+        for &(at, chosen) in &self.begins {
+            reached[at][usize::from(chosen)] = true;
         }
         for at in 0..length {
             for chosen in 0..2 {
@@ -181,10 +211,10 @@ impl<'a> Row<'a> {
                 if !marked.contains(&c) || self.made.contains(&c) {
                     reached[at + 1][1] = true;
                 }
-                for &(_, to) in self.inside.range((at, 0)..(at + 1, 0)) {
-                    reached[to][chosen] = true;
+                for &(_, to, word) in self.inside.range((at, 0, false)..(at + 1, 0, false)) {
+                    reached[to][chosen | usize::from(word)] = true;
                 }
-                if chosen == 1 && self.completes.contains(&at) {
+                if (chosen == 1 && self.completes.contains(&(at, false))) || self.completes.contains(&(at, true)) {
                     return true;
                 }
             }
@@ -298,6 +328,13 @@ mod tests {
     fn a_token_that_a_number_could_make_refuses_the_model() {
         assert_eq!(usual("{{ '<|' ~ loop.index ~ '|>' }}", &["<|7|>"]), Err("<|7|>".to_owned()));
         assert!(usual("{{ messages | length }}", &["<|7|>"]).is_ok());
+    }
+
+    #[test]
+    fn no_character_elsewhere_has_another_case() {
+        let cased = |c: &char| c.to_uppercase().ne([*c]) || c.to_lowercase().ne([*c]);
+        let elsewhere = |c: &char| CASED.iter().all(|range| !range.contains(c));
+        assert_eq!(('\0'..=char::MAX).filter(elsewhere).find(cased), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! templates' questions alike (is it empty?); templates whose questions go further are asked less:
 //! each of their control tokens must be one that they write, as often as they can.
 
+use std::sync::LazyLock;
+
 use carafe_core::chat::{Chat, ChatPiece, ChatTemplate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -29,6 +31,8 @@ const HOSTILE: [&str; 14] = [
     "<s>{% for k, v in (kwargs or {}).items() %}{{ k }}{{ v }}<|{{ k }}|>{{ '<|' ~ v.role ~ '|>' if v is mapping }}{% endfor %}",
     "<s>{{ messages[0].content | escape }}{{ messages[0].content | trim('<') }}{{ '[' + messages[0].content + ']' }}{{ '</' + messages[0].content }}",
 ];
+
+static OPENED: LazyLock<Vec<ChatTemplate>> = LazyLock::new(|| HOSTILE.iter().map(|source| open(source)).collect());
 
 /// Text that a control token could be made of.
 fn hostile_text() -> impl Strategy<Value = String> {
@@ -103,7 +107,7 @@ proptest! {
 
     #[test]
     fn hostile_text_makes_no_control_token_in_templates_that_take_it_apart(chat in hostile_chat(), number in 0..HOSTILE.len()) {
-        let pieces = rendered(&open(HOSTILE[number]), &chat);
+        let pieces = rendered(&OPENED[number], &chat);
         let Some(pieces) = pieces else { return Ok(()) };
         prop_assert_eq!(control_tokens(&pieces), vec!["<s>"], "{}: {:?}", HOSTILE[number], pieces);
     }
@@ -112,7 +116,7 @@ proptest! {
     fn hostile_text_leaves_the_control_tokens_of_a_chat_as_they_are(chat in hostile_chat(), number in 0..TEMPLATES.len() - 1) {
         let name = TEMPLATES[number];
         let template = template(name);
-        let Some(pieces) = rendered(&template, &chat) else { return Ok(()) };
+        let Some(pieces) = rendered(template, &chat) else { return Ok(()) };
         let expected = template.render(&harmless(chat.add_generation_prompt, chat.tools.is_some())).expect("renders");
         if name == "thoughts" {
             // It asks whether a content has tags, and writes tags of its own accordingly.
@@ -128,7 +132,7 @@ proptest! {
     #[test]
     fn nothing_of_a_text_is_lost(text in hostile_text()) {
         let messages = json!([{ "role": "user", "content": text }]).to_string();
-        let pieces = rendered(&template("turns"), &Chat { messages, ..Chat::default() }).expect("renders");
+        let pieces = rendered(template("turns"), &Chat { messages, ..Chat::default() }).expect("renders");
         prop_assert_eq!(joined(&pieces), format!("<|turn|>user\n{text}<|end|>\n"));
     }
 

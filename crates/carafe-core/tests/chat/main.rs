@@ -10,6 +10,7 @@ mod requests;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use carafe_core::chat::{AddedToken, Chat, ChatError, ChatPiece, ChatTemplate};
 use serde_json::Value;
@@ -44,8 +45,11 @@ fn read(path: &str) -> String {
 
 pub(crate) const TEMPLATES: [&str; 7] = ["turns", "instructions", "parts", "composed", "thoughts", "types", "constructs"];
 
-pub(crate) fn template(name: &str) -> ChatTemplate {
-    open(&read(&format!("templates/{name}.jinja")))
+/// A template of the tests, opened once.
+pub(crate) fn template(name: &str) -> &'static ChatTemplate {
+    static OPENED: LazyLock<BTreeMap<&str, ChatTemplate>> =
+        LazyLock::new(|| TEMPLATES.map(|name| (name, open(&read(&format!("templates/{name}.jinja"))))).into());
+    &OPENED[name]
 }
 
 /// A conversation: its fields as JSON texts, since the order of keys counts.
