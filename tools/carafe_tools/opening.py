@@ -52,6 +52,10 @@ class Carafe:
         answer = self._run(*words, refuses=f"the model folder `{stands_for}`", stands_for=(folder, stands_for))
         return {"by": self.version(), "repeated": json.loads(answer)["repeated"]}
 
+    def inspect(self, gguf: Path) -> str:
+        """Return what a GGUF file holds, with every length checked: an object of metadata and tensors, as JSON."""
+        return self._run("models", "inspect", gguf, "--json", refuses=f"`{gguf}`")
+
     def _run(self, *words: object, refuses: str = "its options", stands_for: tuple[Path, Path] | None = None) -> str:
         command = [str(self.path), *map(str, words)]
         result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
