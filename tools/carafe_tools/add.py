@@ -18,11 +18,13 @@ from carafe_tools import classifier, language_model
 from carafe_tools.convert import convert_text, is_classifier
 from carafe_tools.errors import require
 from carafe_tools.exported import is_exported, read_exported
+from carafe_tools.gguf_file import is_gguf
+from carafe_tools.gguf_source import read_gguf
 from carafe_tools.huggingface import is_huggingface
 from carafe_tools.language_model import UNKNOWN_LICENCE, write_language_model
 from carafe_tools.manifest import Licence, check_folder_name
 from carafe_tools.model_folder import NO_NOTICE, About
-from carafe_tools.opening import Carafe, add_options, chosen_carafe
+from carafe_tools.opening import Carafe, add_options, chosen_carafe, find_carafe
 from carafe_tools.progress import Progress
 from carafe_tools.tflite_file import read_tflite
 
@@ -98,9 +100,19 @@ def _stated(about: About) -> About:
     return About(about.name, licence, about.description, about.licence_text)
 
 
+def _gguf(request: Request) -> dict[str, Any]:
+    request.refuse("a GGUF file, which holds its tokenizer,", "labels", "random_weights", "tokenizer")
+    progress = Progress(1 + language_model.STEPS)
+    progress.step(f"read `{request.source}` and build its graph")
+    reader = request.carafe or find_carafe(None)
+    source, graph = read_gguf(request.source, reader, request.context_length, request.weights)
+    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
+
+
 KINDS = (
     SourceKind("exported OpenVINO folder", is_exported, _exported),
     SourceKind("Hugging Face folder of a GPT-2", is_huggingface, _gpt2),
+    SourceKind("GGUF file", is_gguf, _gguf),
     SourceKind(".tflite file", Path.is_file, _tflite),
 )
 

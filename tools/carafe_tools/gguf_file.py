@@ -17,7 +17,6 @@ from carafe_tools.grouped import Grouped
 from carafe_tools.json_file import parse_json_object
 from carafe_tools.llama import Weights
 from carafe_tools.opening import Carafe
-from carafe_tools.safetensors_file import widened
 
 SUFFIX = ".gguf"
 _ABSENT = object()
@@ -84,8 +83,7 @@ class GgufFile:
         require(
             isinstance(values, Real), f"the tensor `{name}` of `{self.path}` is quantised; a vector of real numbers was expected"
         )
-        kind = "BF16" if values.values.dtype == np.uint16 else "F32"
-        vector = widened(values.values.reshape(size), kind)
+        vector = values.dequantised().reshape(size)
         require(bool(np.isfinite(vector).all()), f"the tensor `{name}` of `{self.path}` holds values that are not finite")
         return vector
 

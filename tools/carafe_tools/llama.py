@@ -7,6 +7,7 @@ a family. Matrices are read when they are asked for and not kept, so that memory
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -108,6 +109,17 @@ class Llama:
         """Return all matrices, a shared one once."""
         of_layers = [projection.weights for layer in self.layers for projection in layer.projections()]
         return [self.token_embedding, *of_layers, *([] if self.is_tied else [self.head])]
+
+    def num_weights(self) -> int:
+        """Return how many weights the matrices have."""
+        return sum(math.prod(matrix.shape) for matrix in self.matrices())
+
+    def weight_bits(self) -> int:
+        """Return the bits of most weights."""
+        counts: Counter[int] = Counter()
+        for matrix in self.matrices():
+            counts[matrix.bits] += math.prod(matrix.shape)
+        return counts.most_common(1)[0][0]
 
 
 def plain_rope(width: int, base: float) -> Rope:
