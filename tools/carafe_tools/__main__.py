@@ -16,6 +16,7 @@
     python -m carafe_tools shapes tales --document docs/models.md
     python -m carafe_tools images
     python -m carafe_tools image-matrix
+    python -m carafe_tools zoo --document docs/models.md
 
 What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing half-written.
 """
@@ -26,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from carafe_tools import add, image_matrix, images, weights
+from carafe_tools import add, image_matrix, images, weights, zoo
 from carafe_tools.certify import certify_folder
 from carafe_tools.environment import PROFILES, peak_memory_bytes
 from carafe_tools.errors import ConversionError
@@ -117,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_shapes,
         images.add_command,
         image_matrix.add_command,
+        zoo.add_command,
     ):
         add_command(commands)
     return parser

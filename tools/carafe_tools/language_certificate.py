@@ -37,6 +37,7 @@ from carafe_tools.text_run import (
 STEPS = 6  # that `certify_language_model` tells of
 QUICK_TOKENS, FULL_TOKENS = 256, 1000
 ROOM = 64  # of the context, left free of the prompt
+QUICK_STEPS = 64  # of the quick form's last tokens, computed a token a step
 PAST_WINDOW = 64  # tokens that a quick prompt goes beyond a sliding window
 FULL_WINDOWS = 1.5  # sliding windows that a full prompt is long
 LOGITS_BYTES = 64 << 20  # of one sequence that are compared
@@ -107,7 +108,7 @@ def _samples(evidence: LanguageEvidence, full: bool) -> Samples:
     wanted = _wanted(length, evidence.vocabulary_size)
     if full:
         return Samples(sequences, prompts, stepwise=len(sequences), wanted=wanted)
-    return Samples(sequences, prompts, stepwise=1, wanted=wanted, repeats=1, reloads=1)
+    return Samples(sequences, prompts, stepwise=1, single_steps=QUICK_STEPS, wanted=wanted, repeats=1, reloads=1)
 
 
 def _wanted(length: int, vocabulary_size: int) -> np.ndarray:

@@ -136,14 +136,13 @@ def logits_beside_others(
 
 
 def logits_after_rejected_drafts(
-    compiled: ov.CompiledModel, tokens: np.ndarray, drafts: int = 3, wanted: np.ndarray | None = None
+    compiled: ov.CompiledModel, tokens: np.ndarray, first: int, drafts: int = 3, wanted: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the same, a token a step after the first half, each time with draft tokens that are undone by a smaller past."""
-    half = len(tokens) // 2
+    """Return the same, a token a step from a first one on, each time with draft tokens that are undone by a smaller past."""
     context = PagedContext(compiled, 1, len(tokens) + drafts)
     sequence = context.sequences[0]
-    rows = [_step_of(context, tokens[:half], wanted)]
-    for place in range(half, len(tokens)):
+    rows = [_step_of(context, tokens[:first], wanted)]
+    for place in range(first, len(tokens)):
         part = np.concatenate([tokens[place : place + 1], np.roll(tokens, 7)[:drafts]])
         found = context.step([(sequence, part)], [np.array([0])])[0]
         sequence.past -= drafts

@@ -51,9 +51,16 @@ class Samples:
     sequences: list[np.ndarray]  # of token ids, all as long
     prompts: list[list[int]]  # of `PROMPTS`, to continue
     stepwise: int  # so many sequences are computed a token a step, too
+    single_steps: int | None = None  # and of these the last so many tokens, all but the first unless given
     wanted: np.ndarray | None = None  # the positions whose logits are compared, all of them unless given
     repeats: int = REPEATS
     reloads: int = RELOADS
+
+    @property
+    def first_single(self) -> int:
+        """The position from which on a sequence is computed a token a step."""
+        length = len(self.sequences[0])
+        return 1 if self.single_steps is None else max(1, length - self.single_steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +145,14 @@ def is_deterministic(determinism: dict[str, Any]) -> bool:
 
 def _stepwise(compiled: ov.CompiledModel, samples: Samples, whole: Logits) -> Comparison:
     sequences = samples.sequences[: samples.stepwise]
-    rows = (logits_in_steps(compiled, tokens, range(1, len(tokens)), samples.wanted) for tokens in sequences)
+    rows = (logits_in_steps(compiled, tokens, range(samples.first_single, len(tokens)), samples.wanted) for tokens in sequences)
     return compare(rows, whole[: samples.stepwise])
 
 
 def _differences(compiled: ov.CompiledModel, samples: Samples, whole: np.ndarray) -> dict[str, float]:
     """Return how far the first sequence's logits are from those of one step, by what is done to it."""
     tokens, wanted = samples.sequences[0], samples.wanted
+    first = max(len(tokens) // 2, samples.first_single)
 
     def difference(logits: np.ndarray) -> float:
         return float(np.abs(logits - whole).max())
@@ -153,5 +161,5 @@ def _differences(compiled: ov.CompiledModel, samples: Samples, whole: np.ndarray
     return {
         "cuts": max(difference(logits_in_steps(compiled, tokens, places, wanted)) for places in cuts),
         "beside_others": difference(logits_beside_others(compiled, tokens, BLOCK_SIZE, wanted)),
-        "rejected_drafts": difference(logits_after_rejected_drafts(compiled, tokens, wanted=wanted)),
+        "rejected_drafts": difference(logits_after_rejected_drafts(compiled, tokens, first, wanted=wanted)),
     }
