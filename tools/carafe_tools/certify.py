@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from carafe_tools import classifier_certificate, text_certificate
+from carafe_tools import classifier_certificate, text_certificate, text_run
 from carafe_tools.certificate import CERTIFICATE, require_passed, write_certificate
 from carafe_tools.classifier import image_evidence
 from carafe_tools.classifier_certificate import certify_image
@@ -80,6 +80,6 @@ def _image(folder: Path, manifest: dict[str, Any], source_path: Path, random_wei
 
 
 TASKS = {
-    text_certificate.TASK: (text_certificate.STEPS, _text),
+    text_run.TASK: (text_certificate.STEPS, _text),
     classifier_certificate.TASK: (classifier_certificate.STEPS, _image),
 }

@@ -5,7 +5,6 @@ so that memory holds one of them at a time. A configuration that computes someth
 and a tensor that no role asked for is refused by name, because a forgotten one would give fluent nonsense.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from carafe_tools.errors import require
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.json_file import read_json_object, read_text
-from carafe_tools.manifest import sha256
+from carafe_tools.manifest import files_sha256
 from carafe_tools.safetensors_file import STORED, StoredTensor, read_header
 from carafe_tools.tokenizer_files import from_gpt2_files
 
@@ -100,14 +99,8 @@ def is_huggingface(path: Path) -> bool:
 
 
 def source_sha256(path: Path) -> str:
-    """Return the SHA-256 of what a model is made from: a file, or the weights of a folder.
-
-    Of several files it is that of the lines `HASH  NAME` in the order of names, as `sha256sum *.safetensors | sha256sum` has it.
-    """
-    files = _weight_files(path) if path.is_dir() else [path]
-    if len(files) == 1:
-        return sha256(files[0])
-    return hashlib.sha256("".join(f"{sha256(file)}  {file.name}\n" for file in files).encode()).hexdigest()
+    """Return the SHA-256 of what a model is made from: a file, or the weights of a folder in the order of names."""
+    return files_sha256(_weight_files(path) if path.is_dir() else [path])
 
 
 def source_bytes(path: Path) -> int:
