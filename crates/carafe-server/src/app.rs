@@ -17,14 +17,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::classify::ClassifyParameters;
+use crate::completions::CompletionRequest;
 use crate::error::ApiError;
 use crate::infer::InferParameters;
 use crate::known_fields::{KnownFields, names_of};
 use crate::layers::{head, host, keys, origin, record};
+use crate::openai::field_names;
 use crate::openapi::{self, Document};
 use crate::record::Recorder;
 use crate::server::Server;
-use crate::{catalogue, classify, completions, health, infer, page, suggestion};
+use crate::{catalogue, chat, classify, completions, health, infer, page, suggestion};
 
 #[cfg(test)]
 mod refusals;
@@ -59,7 +61,7 @@ pub(crate) fn app(server: Server) -> Router {
 fn model_routes(server: &Server) -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .routes(routes!(completions::create))
-        .routes(routes!(completions::chat))
+        .routes(routes!(chat::create))
         .routes(routes!(catalogue::list))
         .routes(routes!(catalogue::show))
         .routes(routes!(classify::classify))
@@ -80,7 +82,7 @@ fn health_routes() -> OpenApiRouter<Server> {
 fn known_fields() -> KnownFields {
     let parameters = [names_of::<InferParameters>(), names_of::<ClassifyParameters>()].concat();
     // The last are named by handlers that read no fields.
-    completions::field_names().chain(parameters).chain(["image", "messages"]).collect()
+    field_names::<CompletionRequest>().chain(parameters).chain(["image", "messages"]).collect()
 }
 
 async fn unknown_route(OriginalUri(uri): OriginalUri, routes: Arc<[String]>) -> ApiError {
