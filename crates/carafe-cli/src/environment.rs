@@ -32,6 +32,8 @@ pub(crate) const KV_CACHE: &str = "CARAFE_KV_CACHE";
 pub(crate) const KV_CACHE_PRECISION: &str = "CARAFE_KV_CACHE_PRECISION";
 /// Stands for `--prefill-chunk`.
 pub(crate) const PREFILL_CHUNK: &str = "CARAFE_PREFILL_CHUNK";
+/// Stands for `--context-length`.
+pub(crate) const CONTEXT_LENGTH: &str = "CARAFE_CONTEXT_LENGTH";
 /// Stands for `--draft-tokens`.
 pub(crate) const DRAFT_TOKENS: &str = "CARAFE_DRAFT_TOKENS";
 /// Stands for `serve --share-prefixes`.
@@ -71,7 +73,7 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 27] = [
+const OWN: [&str; 28] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -81,6 +83,7 @@ const OWN: [&str; 27] = [
     KV_CACHE,
     KV_CACHE_PRECISION,
     PREFILL_CHUNK,
+    CONTEXT_LENGTH,
     DRAFT_TOKENS,
     SHARE_PREFIXES,
     NO_PREFIX_CACHE,

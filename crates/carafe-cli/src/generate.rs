@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use carafe_host::text::{EventKind, Prompt, Request, Sampling, TextOptions};
+use carafe_host::text::{EventKind, Prompt, Reasoning, Request, Sampling, TextOptions};
 use carafe_models::Task;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -81,7 +81,7 @@ fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dy
 
 fn request(options: &Generate, prompt: String) -> Request {
     Request {
-        prompt: Prompt::Text(prompt),
+        prompt: Prompt::text(prompt),
         max_tokens: options.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
         max_tokens_is_default: options.max_tokens.is_none(),
         sampling: sampling(&options.sampling),
@@ -90,6 +90,8 @@ fn request(options: &Generate, prompt: String) -> Request {
         min_tokens: options.min_tokens,
         logprobs: options.logprobs,
         echo: options.echo,
+        reasoning: Reasoning::InText,
+        skip_special_tokens: true,
         tenant: 0,
         prefix_cache: true,
         resume: Vec::new(),

@@ -131,7 +131,12 @@ impl Running {
                 KvCacheSize::AtMost(available.saturating_sub(weights).saturating_sub(guests) / 2)
             }),
         };
-        DecoderLimits { kv_cache, prefill_chunk: self.prefill_chunk, ..usual }
+        DecoderLimits {
+            kv_cache,
+            prefill_chunk: self.prefill_chunk,
+            context_length: self.context_length.map(NonZeroU32::get),
+            ..usual
+        }
     }
 
     /// The guest's limits as the flags say.

@@ -113,11 +113,24 @@ fn load(configuration: &ServeConfiguration) -> Result<Models> {
         let loaded = machine::load_folder(&runtime, folder, &configuration.options(), &limits)?;
         tracing::info!(model = loaded.name(), "loaded: {}", machine::profile_words(&loaded));
         tracing::info!(model = loaded.name(), "memory: {}", memory_words(&loaded, configuration));
+        warn_of_a_shorter_context(&loaded);
         graphs.push(for_workers(loaded, &runtime, configuration)?);
     }
     let (sandbox, limits, server) = (Sandbox::new()?, configuration.limits(), &configuration.server);
     let text = configuration.text_options();
     Ok(Models::start(&sandbox, &graphs, text, limits, runtime.version(), server, configuration.image_workers)?)
+}
+
+/// What a client of a model with a long context would else find out by a refusal.
+fn warn_of_a_shorter_context(loaded: &LoadedGraph) {
+    let own = loaded.folder().manifest().text.as_ref().map_or(0, |text| text.context_length);
+    let served = loaded.context_length();
+    if served < own {
+        tracing::warn!(
+            model = loaded.name(),
+            "context: {served} of the model's {own} tokens are served; a larger `--kv-cache` holds more"
+        );
+    }
 }
 
 /// The memory that a model takes: weights, KV cache, guests.

@@ -161,7 +161,7 @@ pub fn hostile(sandbox: &Sandbox) -> Result<carafe_host::Component> {
 /// A greedy request for so many tokens.
 #[must_use]
 pub fn greedy(prompt: &str, max_tokens: u32) -> Request {
-    Request::greedy(Prompt::Text(prompt.to_owned()), max_tokens)
+    Request::greedy(Prompt::text(prompt), max_tokens)
 }
 
 /// All token texts of a generation, and the message if it failed.

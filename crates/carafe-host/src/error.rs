@@ -20,7 +20,7 @@ pub enum Error {
     OpenVino(#[from] carafe_openvino::Error),
     /// The memory of the KV cache does not hold one full context.
     #[error(
-        "the KV cache of `{model}` may have {size} bytes, and one full context of {context_length} tokens needs {needed}\nhint: give it more with `--kv-cache`"
+        "the KV cache of `{model}` may have {size} bytes, and one full context of {context_length} tokens needs {needed}\nhint: give it more with `--kv-cache`, or serve a shorter context with `--context-length`"
     )]
     KvCache {
         /// The model's name.
@@ -31,6 +31,16 @@ pub enum Error {
         context_length: u32,
         /// Bytes of a full context.
         needed: u64,
+    },
+    /// A longer context was asked for than the model has.
+    #[error("`{model}` has a context of {most} tokens; `--context-length` is {asked}")]
+    ContextLength {
+        /// The model's name.
+        model: String,
+        /// Tokens that were asked for.
+        asked: u32,
+        /// Tokens that the model has.
+        most: u32,
     },
     /// The guest refused the model or its files, in its own words.
     #[error("the guest cannot open `{model}`: {message}")]

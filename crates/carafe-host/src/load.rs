@@ -12,7 +12,8 @@ use carafe_openvino::{ClassifierSpec, DecoderSpec, Graph, GraphFiles, GraphKind,
 use carafe_tensor::Role;
 
 use crate::Error;
-use crate::decoder::{DecoderLimits, num_blocks};
+use crate::bindings::text::exports::carafe::guests::generation::ChatTemplate;
+use crate::decoder::{DecoderLimits, served_cache};
 use crate::store::Graphs;
 
 /// A model whose graph is compiled.
@@ -21,6 +22,8 @@ pub struct LoadedGraph {
     folder: ModelFolder,
     graph: Graph,
     limits: DecoderLimits,
+    /// Tokens of one request; 0 for a classifier.
+    context_length: u32,
     side_by_side: Option<Graph>,
 }
 
@@ -29,8 +32,8 @@ impl LoadedGraph {
     /// blocks of its KV cache.
     ///
     /// # Errors
-    /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph, [`Error::KvCache`] where
-    /// one full context does not fit.
+    /// [`Error::Model`] for the folder, [`Error::OpenVino`] for the graph, [`Error::KvCache`] and
+    /// [`Error::ContextLength`] where the context that was asked for cannot be served.
     pub fn load(
         runtime: &Runtime,
         folder: ModelFolder,
@@ -39,14 +42,14 @@ impl LoadedGraph {
     ) -> Result<Self, Error> {
         folder.check_sizes()?;
         let graph = compile(runtime, &folder, options, limits)?;
-        let graph = match (&folder.manifest().text, graph.cache()) {
+        let (graph, context_length) = match (&folder.manifest().text, graph.cache()) {
             (Some(text), Some(layout)) => {
-                let num_blocks = num_blocks(&folder.manifest().name, text, layout, limits)?;
-                graph.with_num_blocks(num_blocks)
+                let cache = served_cache(&folder.manifest().name, text, layout, limits)?;
+                (graph.with_num_blocks(cache.num_blocks), cache.context_length)
             }
-            _ => graph,
+            _ => (graph, 0),
         };
-        Ok(Self { folder, graph, limits: *limits, side_by_side: None })
+        Ok(Self { folder, graph, limits: *limits, context_length, side_by_side: None })
     }
 
     /// Compiles the graph a second time, for so many computes at once with one thread each: several
@@ -107,6 +110,13 @@ impl LoadedGraph {
         self.folder.manifest().text.as_ref().ok_or_else(|| self.wrong_task(Task::TextGeneration))
     }
 
+    /// Tokens that one request to a text model may have, prompt and output together: the model's own
+    /// context, or less where the KV cache does not hold that or less was asked for.
+    #[must_use]
+    pub fn context_length(&self) -> u32 {
+        self.context_length
+    }
+
     /// What a decoder may use.
     #[must_use]
     pub fn limits(&self) -> &DecoderLimits {
@@ -127,6 +137,19 @@ impl LoadedGraph {
     /// [`Error::Model`] if there is none, or another one.
     pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
         self.read(self.folder.manifest().files.tokenizer.as_ref(), Task::TextGeneration)
+    }
+
+    /// The model's chat template, checked against the manifest, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if it is another one or no UTF-8.
+    pub fn chat_template(&self) -> Result<Option<ChatTemplate>, Error> {
+        let manifest = self.folder.manifest();
+        let Some((file, text)) = manifest.files.chat_template.as_ref().zip(manifest.text.as_ref()) else {
+            return Ok(None);
+        };
+        let special_tokens = text.special_tokens.clone().into_iter().collect();
+        Ok(Some(ChatTemplate { source: self.folder.read_text(file)?, special_tokens }))
     }
 
     /// The content of `labels.txt`, checked against the manifest.

@@ -4,8 +4,8 @@
 //! (`preparing`), the other steps those that run, while there is work (`worker`). The types of
 //! requests and events are those of `wit/text.wit`.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,33 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bindings::text::exports::carafe::guests::generation::Stats;
 pub use crate::bindings::text::exports::carafe::guests::generation::{
-    EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken, Model, PrefixSharing,
-    Prompt, PromptToken, Request, RequestError, RequestErrorCode, Sampling, Started, TokenLogprob, TokenLogprobs,
+    Chat, ChatTemplate, EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken,
+    Model, PrefixSharing, Prompt, PromptToken, Reasoning, ReasoningMarks, Request, RequestError, RequestErrorCode,
+    Sampling, Started, TextPrompt, TokenLogprob, TokenLogprobs,
 };
 use crate::guest::GuestConfig;
 use crate::load::LoadedGraph;
+use crate::tokenizer::Token;
 use crate::{Component, Error, Limits, Sandbox};
 use instance::TextTemplate;
-use preparing::{Preparing, Submission};
+use preparing::{Preparing, Submission, Task};
+use stats::StatsCell;
+pub use stats::{BatchSizes, TextStats};
 use worker::{Command, NewSequence, Worker};
 
 mod instance;
 mod preparing;
+mod stats;
 mod worker;
+
+impl Prompt {
+    /// A text to which the tokenizer adds what it adds (a BOS token), and in which special tokens
+    /// are text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(TextPrompt { text: text.into(), add_special_tokens: true, parse_special: false })
+    }
+}
 
 impl Request {
     /// Always the most probable token, EOS ignored: the same tokens for everybody, for comparisons.
@@ -52,6 +66,8 @@ impl Request {
             min_tokens: 0,
             logprobs: None,
             echo: false,
+            reasoning: Reasoning::InText,
+            skip_special_tokens: true,
             tenant: 0,
             prefix_cache: true,
             resume: Vec::new(),
@@ -71,121 +87,6 @@ pub struct TextOptions {
 impl Default for TextOptions {
     fn default() -> Self {
         Self { draft_tokens: 0, prefix_sharing: PrefixSharing::Tenant }
-    }
-}
-
-/// Counters of a text model since it was started.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TextStats {
-    /// Most bytes of linear memory that the guest which generates has had.
-    pub generator_memory: u64,
-    /// Most bytes of linear memory that the guest which prepares requests has had.
-    pub preparer_memory: u64,
-    /// Calls of the guest's `step`.
-    pub steps: u64,
-    /// Time of those calls.
-    pub step_time: Duration,
-    /// The part of it that computes took: OpenVINO, and the checks and copies around it.
-    pub model_time: Duration,
-    /// The part of it that computes took with all that the host does for them: its tensors taken
-    /// and kept as well.
-    pub host_time: Duration,
-    /// The part of it that OpenVINO alone took.
-    pub inference_time: Duration,
-    /// Generating guests that were replaced after a trap.
-    pub generators_replaced: u64,
-    /// Preparing guests that were replaced after a trap.
-    pub preparers_replaced: u64,
-    /// How many sequences inferences have had.
-    pub batch_sizes: BatchSizes,
-    /// Blocks of the KV cache that hold tokens of running requests.
-    pub used_blocks: u32,
-    /// Blocks that hold tokens of requests that have ended, for requests to come.
-    pub cached_blocks: u32,
-    /// Prompt tokens that were computed.
-    pub prompt_tokens: u64,
-    /// Prompt tokens that were looked up in the prefix cache.
-    pub prefix_cache_queries: u64,
-    /// Those of them that it held.
-    pub prefix_cache_hits: u64,
-    /// Requests that gave their blocks back to others and waited again.
-    pub preemptions: u64,
-    /// Tokens that were chosen.
-    pub generated_tokens: u64,
-    /// Draft tokens that were computed.
-    pub draft_tokens: u64,
-    /// Those of them that were accepted.
-    pub accepted_tokens: u64,
-}
-
-impl TextStats {
-    /// Most bytes of linear memory that both guests have had.
-    #[must_use]
-    pub fn guest_memory(&self) -> u64 {
-        self.generator_memory + self.preparer_memory
-    }
-
-    /// Guests that were replaced after a trap.
-    #[must_use]
-    pub fn replaced(&self) -> u64 {
-        self.generators_replaced + self.preparers_replaced
-    }
-
-    /// Notes how many blocks of the KV cache are used, and how many hold tokens for requests to
-    /// come.
-    fn note_blocks(&mut self, used: u32, cached: u32) {
-        (self.used_blocks, self.cached_blocks) = (used, cached);
-    }
-
-    /// Adds what a guest has counted in a step.
-    fn add(&mut self, before: &Stats, now: &Stats) {
-        let since = |counter: fn(&Stats) -> u64| counter(now).saturating_sub(counter(before));
-        if since(|stats| stats.num_forward_passes) > 0 {
-            self.batch_sizes.count(since(|stats| stats.scheduled_requests));
-        }
-        self.note_blocks(now.used_blocks, now.cached_blocks);
-        self.prompt_tokens += since(|stats| stats.prompt_tokens);
-        self.prefix_cache_queries += since(|stats| stats.prefix_cache_queries);
-        self.prefix_cache_hits += since(|stats| stats.prefix_cache_hits);
-        self.preemptions += since(|stats| stats.preemptions);
-        self.generated_tokens += since(|stats| stats.generated_tokens);
-        self.draft_tokens += since(|stats| stats.draft_tokens);
-        self.accepted_tokens += since(|stats| stats.accepted_tokens);
-    }
-}
-
-/// How many inferences had how many sequences.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BatchSizes {
-    /// For each of [`BatchSizes::BOUNDS`], the inferences whose sequences are at most this bound,
-    /// and more than the bound before; last, those with more sequences than any bound.
-    pub counts: [u64; Self::BOUNDS.len() + 1],
-    /// The sequences of all inferences.
-    pub sum: u64,
-}
-
-impl BatchSizes {
-    /// Numbers of sequences.
-    pub const BOUNDS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-
-    fn count(&mut self, sequences: u64) {
-        let place = Self::BOUNDS.iter().position(|&bound| sequences <= bound).unwrap_or(Self::BOUNDS.len());
-        self.counts[place] += 1;
-        self.sum += sequences;
-    }
-}
-
-/// Counters that two threads add to.
-#[derive(Clone, Debug, Default)]
-struct StatsCell(Arc<Mutex<TextStats>>);
-
-impl StatsCell {
-    fn get(&self) -> TextStats {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn update(&self, update: impl FnOnce(&mut TextStats)) {
-        update(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -219,7 +120,7 @@ type Answer = oneshot::Receiver<Result<u64, Error>>;
 /// A text model that runs. Dropping it ends its threads and the requests that run.
 pub struct TextModel {
     /// None once it is dropped, which ends the thread that prepares.
-    submissions: Option<Sender<Submission>>,
+    tasks: Option<Sender<Task>>,
     commands: Sender<Command>,
     stats: StatsCell,
     kv_cache: KvCacheSizes,
@@ -251,17 +152,18 @@ impl TextModel {
         let config = GuestConfig { sandbox: sandbox.clone(), graphs: model.graphs(), limits };
         let description = description(model, options)?;
         let kv_cache = kv_cache(model, &description);
-        let template = Arc::new(TextTemplate::new(component, config, description, model.tokenizer()?)?);
+        let template = TextTemplate::new(component, config, description, model.tokenizer()?, model.chat_template()?)?;
+        let template = Arc::new(template);
         let (commands, received_commands) = channel();
-        let (submissions, received_submissions) = channel();
+        let (tasks, received_tasks) = channel();
         let stats = StatsCell::default();
         let worker = Worker::new(template.clone(), received_commands, stats.clone())?;
-        let preparing = Preparing::new(template, received_submissions, commands.clone(), stats.clone())?;
+        let preparing = Preparing::new(template, received_tasks, commands.clone(), stats.clone())?;
         let threads = vec![
             start_thread(format!("carafe-{}", model.name()), move || worker.run())?,
             start_thread(format!("prepare-{}", model.name()), move || preparing.run())?,
         ];
-        Ok(Self { submissions: Some(submissions), commands, stats, kv_cache, threads })
+        Ok(Self { tasks: Some(tasks), commands, stats, kv_cache, threads })
     }
 
     /// Hands a request to the guest; resolves when the guest has accepted or refused it.
@@ -297,6 +199,30 @@ impl TextModel {
         generation.accepted(answer.blocking_recv())
     }
 
+    /// The text that the model's chat template makes of a conversation.
+    ///
+    /// # Errors
+    /// As [`TextModel::submit`].
+    pub async fn render(&self, chat: Chat) -> Result<String, Error> {
+        self.ask(|answer| Task::Render(chat, answer)).await
+    }
+
+    /// The tokens of a prompt, whatever their number.
+    ///
+    /// # Errors
+    /// As [`TextModel::submit`].
+    pub async fn tokenize(&self, prompt: Prompt) -> Result<Vec<Token>, Error> {
+        self.ask(|answer| Task::Tokenize(prompt, answer)).await
+    }
+
+    /// The text of tokens, special ones included; bytes that are no UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// As [`TextModel::submit`].
+    pub async fn detokenize(&self, tokens: Vec<u32>) -> Result<String, Error> {
+        self.ask(|answer| Task::Detokenize(tokens, answer)).await
+    }
+
     /// What has been counted so far.
     #[must_use]
     pub fn stats(&self) -> TextStats {
@@ -323,15 +249,26 @@ impl TextModel {
             let (commands, times) = (self.commands.clone(), RequestTimes::default());
             generations.push((Generation { id: None, events: receiver, times, commands }, answered));
         }
-        let submissions = self.submissions.as_ref().ok_or(Error::Stopped)?;
-        submissions.send(Submission { request, sequences }).map_err(|_| Error::Stopped)?;
+        self.give(Task::Submit(Submission { request, sequences }))?;
         Ok(generations)
+    }
+
+    fn give(&self, task: Task) -> Result<(), Error> {
+        let tasks = self.tasks.as_ref().ok_or(Error::Stopped)?;
+        tasks.send(task).map_err(|_| Error::Stopped)
+    }
+
+    /// Gives the preparing thread a task and waits for its answer.
+    async fn ask<T>(&self, task: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Task) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.give(task(answer))?;
+        answered.await.map_err(|_| Error::Stopped)?
     }
 }
 
 impl Drop for TextModel {
     fn drop(&mut self) {
-        self.submissions = None;
+        self.tasks = None;
         // The worker may be gone already; then there is nothing to stop.
         let _ = self.commands.send(Command::Stop);
         for thread in self.threads.drain(..) {
@@ -407,7 +344,7 @@ pub fn description(model: &LoadedGraph, options: TextOptions) -> Result<Model, E
     let (text, limits) = (model.text()?, model.limits());
     Ok(Model {
         graph: model.name().to_owned(),
-        context_length: text.context_length,
+        context_length: model.context_length(),
         vocabulary_size: text.vocabulary_size,
         eos_token_ids: text.eos_token_ids.clone(),
         block_size: model.graph().cache().map_or(0, |layout| layout.block_size),

@@ -1,7 +1,7 @@
 //! One model folder: its manifest, and the files that the manifest describes.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -83,6 +83,16 @@ impl ModelFolder {
         Ok(bytes)
     }
 
+    /// As [`ModelFolder::read`], of a file of text.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::read`], and [`Error::Read`] where it is no UTF-8.
+    pub fn read_text(&self, file: &File) -> Result<String, Error> {
+        let no_text =
+            |error| Error::Read { path: self.file(file), source: io::Error::new(ErrorKind::InvalidData, error) };
+        String::from_utf8(self.read(file)?).map_err(no_text)
+    }
+
     /// The certificate.
     ///
     /// # Errors
@@ -126,7 +136,7 @@ impl ModelFolder {
         let path = self.file(file);
         let got = match fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+            Err(source) if source.kind() == ErrorKind::NotFound => {
                 return Err(Error::MissingFile { model: self.manifest.name.clone(), path });
             }
             Err(source) => return Err(Error::Read { path, source }),
@@ -149,7 +159,7 @@ impl ModelFolder {
 /// # Errors
 ///
 /// What reading the file ends in.
-pub fn sha256(path: &Path) -> std::io::Result<String> {
+pub fn sha256(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let mut hash = Sha256::new();
     let mut piece = vec![0; 1 << 20];

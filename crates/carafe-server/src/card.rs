@@ -32,7 +32,8 @@ pub(crate) struct ModelCard {
     properties: BTreeMap<String, String>,
     /// The OpenVINO that runs the model.
     openvino: String,
-    /// Tokens that a request may have, prompt and output together; text models only.
+    /// Tokens that a request may have, prompt and output together, as served here; text models
+    /// only.
     pub(crate) context_length: Option<u32>,
     /// The same number under vLLM's name, which its clients look for.
     max_model_len: Option<u32>,
@@ -99,8 +100,8 @@ impl ModelCard {
             profile_reason: profile.reason(),
             properties: graph.graph().properties().clone(),
             openvino: openvino.to_owned(),
-            context_length: text.map(|text| text.context_length),
-            max_model_len: text.map(|text| text.context_length),
+            context_length: text.map(|_| graph.context_length()),
+            max_model_len: text.map(|_| graph.context_length()),
             vocabulary_size: text.map(|text| text.vocabulary_size),
             kv_cache_bytes: cache.map(|layout| layout.block_bytes * u64::from(num_blocks)),
             kv_cache_tokens: cache.map(|layout| u64::from(layout.block_size) * u64::from(num_blocks)),

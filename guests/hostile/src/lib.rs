@@ -9,7 +9,8 @@ use std::cell::RefCell;
 
 use bindings::exports::carafe::guests::{generation, tokenization};
 use generation::{
-    Event, EventKind, FinishReason, Finished, GeneratedToken, Model, Prompt, Request, RequestError, Started, Stats,
+    Chat, ChatTemplate, Event, EventKind, FinishReason, Finished, GeneratedToken, Model, PreparedPrompt, Prompt,
+    Reasoning, Request, RequestError, Started, Stats,
 };
 
 mod attacks;
@@ -34,16 +35,32 @@ impl generation::Guest for Hostile {
 struct Preparer;
 
 impl generation::GuestPreparer for Preparer {
-    fn open(_model: Model, _tokenizer: Vec<u8>) -> Result<generation::Preparer, String> {
+    fn open(
+        _model: Model,
+        _tokenizer: Vec<u8>,
+        _template: Option<ChatTemplate>,
+    ) -> Result<generation::Preparer, String> {
         Ok(generation::Preparer::new(Self))
     }
 
-    fn prepare(&self, request: Request) -> Result<Vec<u32>, RequestError> {
+    fn prepare(&self, request: Request) -> Result<PreparedPrompt, RequestError> {
         let name = name(&request);
         if name == "crash-in-prepare" {
             attacks::crash();
         }
-        Ok(name.bytes().map(u32::from).collect())
+        Ok(PreparedPrompt { tokens: name.bytes().map(u32::from).collect(), reasoning: Reasoning::InText })
+    }
+
+    fn render(&self, _chat: Chat) -> Result<String, RequestError> {
+        attacks::crash()
+    }
+
+    fn tokenize(&self, _prompt: Prompt) -> Result<Vec<tokenization::Token>, RequestError> {
+        attacks::crash()
+    }
+
+    fn detokenize(&self, _tokens: Vec<u32>) -> Result<String, RequestError> {
+        attacks::crash()
     }
 }
 
@@ -97,7 +114,8 @@ impl generation::GuestGenerator for Attacker {
 /// The name of an attack: a text, or its bytes as tokens.
 fn name(request: &Request) -> String {
     match &request.prompt {
-        Prompt::Text(name) => name.clone(),
+        Prompt::Text(name) => name.text.clone(),
+        Prompt::Chat(chat) => chat.messages.clone(),
         Prompt::Tokens(tokens) => tokens.iter().filter_map(|&token| char::from_u32(token)).collect(),
     }
 }
@@ -107,10 +125,22 @@ fn events(id: u64, request: &Request, answers: Vec<String>) -> Vec<Event> {
     let event = |kind| Event { request: id, kind };
     let count = answers.len() as u32;
     let tokens = answers.into_iter().zip(0..).skip(request.resume.len());
-    let token = |(text, id)| GeneratedToken { id, bytes: Vec::new(), text, text_offset: 0, logprobs: None };
+    let token = |(text, id)| GeneratedToken {
+        id,
+        bytes: Vec::new(),
+        text,
+        reasoning: String::new(),
+        text_offset: 0,
+        logprobs: None,
+    };
     let tokens = tokens.map(token).map(EventKind::Token);
-    let finished =
-        Finished { reason: FinishReason::Length, text: String::new(), prompt_tokens: 1, generated_tokens: count };
+    let finished = Finished {
+        reason: FinishReason::Length,
+        text: String::new(),
+        reasoning: String::new(),
+        prompt_tokens: 1,
+        generated_tokens: count,
+    };
     let kinds = std::iter::once(EventKind::Started(Started { prompt_tokens: 1, cached_tokens: 0 })).chain(tokens);
     kinds.chain([EventKind::Finished(finished)]).map(event).collect()
 }

@@ -9,6 +9,17 @@ pub(crate) fn event(event: text::Event, tokenizer: &text::Tokenizer) -> wit::Eve
     wit::Event { request: event.request, kind: event_kind(event.kind, tokenizer) }
 }
 
+pub(crate) fn prepared_prompt(prepared: text::PreparedPrompt) -> wit::PreparedPrompt {
+    let reasoning = match prepared.reasoning {
+        text::Reasoning::InText => wit::Reasoning::InText,
+        text::Reasoning::Apart => wit::Reasoning::Apart,
+        text::Reasoning::Marked(text::ReasoningMarks { start, end, is_open }) => {
+            wit::Reasoning::Marked(wit::ReasoningMarks { start, end, is_open })
+        }
+    };
+    wit::PreparedPrompt { tokens: prepared.tokens, reasoning }
+}
+
 pub(crate) fn stats(stats: text::Stats) -> wit::Stats {
     wit::Stats {
         running: stats.running,

@@ -32,8 +32,7 @@ impl tokenization::GuestTokenizer for Tokenizer {
 
     fn encode(&self, text: String) -> Result<Vec<tokenization::Token>, String> {
         let ids = self.0.encode(&text).map_err(|error| text::error_chain(&error))?;
-        let token = |id| tokenization::Token { id, bytes: self.0.token_bytes(id).unwrap_or_default().to_vec() };
-        Ok(ids.into_iter().map(token).collect())
+        Ok(tokens(ids, &self.0))
     }
 
     fn decode(&self, tokens: Vec<u32>) -> Result<String, String> {
@@ -50,21 +49,42 @@ impl generation::Guest for Text {
     type Preparer = Preparer;
 }
 
-/// What checks requests before they are submitted.
-struct Preparer {
-    tokenizer: text::Tokenizer,
-    model: text::TextModel,
+/// Token ids with the bytes that they stand for.
+fn tokens(ids: Vec<u32>, tokenizer: &text::Tokenizer) -> Vec<tokenization::Token> {
+    let bytes = |id| tokenizer.token_bytes(id).unwrap_or_default().to_vec();
+    ids.into_iter().map(|id| tokenization::Token { id, bytes: bytes(id) }).collect()
 }
 
+/// What makes tokens of prompts before requests are submitted.
+struct Preparer(text::Preparer);
+
 impl generation::GuestPreparer for Preparer {
-    fn open(model: generation::Model, tokenizer: Vec<u8>) -> Result<generation::Preparer, String> {
+    fn open(
+        model: generation::Model,
+        tokenizer: Vec<u8>,
+        _template: Option<generation::ChatTemplate>,
+    ) -> Result<generation::Preparer, String> {
         let tokenizer = open_tokenizer(&tokenizer)?;
-        Ok(generation::Preparer::new(Self { tokenizer, model: convert::model(model) }))
+        let preparer = text::Preparer::new(convert::model(model), tokenizer);
+        preparer.map(|preparer| generation::Preparer::new(Self(preparer))).map_err(|error| text::error_chain(&error))
     }
 
-    fn prepare(&self, request: generation::Request) -> Result<Vec<u32>, generation::RequestError> {
-        let request = convert::request(request).validate(&self.model, &self.tokenizer);
-        request.map(|request| request.prompt().to_vec()).map_err(|error| convert::request_error(&error))
+    fn prepare(&self, request: generation::Request) -> Result<generation::PreparedPrompt, generation::RequestError> {
+        let prepared = self.0.prepare(convert::request(request));
+        prepared.map(convert::prepared_prompt).map_err(|error| convert::request_error(&error))
+    }
+
+    fn render(&self, chat: generation::Chat) -> Result<String, generation::RequestError> {
+        self.0.render(&convert::chat(chat)).map_err(|error| convert::request_error(&error))
+    }
+
+    fn tokenize(&self, prompt: generation::Prompt) -> Result<Vec<tokenization::Token>, generation::RequestError> {
+        let ids = self.0.tokenize(convert::prompt(prompt)).map_err(|error| convert::request_error(&error))?;
+        Ok(tokens(ids, self.0.tokenizer()))
+    }
+
+    fn detokenize(&self, tokens: Vec<u32>) -> Result<String, generation::RequestError> {
+        self.0.detokenize(&tokens).map_err(|error| convert::request_error(&error))
     }
 }
 

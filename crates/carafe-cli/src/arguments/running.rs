@@ -42,6 +42,10 @@ pub(crate) struct Running {
     /// model's].
     #[arg(long, env = environment::PREFILL_CHUNK, value_name = "TOKENS", value_parser = parse_prefill_chunk)]
     pub(crate) prefill_chunk: Option<u32>,
+    /// Tokens that one request may have, prompt and output together; refused where the KV cache does
+    /// not hold them [default: the model's context, or as much of it as the KV cache holds].
+    #[arg(long, env = environment::CONTEXT_LENGTH, value_name = "TOKENS")]
+    pub(crate) context_length: Option<NonZeroU32>,
     /// Threads of one compute, as many as there are processors at most [default: OpenVINO's
     /// choice].
     #[arg(long, env = environment::THREADS, value_name = "N")]

@@ -120,7 +120,7 @@ fn requests(options: &Bench, model: &LoadedGraph, concurrent: u32) -> Result<Vec
     let sampling = generate::sampling(&options.sampling);
     let request = |number: u32| {
         let prompt = match &options.prompt {
-            Some(text) => Prompt::Text(text.clone()),
+            Some(text) => Prompt::text(text),
             None => Prompt::Tokens(made_up(options.prompt_tokens, vocabulary, number)),
         };
         let mut request = Request::greedy(prompt, options.new_tokens);

@@ -175,6 +175,7 @@ fn running_fields<S: Serializer>(running: &Running, serializer: S) -> Result<S::
         kv_cache_bytes: Option<Bytes>,
         kv_cache_precision: Option<String>,
         prefill_chunk: Option<u32>,
+        context_length: Option<NonZeroU32>,
         threads: Option<NonZeroU32>,
         guest_memory_mib: u64,
     }
@@ -183,6 +184,7 @@ fn running_fields<S: Serializer>(running: &Running, serializer: S) -> Result<S::
         kv_cache_bytes: running.kv_cache,
         kv_cache_precision: running.kv_cache_precision.map(|precision| precision.to_string()),
         prefill_chunk: running.prefill_chunk,
+        context_length: running.context_length,
         threads: running.threads,
         guest_memory_mib: running.guest_memory,
     };

@@ -38,7 +38,10 @@ pub enum EventKind {
         /// The text that can be delivered now: whole characters, nothing that may still become a
         /// stop string; often that of earlier tokens, and often empty. An EOS token has no text.
         text: String,
-        /// Where the token begins, as in [`PromptToken::text_offset`]. A stop string that is found
+        /// The same of the model's reasoning, where that comes apart; it is before the text.
+        reasoning: String,
+        /// Where the token begins, as in [`PromptToken::text_offset`], in the output as it is before
+        /// reasoning is told apart. A stop string that is found
         /// later may cut the text off before.
         text_offset: u32,
         /// Its log-probabilities, if the request asked for them.
@@ -50,6 +53,8 @@ pub enum EventKind {
         reason: FinishReason,
         /// Text that had been held back.
         text: String,
+        /// The same of the model's reasoning.
+        reasoning: String,
         /// Tokens of its prompt.
         prompt_tokens: u32,
         /// Tokens that were chosen, those it resumed from and an EOS token included.

@@ -6,6 +6,7 @@ use super::{
     event::{Event, EventKind, FailureKind, FinishReason},
     model::TextModel,
     model_runner::{Logits, RunError},
+    reasoning::Delta,
     sampler::Sampler,
     scheduler::{ScheduledRow, Scheduler, SchedulerOutput},
     sequence::{Accepted, Choice, Sequence},
@@ -141,12 +142,12 @@ impl OutputProcessor {
             }
         };
         self.counters.generated_tokens += 1;
-        let Accepted { text, text_offset, finished: end } = sequence.accept(token, model, &self.tokenizer);
-        let text_offset = text_offset as u32;
-        events.push(Event { request, kind: EventKind::Token { id: token, text, text_offset, logprobs } });
+        let Accepted { delta, text_offset, finished: end } = sequence.accept(token, model, &self.tokenizer);
+        let (Delta { reasoning, text }, text_offset) = (delta, text_offset as u32);
+        events.push(Event { request, kind: EventKind::Token { id: token, text, reasoning, text_offset, logprobs } });
         match end {
-            Some((reason, text)) => {
-                events.push(finished(sequence, reason, text));
+            Some((reason, rest)) => {
+                events.push(finished(sequence, reason, rest));
                 None
             }
             None => Some(token),
@@ -169,14 +170,18 @@ pub(super) fn failed_run(request: u64, error: &RunError) -> Event {
 
 /// The event of a request that generates nothing more.
 fn finish(sequence: &mut Sequence) -> Event {
-    let (reason, text) = sequence.finish(FinishReason::Length);
-    finished(sequence, reason, text)
+    let (reason, rest) = sequence.finish(FinishReason::Length);
+    finished(sequence, reason, rest)
 }
 
 /// The event of a request that has come to its end.
-fn finished(sequence: &Sequence, reason: FinishReason, text: String) -> Event {
+fn finished(sequence: &Sequence, reason: FinishReason, rest: Delta) -> Event {
     let (prompt_tokens, generated_tokens) = (sequence.prompt_tokens as u32, sequence.generated_tokens() as u32);
-    Event { request: sequence.id, kind: EventKind::Finished { reason, text, prompt_tokens, generated_tokens } }
+    let Delta { reasoning, text } = rest;
+    Event {
+        request: sequence.id,
+        kind: EventKind::Finished { reason, text, reasoning, prompt_tokens, generated_tokens },
+    }
 }
 
 /// The event of a request that cannot go on.

@@ -6,20 +6,13 @@
 use super::{
     logprobs::MAX_LOGPROBS,
     model::TextModel,
+    prompt::{Prompt, TextPrompt},
+    reasoning::Reasoning,
     request_error::{Asked, ContextExceeded, PromptLength, RequestError},
     sampling::Sampling,
     stop::{MAX_STOP_BYTES, MAX_STOPS},
     tokenizer::Tokenizer,
 };
-
-/// What the model is to go on from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Prompt {
-    /// Text, in which special tokens are text too.
-    Text(String),
-    /// Tokens, special ones included.
-    Tokens(Vec<u32>),
-}
 
 /// One request for text.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +40,10 @@ pub struct Request {
     /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those
     /// are asked for.
     pub echo: bool,
+    /// What to do with the parts of the output that the model marks as its reasoning.
+    pub reasoning: Reasoning,
+    /// Whether special tokens of the output give no text.
+    pub skip_special_tokens: bool,
     /// The client whose request it is: whose blocks it may share, and in whose turn it runs.
     pub tenant: u64,
     /// Whether it may begin with blocks of the KV cache that other requests have filled, and they
@@ -71,6 +68,8 @@ impl Request {
             min_tokens: 0,
             logprobs: None,
             echo: false,
+            reasoning: Reasoning::InText,
+            skip_special_tokens: true,
             tenant: 0,
             prefix_cache: true,
             resume: Vec::new(),
@@ -106,6 +105,8 @@ impl Request {
             min_tokens: self.min_tokens,
             logprobs: self.logprobs,
             echo: self.echo,
+            reasoning: self.reasoning,
+            skip_special_tokens: self.skip_special_tokens,
             tenant: self.tenant,
             prefix_cache: self.prefix_cache,
             resume: self.resume,
@@ -124,6 +125,8 @@ pub struct ValidRequest {
     pub(super) min_tokens: u32,
     pub(super) logprobs: Option<u32>,
     pub(super) echo: bool,
+    pub(super) reasoning: Reasoning,
+    pub(super) skip_special_tokens: bool,
     pub(super) tenant: u64,
     pub(super) prefix_cache: bool,
     pub(super) resume: Vec<u32>,
@@ -141,7 +144,8 @@ impl ValidRequest {
 fn prompt_tokens(prompt: Prompt, model: &TextModel, tokenizer: &Tokenizer) -> Result<Vec<u32>, RequestError> {
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens,
-        Prompt::Text(text) => {
+        Prompt::Chat(_) => return Err(RequestError::UnpreparedChat),
+        Prompt::Text(TextPrompt { text, .. }) => {
             let at_least = text.len().div_ceil(tokenizer.longest_token().max(1));
             room(PromptLength::AtLeast(at_least), Asked::Nothing, model.context_length)?;
             tokenizer.encode(&text).map_err(RequestError::Tokenizer)?

@@ -111,6 +111,17 @@ pub enum RequestError {
     /// The prompt's text could not be turned into tokens.
     #[error("`prompt` cannot be turned into tokens")]
     Tokenizer(#[source] TokenizerError),
+    /// The prompt is a conversation, and the model's makers gave no template for those.
+    #[error(
+        "the model has no chat template, so it cannot answer `messages`; send the whole text as `prompt` of a completion"
+    )]
+    NoChatTemplate,
+    /// The prompt is a conversation that no preparer has made tokens of: a mistake of the caller's.
+    #[error("a conversation must be prepared before it is submitted")]
+    UnpreparedChat,
+    /// Tokens could not be turned into text.
+    #[error("`tokens` cannot be turned into text")]
+    Detokenize(#[source] TokenizerError),
     /// Prompt and output together would not fit.
     #[error(transparent)]
     ContextExceeded(#[from] ContextExceeded),
@@ -224,6 +235,8 @@ impl RequestError {
     pub fn parameter(&self) -> Option<&'static str> {
         match self {
             Self::EmptyPrompt | Self::Tokenizer(_) => Some("prompt"),
+            Self::NoChatTemplate | Self::UnpreparedChat => Some("messages"),
+            Self::Detokenize(_) => Some("tokens"),
             Self::ContextExceeded(exceeded) => Some(exceeded.parameter()),
             Self::MinTokens { .. } => Some("min_tokens"),
             Self::UnknownToken { parameter, .. } | Self::OutOfRange { parameter, .. } => Some(parameter),

@@ -16,6 +16,7 @@ use super::{
     model::TextModel,
     output_text::{Echo, OutputText, TokenText},
     penalties::Penalties,
+    reasoning::Delta,
     request::ValidRequest,
     request_error::RequestError,
     rng,
@@ -60,12 +61,12 @@ pub(super) struct Choice {
 /// What a token led to.
 #[derive(Debug, PartialEq)]
 pub(super) struct Accepted {
-    /// Text that can be delivered now.
-    pub(super) text: String,
+    /// What can be delivered now.
+    pub(super) delta: Delta,
     /// How many characters of the text come before the one in which the token begins.
     pub(super) text_offset: usize,
-    /// Set with the last token: why, and the text that had been held back.
-    pub(super) finished: Option<(FinishReason, String)>,
+    /// Set with the last token: why, and what had been held back.
+    pub(super) finished: Option<(FinishReason, Delta)>,
 }
 
 impl Sequence {
@@ -78,7 +79,7 @@ impl Sequence {
     ) -> Result<Self, RequestError> {
         let tokens = mem::take(&mut request.prompt);
         let resume = mem::take(&mut request.resume);
-        let mut text = OutputText::new(mem::take(&mut request.stop));
+        let mut text = OutputText::new(mem::take(&mut request.stop), mem::take(&mut request.reasoning));
         let bytes = tokens.iter().map(|&token| tokenizer.token_bytes(token).unwrap_or_default());
         let echo = request.echo.then(|| text.echo(bytes));
         let mut sequence = Self {
@@ -288,10 +289,10 @@ impl Sequence {
         self.tokens.push(token);
         self.penalties.count(token);
         let ends_text = model.eos_token_ids.contains(&token);
-        let bytes = if ends_text { None } else { tokenizer.token_bytes(token) };
-        let TokenText { text, offset, stopped } = self.text.push(bytes.unwrap_or_default());
+        let bytes = if ends_text { None } else { self.bytes_of(token, tokenizer) };
+        let TokenText { delta, offset, stopped } = self.text.push(bytes.unwrap_or_default());
         let finished = if stopped {
-            Some((FinishReason::Stop, String::new()))
+            Some((FinishReason::Stop, Delta::default()))
         } else if ends_text && !self.request.ignore_eos {
             Some(self.finish(FinishReason::Eos))
         } else if self.generated_tokens() >= self.request.max_tokens as usize {
@@ -299,11 +300,18 @@ impl Sequence {
         } else {
             None
         };
-        Accepted { text, text_offset: offset, finished }
+        Accepted { delta, text_offset: offset, finished }
+    }
+
+    /// The bytes that a token adds to the text; none of one that is special, unless those are wanted
+    /// or it marks reasoning.
+    fn bytes_of<'a>(&self, token: u32, tokenizer: &'a Tokenizer) -> Option<&'a [u8]> {
+        let skips = self.request.skip_special_tokens && tokenizer.is_special(token);
+        tokenizer.token_bytes(token).filter(|bytes| !skips || self.text.is_mark(bytes))
     }
 
     /// Ends the text: why, and what had been held back.
-    pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, String) {
+    pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, Delta) {
         self.text.finish(reason)
     }
 }

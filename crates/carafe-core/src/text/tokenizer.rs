@@ -76,6 +76,8 @@ pub struct Tokenizer {
     ends: Vec<u32>,
     /// The length of the longest token.
     longest: usize,
+    /// The special tokens, ascending.
+    special: Vec<u32>,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -91,7 +93,7 @@ impl Tokenizer {
         check_parts(&inner)?;
         check_bytes(&inner)?;
         inner.set_encode_special_tokens(true);
-        let mut tokenizer = Self { inner, bytes: Vec::new(), ends: Vec::new(), longest: 0 };
+        let mut tokenizer = Self { inner, bytes: Vec::new(), ends: Vec::new(), longest: 0, special: Vec::new() };
         tokenizer.read_vocabulary()?;
         Ok(tokenizer)
     }
@@ -104,6 +106,11 @@ impl Tokenizer {
     /// The length of the longest token in bytes: n tokens never hold more than n times as many.
     pub fn longest_token(&self) -> usize {
         self.longest
+    }
+
+    /// Whether a token is special: one that controls, and is no text.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.special.binary_search(&id).is_ok()
     }
 
     /// The tokens of `text`, at most [`MAX_TEXT_BYTES`] long; none for the empty text.
@@ -145,6 +152,9 @@ impl Tokenizer {
             match token_as_bytes(&token, &characters) {
                 Some(bytes) if !added.contains_key(&id) => self.bytes.extend_from_slice(&bytes),
                 _ => self.bytes.extend_from_slice(token.as_bytes()),
+            }
+            if added.get(&id).is_some_and(|token| token.special) {
+                self.special.push(id);
             }
             self.longest = self.longest.max(self.bytes.len() - start);
             self.ends.push(self.bytes.len() as u32);

@@ -5,7 +5,7 @@
 //! with the same names and fields. So the conversion is a macro, which the guest and the host's
 //! native path both expand over their bindings.
 
-/// Functions `model`, `request`, `request_error` and `event_kind` over the module `$wit`, which has
+/// Functions `model`, `request`, `prompt`, `chat`, `request_error` and `event_kind` over the module `$wit`, which has
 /// the types of WIT's interface `generation`.
 ///
 /// `model` makes a [`TextModel`](crate::text::TextModel), `request` makes a
@@ -40,10 +40,7 @@ macro_rules! wit_conversions {
         /// The request in the core's words.
         pub(crate) fn request(request: wit::Request) -> $crate::text::Request {
             $crate::text::Request {
-                prompt: match request.prompt {
-                    wit::Prompt::Text(prompt) => $crate::text::Prompt::Text(prompt),
-                    wit::Prompt::Tokens(tokens) => $crate::text::Prompt::Tokens(tokens),
-                },
+                prompt: prompt(request.prompt),
                 max_tokens: request.max_tokens,
                 max_tokens_is_default: request.max_tokens_is_default,
                 sampling: sampling(request.sampling),
@@ -52,9 +49,44 @@ macro_rules! wit_conversions {
                 min_tokens: request.min_tokens,
                 logprobs: request.logprobs,
                 echo: request.echo,
+                reasoning: reasoning(request.reasoning),
+                skip_special_tokens: request.skip_special_tokens,
                 tenant: request.tenant,
                 prefix_cache: request.prefix_cache,
                 resume: request.resume,
+            }
+        }
+
+        /// The prompt in the core's words.
+        pub(crate) fn prompt(prompt: wit::Prompt) -> $crate::text::Prompt {
+            match prompt {
+                wit::Prompt::Text(wit::TextPrompt { text, add_special_tokens, parse_special }) => {
+                    $crate::text::Prompt::Text($crate::text::TextPrompt { text, add_special_tokens, parse_special })
+                }
+                wit::Prompt::Tokens(tokens) => $crate::text::Prompt::Tokens(tokens),
+                wit::Prompt::Chat(conversation) => $crate::text::Prompt::Chat(chat(conversation)),
+            }
+        }
+
+        /// The conversation in the core's words.
+        pub(crate) fn chat(chat: wit::Chat) -> $crate::text::Chat {
+            $crate::text::Chat {
+                messages: chat.messages,
+                tools: chat.tools,
+                template_arguments: chat.template_arguments,
+                add_generation_prompt: chat.add_generation_prompt,
+                continue_final_message: chat.continue_final_message,
+                now: chat.now,
+            }
+        }
+
+        fn reasoning(reasoning: wit::Reasoning) -> $crate::text::Reasoning {
+            match reasoning {
+                wit::Reasoning::InText => $crate::text::Reasoning::InText,
+                wit::Reasoning::Apart => $crate::text::Reasoning::Apart,
+                wit::Reasoning::Marked(wit::ReasoningMarks { start, end, is_open }) => {
+                    $crate::text::Reasoning::Marked($crate::text::ReasoningMarks { start, end, is_open })
+                }
             }
         }
 
@@ -96,14 +128,14 @@ macro_rules! wit_conversions {
                     let tokens = tokens.into_iter().map(|token| prompt_token(token, tokenizer)).collect();
                     wit::EventKind::Prompt(wit::EchoedPrompt { text, tokens })
                 }
-                Kind::Token { id, text, text_offset, logprobs } => {
+                Kind::Token { id, text, reasoning, text_offset, logprobs } => {
                     let logprobs = logprobs.map(|logprobs| token_logprobs(&logprobs, tokenizer));
                     let bytes = bytes(id, tokenizer);
-                    wit::EventKind::Token(wit::GeneratedToken { id, bytes, text, text_offset, logprobs })
+                    wit::EventKind::Token(wit::GeneratedToken { id, bytes, text, reasoning, text_offset, logprobs })
                 }
-                Kind::Finished { reason, text, prompt_tokens, generated_tokens } => {
+                Kind::Finished { reason, text, reasoning, prompt_tokens, generated_tokens } => {
                     let reason = finish_reason(reason);
-                    wit::EventKind::Finished(wit::Finished { reason, text, prompt_tokens, generated_tokens })
+                    wit::EventKind::Finished(wit::Finished { reason, text, reasoning, prompt_tokens, generated_tokens })
                 }
                 Kind::Failed { kind, message } => {
                     wit::EventKind::Failed(wit::Failure { kind: failure_kind(kind), message })

@@ -302,6 +302,8 @@ pub(crate) struct Outcome {
     pub(crate) logprobs: Vec<TokenLogprobs>,
     /// The text of each token's event, then that of the end.
     pub(crate) texts: Vec<String>,
+    /// The reasoning that came apart.
+    pub(crate) reasoning: String,
     /// The reason and the generated tokens, as told at the end.
     pub(crate) finished: Option<(FinishReason, u32)>,
 }
@@ -315,13 +317,15 @@ pub(crate) fn run(logits: Logits, request: Request) -> Outcome {
         match event.kind {
             EventKind::Started { .. } => {}
             EventKind::Prompt { text, tokens } => outcome.prompt = Some((text, tokens)),
-            EventKind::Token { id, text, text_offset, logprobs } => {
+            EventKind::Token { id, text, reasoning, text_offset, logprobs } => {
                 outcome.tokens.push(id);
+                outcome.reasoning.push_str(&reasoning);
                 outcome.text_offsets.push(text_offset);
                 outcome.logprobs.extend(logprobs);
                 outcome.texts.push(text);
             }
-            EventKind::Finished { reason, text, generated_tokens, .. } => {
+            EventKind::Finished { reason, text, reasoning, generated_tokens, .. } => {
+                outcome.reasoning.push_str(&reasoning);
                 outcome.texts.push(text);
                 outcome.finished = Some((reason, generated_tokens));
             }
@@ -333,7 +337,7 @@ pub(crate) fn run(logits: Logits, request: Request) -> Outcome {
 
 /// A greedy request on the prompt `hi`, which is two tokens.
 pub(crate) fn greedy(max_tokens: u32) -> Request {
-    let mut request = Request::new(Prompt::Text("hi".to_owned()), max_tokens);
+    let mut request = Request::new(Prompt::text("hi"), max_tokens);
     request.sampling.temperature = 0.0;
     request
 }

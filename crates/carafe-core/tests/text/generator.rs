@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use carafe_core::text::{Event, EventKind, FailureKind, FinishReason, Prompt, Request, Stats};
+use carafe_core::text::{
+    Event, EventKind, FailureKind, FinishReason, Prompt, Reasoning, ReasoningMarks, Request, Stats,
+};
 
 use crate::fake::{self, Fake, byte_token, drain, greedy, noise, script};
 
@@ -48,8 +50,9 @@ fn the_first_event_counts_the_prompt_and_the_last_all_tokens() {
     let events = drain(&mut generator);
     let kinds = kinds(&events, id);
     assert_eq!(kinds.first(), Some(&&EventKind::Started { prompt_tokens: 2, cached_tokens: 0 }));
+    let (text, reasoning) = (String::new(), String::new());
     let finished =
-        EventKind::Finished { reason: FinishReason::Eos, text: String::new(), prompt_tokens: 2, generated_tokens: 2 };
+        EventKind::Finished { reason: FinishReason::Eos, text, reasoning, prompt_tokens: 2, generated_tokens: 2 };
     assert_eq!(kinds.last(), Some(&&finished));
 }
 
@@ -95,7 +98,7 @@ fn a_logit_that_is_no_number_fails_the_request_and_not_the_generator() {
         let mut generator = fake::generator(Fake::new(Rc::new(logits)));
         let broken = generator.submit(greedy(5)).unwrap();
         let mut request = greedy(5);
-        request.prompt = Prompt::Text("x".to_owned());
+        request.prompt = Prompt::text("x");
         let fine = generator.submit(request).unwrap();
         let events = drain(&mut generator);
         let message = format!("the logit of token 17 is `{value}`; every logit must be a finite number");
@@ -162,4 +165,23 @@ fn the_stats_count_what_was_done() {
         ..Stats::default()
     };
     assert_eq!(generator.stats(), done);
+}
+
+#[test]
+fn reasoning_comes_apart_from_the_text_and_stop_strings_end_either() {
+    let output = "<think>why not</think> yes. no";
+    let outcome = |reasoning, stop: &[&str]| {
+        let mut request = greedy(30);
+        (request.reasoning, request.stop) = (reasoning, stop.iter().map(|stop| (*stop).to_owned()).collect());
+        let outcome = fake::run(script(2, output.bytes().map(byte_token).collect()), request);
+        (outcome.reasoning, outcome.texts.concat())
+    };
+    let marks = |is_open| {
+        let (start, end) = ("<think>".to_owned(), "</think>".to_owned());
+        Reasoning::Marked(ReasoningMarks { start, end, is_open })
+    };
+    assert_eq!(outcome(Reasoning::InText, &[]), (String::new(), output.to_owned()));
+    assert_eq!(outcome(marks(false), &[]), ("why not".to_owned(), "yes. no".to_owned()));
+    assert_eq!(outcome(marks(false), &["."]), ("why not".to_owned(), "yes".to_owned()));
+    assert_eq!(outcome(marks(true), &["not"]), ("<think>why ".to_owned(), String::new()));
 }

@@ -27,7 +27,7 @@ fn assert_valid(change: impl FnOnce(&mut Request)) {
 
 #[test]
 fn an_empty_prompt_is_refused() {
-    for prompt in [Prompt::Text(String::new()), Prompt::Tokens(Vec::new())] {
+    for prompt in [Prompt::text(""), Prompt::Tokens(Vec::new())] {
         let (message, parameter) = refusal(|request| request.prompt = prompt);
         assert_eq!((message.as_str(), parameter), ("`prompt` is empty; it must hold at least 1 token", Some("prompt")));
     }
@@ -91,7 +91,7 @@ fn min_tokens_without_max_tokens_are_refused_where_they_do_not_fit() {
 fn a_text_beyond_the_context_has_one_code_whatever_its_length() {
     for (length, tokens) in [(833, "at least 65"), (4 << 20, "at least 322639")] {
         let mut request = greedy(4);
-        request.prompt = Prompt::Text("a".repeat(length));
+        request.prompt = Prompt::text("a".repeat(length));
         let error = request.validate(&model(), &tokenizer()).unwrap_err();
         assert_eq!(error.code(), RequestErrorCode::ContextLengthExceeded);
         let expected = format!(
@@ -100,7 +100,7 @@ fn a_text_beyond_the_context_has_one_code_whatever_its_length() {
         assert_eq!((error.to_string(), error.parameter()), (expected, Some("prompt")));
     }
     let mut request = greedy(4);
-    request.prompt = Prompt::Text("a".repeat(100));
+    request.prompt = Prompt::text("a".repeat(100));
     let error = request.validate(&model(), &tokenizer()).unwrap_err();
     assert_eq!(error.code(), RequestErrorCode::ContextLengthExceeded);
 }
@@ -111,8 +111,8 @@ fn zero_max_tokens_without_echo_give_an_end_and_no_text() {
         let mut generator = fake::generator(Fake::new(noise(1)));
         generator.submit(Request { logprobs, ..Request::new(Prompt::Tokens(vec![1, 2]), 0) }).unwrap();
         let kinds: Vec<_> = generator.step().into_iter().map(|event| event.kind).collect();
-        let (reason, text) = (FinishReason::Length, String::new());
-        let finished = EventKind::Finished { reason, text, prompt_tokens: 2, generated_tokens: 0 };
+        let (reason, text, reasoning) = (FinishReason::Length, String::new(), String::new());
+        let finished = EventKind::Finished { reason, text, reasoning, prompt_tokens: 2, generated_tokens: 0 };
         assert_eq!(kinds, [EventKind::Started { prompt_tokens: 2, cached_tokens: 0 }, finished]);
         assert_eq!((generator.is_idle(), generator.stats().num_forward_passes), (true, 0));
     }

@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 use wasmtime::component::{Component, ResourceAny};
 
-use super::{Event, Model, Request, RequestError, Stats};
+use super::{Chat, ChatTemplate, Event, Model, Prompt, Request, RequestError, Stats};
 use crate::Error;
 use crate::bindings::text::Text;
+use crate::bindings::text::exports::carafe::guests::generation::{GuestPreparer, PreparedPrompt};
 use crate::guest::{GuestConfig, Instance, trap};
 use crate::store::{State, start_call};
 use crate::text_guest::TextGuest;
+use crate::tokenizer::Token;
 
 /// What instances of the text guest are made from.
 pub(super) struct TextTemplate {
     guest: TextGuest,
     model: Model,
     tokenizer: Vec<u8>,
+    chat_template: Option<ChatTemplate>,
 }
 
 impl TextTemplate {
@@ -26,8 +29,9 @@ impl TextTemplate {
         config: GuestConfig,
         model: Model,
         tokenizer: Vec<u8>,
+        chat_template: Option<ChatTemplate>,
     ) -> Result<Self, Error> {
-        Ok(Self { guest: TextGuest::link(component, config)?, model, tokenizer })
+        Ok(Self { guest: TextGuest::link(component, config)?, model, tokenizer, chat_template })
     }
 
     fn refused(&self, message: String) -> Error {
@@ -113,7 +117,8 @@ impl Instance for PreparerInstance {
     fn open(template: &TextTemplate) -> Result<Self, Error> {
         let (mut store, guest) = template.guest.instantiate()?;
         let interface = guest.carafe_guests_generation().preparer();
-        let opened = interface.call_open(&mut store, &template.model, &template.tokenizer);
+        let TextTemplate { model, tokenizer, chat_template, .. } = template;
+        let opened = interface.call_open(&mut store, model, tokenizer, chat_template.as_ref());
         let opened = opened.map_err(|error| trap(&store, &error))?;
         let preparer = opened.map_err(|message| template.refused(message))?;
         Ok(Self { store, guest, preparer })
@@ -124,13 +129,38 @@ impl Instance for PreparerInstance {
     }
 }
 
+/// The outer error is a trap, the inner one the guest's refusal.
+type Answer<T> = Result<Result<T, RequestError>, Error>;
+
 impl PreparerInstance {
-    /// The tokens of a request's prompt. The outer error is a trap, the inner one the guest's
-    /// refusal.
-    pub(super) fn prepare(&mut self, request: &Request) -> Result<Result<Vec<u32>, RequestError>, Error> {
+    /// A request's prompt as tokens.
+    pub(super) fn prepare(&mut self, request: &Request) -> Answer<PreparedPrompt> {
+        self.call(|guest, store, preparer| guest.call_prepare(store, preparer, request))
+    }
+
+    /// The text of a conversation.
+    pub(super) fn render(&mut self, chat: &Chat) -> Answer<String> {
+        self.call(|guest, store, preparer| guest.call_render(store, preparer, chat))
+    }
+
+    /// The tokens of a prompt.
+    pub(super) fn tokenize(&mut self, prompt: &Prompt) -> Answer<Vec<Token>> {
+        self.call(|guest, store, preparer| guest.call_tokenize(store, preparer, prompt))
+    }
+
+    /// The text of tokens.
+    pub(super) fn detokenize(&mut self, tokens: &[u32]) -> Answer<String> {
+        self.call(|guest, store, preparer| guest.call_detokenize(store, preparer, tokens))
+    }
+
+    /// One call of the preparer.
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(GuestPreparer<'_>, &mut Store<State>, ResourceAny) -> wasmtime::Result<Result<T, RequestError>>,
+    ) -> Answer<T> {
         start_call(&mut self.store);
-        let interface = self.guest.carafe_guests_generation();
-        let answer = interface.preparer().call_prepare(&mut self.store, self.preparer, request);
+        let guest = self.guest.carafe_guests_generation().preparer();
+        let answer = call(guest, &mut self.store, self.preparer);
         answer.map_err(|error| trap(&self.store, &error))
     }
 }

@@ -283,7 +283,8 @@ mod tests {
     fn a_prompt_is_charged_once_and_each_generated_token() {
         let started = EventKind::Started(Started { prompt_tokens: 7, cached_tokens: 0 });
         assert_eq!((tokens_of(&started, true), tokens_of(&started, false)), (7, 0));
-        let token = GeneratedToken { id: 1, bytes: Vec::new(), text: String::new(), text_offset: 0, logprobs: None };
+        let (bytes, text, reasoning) = (Vec::new(), String::new(), String::new());
+        let token = GeneratedToken { id: 1, bytes, text, reasoning, text_offset: 0, logprobs: None };
         let token = EventKind::Token(token);
         assert_eq!((tokens_of(&token, true), tokens_of(&token, false)), (1, 1));
     }
