@@ -104,7 +104,7 @@ async fn text(server: &Server, request: Request) -> Result<String, ApiError> {
 fn generation(parameters: InferParameters, text: String) -> GenerationRequest {
     GenerationRequest {
         model: parameters.model,
-        prompts: vec![(!text.is_empty()).then_some(Prompt::Text(text))],
+        prompts: vec![(!text.is_empty()).then_some(Prompt::text(text))],
         max_tokens: parameters.max_tokens,
         default_max_tokens: DEFAULT_MAX_TOKENS,
         ..GenerationRequest::default()

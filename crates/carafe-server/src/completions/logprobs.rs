@@ -6,6 +6,7 @@ use carafe_host::text::TokenLogprobs;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use crate::openai::token_text;
 use crate::service::Token;
 
 /// What a token's spelling begins with where its text does not tell which one it is, before its id;
@@ -41,7 +42,7 @@ impl TopLogprobs {
             if other == id {
                 return name.to_owned();
             }
-            let spelling = token_text(other, bytes);
+            let spelling = spelling(other, bytes);
             if taken.insert(spelling.clone()) { spelling } else { format!("{BY_ID}{other}") }
         };
         let top = logprobs.top.iter().map(|token| (name_of(token.id, &token.bytes), token.logprob));
@@ -69,7 +70,7 @@ impl Logprobs {
     }
 
     fn push(&mut self, token: &Token) {
-        let name = token_text(token.id, &token.bytes);
+        let name = spelling(token.id, &token.bytes);
         let logprobs = token.logprobs.as_ref();
         self.token_logprobs.push(logprobs.map(|logprobs| logprobs.chosen));
         self.top_logprobs.push(logprobs.map(|logprobs| TopLogprobs::new(token.id, &name, logprobs)));
@@ -78,13 +79,10 @@ impl Logprobs {
     }
 }
 
-/// A token's text, or its bytes as OpenAI spells them where they are no text.
-fn token_text(id: u32, bytes: &[u8]) -> String {
-    match str::from_utf8(bytes) {
-        Ok(text) if text.starts_with(BY_ID) => format!("{BY_ID}{id}"),
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().fold("bytes:".to_owned(), |text, byte| format!("{text}\\x{byte:02x}")),
-    }
+/// A token's text; its id where the text would be taken for one.
+fn spelling(id: u32, bytes: &[u8]) -> String {
+    let text = token_text(bytes);
+    if text.starts_with(BY_ID) { format!("{BY_ID}{id}") } else { text }
 }
 
 #[cfg(test)]

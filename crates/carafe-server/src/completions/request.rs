@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use carafe_host::text::Prompt;
+use carafe_host::text::{Prompt, TextPrompt};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, de};
@@ -49,6 +49,12 @@ generation_body! {
         pub(crate) logprobs: Option<u32>,
         /// Whether the answer starts with the prompt.
         pub(crate) echo: Option<bool>,
+        /// Whether a prompt that is text begins with what the model's tokenizer adds to a text, such
+        /// as a BOS token; true if it is absent.
+        pub(crate) add_special_tokens: Option<bool>,
+        /// Whether special tokens that a prompt spells out become control tokens; false if it is
+        /// absent, and then they are ordinary text.
+        pub(crate) parse_special: Option<bool>,
         /// Must be null or empty: these models cannot fill in the middle of a text.
         pub(crate) suffix: Option<String>,
     }
@@ -68,10 +74,11 @@ impl CompletionRequest {
             return Err(ApiError::unsupported("suffix", message));
         }
         let request = self.generation()?;
+        let special = (self.add_special_tokens.unwrap_or(true), self.parse_special.unwrap_or_default());
         check_best_of(request.n, self.best_of, stream)?;
         Ok(GenerationRequest {
             model: self.model,
-            prompts: prompts(self.prompt)?,
+            prompts: prompts(self.prompt, special)?,
             max_tokens: self.max_tokens,
             default_max_tokens: DEFAULT_MAX_TOKENS,
             best_of: self.best_of.filter(|&best_of| best_of > 0),
@@ -97,9 +104,15 @@ fn check_best_of(n: u32, best_of: Option<u32>, stream: bool) -> Result<(), ApiEr
     Err(ApiError::invalid("best_of", format!("`best_of` is {best_of} and `n` {n}; {rule}")))
 }
 
-/// What to continue; an empty prompt is none.
-fn prompts(field: Option<PromptField>) -> Result<Vec<Option<Prompt>>, ApiError> {
-    let of_text = |text: String| (!text.is_empty()).then_some(Prompt::Text(text));
+/// What to continue; an empty prompt is none. To texts special tokens are added, and in texts they
+/// are found, or not.
+fn prompts(
+    field: Option<PromptField>,
+    (add_special_tokens, parse_special): (bool, bool),
+) -> Result<Vec<Option<Prompt>>, ApiError> {
+    let of_text = |text: String| {
+        (!text.is_empty()).then_some(Prompt::Text(TextPrompt { text, add_special_tokens, parse_special }))
+    };
     let of_tokens = |tokens: Vec<u32>| (!tokens.is_empty()).then_some(Prompt::Tokens(tokens));
     let prompts: Vec<Option<Prompt>> = match field {
         Some(PromptField::Text(text)) => vec![of_text(text)],
@@ -228,7 +241,7 @@ mod tests {
         let described: BTreeSet<&str> =
             schema["properties"].as_object().expect("properties").keys().map(String::as_str).collect();
         assert_eq!(described, crate::known_fields::names_of::<CompletionRequest>().iter().copied().collect());
-        assert_eq!(described.len(), 23);
+        assert_eq!(described.len(), 26);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl CompletionResponse {
 
 impl CompletionChoice {
     fn whole(index: usize, piece: Piece, logprobs: bool) -> Self {
-        let Piece { text, tokens, finish } = piece;
+        let Piece { text, tokens, finish, .. } = piece;
         let logprobs = logprobs.then(|| Logprobs::of(&tokens));
         Self { index, text, logprobs, finish_reason: finish.map(finish_name) }
     }

@@ -53,6 +53,8 @@ macro_rules! generation_body {
             /// No end of text before this many tokens.
             #[schema(minimum = 0)]
             pub(crate) min_tokens: Option<u32>,
+            /// Whether special tokens of the output give no text; true if it is absent.
+            pub(crate) skip_special_tokens: Option<bool>,
             /// Whether what the KV cache holds of the prompt already may be used, and this request's
             /// part of it by later ones; true if it is absent. False computes the whole prompt, and
             /// its tokens are those of a server that has seen nothing before.
@@ -69,6 +71,7 @@ macro_rules! generation_body {
                     n: choices(self.n)?,
                     seed: self.seed.map(|seed| seed.0),
                     stop: self.stop.take().map_or_else(Vec::new, |stop| stop.0),
+                    skip_special_tokens: self.skip_special_tokens.unwrap_or(whole.skip_special_tokens),
                     ignore_eos: self.ignore_eos.unwrap_or(whole.ignore_eos),
                     prefix_cache: self.prefix_cache.unwrap_or(whole.prefix_cache),
                     sampling: $crate::service::SamplingRequest {

@@ -35,10 +35,12 @@ pub(super) enum Neutral {
     Empty,
     /// `{"type": "text"}`.
     TextFormat,
+    /// `["text"]`.
+    TextModality,
 }
 
 use Api::{Chat, Completions};
-use Neutral::{Anything, Bool, Empty, Number, Text, TextFormat};
+use Neutral::{Anything, Bool, Empty, Number, Text, TextFormat, TextModality};
 
 const fn field(name: &'static str, accepted: &'static [Neutral], advice: &'static str) -> Field {
     Field { name, only: None, accepted, advice }
@@ -51,7 +53,7 @@ const fn only(only: Api, name: &'static str, accepted: &'static [Neutral], advic
 
 const CONSTRAINED: &str = "output cannot be constrained here";
 const MAX_TOKENS: &str = "the field is called `max_tokens`";
-const NO_CHAT: &str = "there is no chat here, send a `prompt`";
+const NO_CHAT: &str = "conversations go to `/v1/chat/completions`";
 
 /// One of OpenAI's protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub(crate) fn field_names<T: Body>() -> impl Iterator<Item = &'static str> {
 
 /// Every field without effect.
 #[rustfmt::skip]
-static FIELDS: [Field; 62] = [
+static FIELDS: [Field; 82] = [
     // Hints and notes of OpenAI's API and of servers that speak it.
     field("user", &[Anything], ""),
     field("metadata", &[Anything], ""),
@@ -81,22 +83,32 @@ static FIELDS: [Field; 62] = [
     field("prompt_cache_retention", &[Anything], ""),
     field("cache_prompt", &[Anything], ""),
     // What is so here in any case.
-    field("add_special_tokens", &[Bool(true), Bool(false)], "these models' tokenizers add none"),
-    field("spaces_between_special_tokens", &[Bool(true), Bool(false)], "special tokens have no text here"),
-    field("skip_special_tokens", &[Bool(true)], "special tokens have no text here"),
+    field("spaces_between_special_tokens", &[Bool(true), Bool(false)], "no token is given a space that it does not have"),
+    only(Chat, "add_special_tokens", &[Bool(false)], "the chat template writes every special token of the prompt"),
+    only(Chat, "parse_special", &[Bool(false)], "no text of a conversation becomes a control token"),
+    only(Chat, "stream_reasoning", &[Bool(true)], "reasoning is streamed as it comes"),
+    only(Chat, "parallel_tool_calls", &[Bool(true), Bool(false)], "a call comes as text"),
+    only(Chat, "modalities", &[TextModality], "answers are text"),
+    only(Chat, "verbosity", &[Text("medium")], "say in a message how long the answer is to be"),
+    only(Chat, "functions", &[Empty], "the field is called `tools`"),
+    only(Chat, "function_call", &[Text("none"), Text("auto")], "the field is called `tool_choice`"),
+    only(Chat, "documents", &[Empty], "write what the model is to know into a message"),
+    only(Chat, "echo", &[Bool(false)], "the prompt of a conversation is not answered; `/apply-template` shows it"),
+    only(Chat, "best_of", &[Number(1.0)], "use `n`"),
     field("detokenize", &[Bool(true)], "answers are text"),
     // Other values would change the answer.
     field("store", &[Bool(false)], "nothing is stored here"),
     field("service_tier", &[Text("auto"), Text("default")], "there is one tier"),
     field("response_format", &[TextFormat], CONSTRAINED),
-    field("use_beam_search", &[Bool(false)], "there is no beam search here, `best_of` is the nearest"),
+    field("use_beam_search", &[Bool(false)], "there is no beam search here"),
     field("length_penalty", &[Number(1.0)], "it belongs to beam search, which there is none of here"),
     field("early_stopping", &[Bool(false)], "it belongs to beam search, which there is none of here"),
     field("include_stop_str_in_output", &[Bool(false)], "the output ends before a stop text"),
     field("stop_token_ids", &[Empty], "use `stop`"),
     field("bad_words", &[Empty], "use `logit_bias`"),
     field("priority", &[Number(0.0)], "requests are served as they come"),
-    field("prompt_logprobs", &[Bool(false)], "use `echo` with `logprobs`"),
+    only(Completions, "prompt_logprobs", &[Bool(false)], "use `echo` with `logprobs`"),
+    only(Chat, "prompt_logprobs", &[Bool(false)], "a conversation is not scored; use `/v1/completions`"),
     only(Completions, "top_logprobs", &[], "use `logprobs`, which is a number here"),
     field("return_tokens_as_token_ids", &[Bool(false)], "tokens are given as text"),
     field("return_token_ids", &[Bool(false)], "tokens are given as text"),
@@ -110,12 +122,19 @@ static FIELDS: [Field; 62] = [
     field("mirostat", &[Number(0.0)], "use `top_p` or `min_p`"),
     field("repeat_penalty", &[Number(1.0)], "the field is called `repetition_penalty`"),
     field("no_repeat_ngram_size", &[Number(0.0)], "use `repetition_penalty`"),
-    field("num_beams", &[Number(1.0)], "there is no beam search here, `best_of` is the nearest"),
+    field("num_beams", &[Number(1.0)], "there is no beam search here"),
     field("do_sample", &[Bool(true)], "`temperature` 0 always takes the most probable token"),
     // What cannot be done here.
     field("truncate_prompt_tokens", &[], "a prompt is never cut"),
     field("allowed_token_ids", &[], "use `logit_bias`"),
-    field("prompt_embeds", &[], "send a `prompt`"),
+    only(Completions, "prompt_embeds", &[], "send a `prompt`"),
+    only(Chat, "audio", &[], "answers are text"),
+    only(Chat, "prediction", &[], "drafts are the server's own, by `--draft-tokens`"),
+    only(Chat, "web_search_options", &[], "nothing outside the model is asked"),
+    only(Chat, "chat_template", &[], "conversations are written by the model's own template; send your own prompt to `/v1/completions`"),
+    only(Chat, "reasoning_effort", &[], "what a template knows of it goes into `chat_template_kwargs`"),
+    only(Chat, "enable_thinking", &[], "it goes into `chat_template_kwargs`"),
+    only(Chat, "include_reasoning", &[Bool(true)], "the field is called `separate_reasoning`"),
     field("cache_salt", &[], "what is computed of a prompt is found by requests of the same API key alone; `prefix_cache` false finds nothing and leaves nothing"),
     field("request_id", &[], "send the header `x-request-id`"),
     field("structured_outputs", &[], CONSTRAINED),
@@ -134,9 +153,12 @@ static FIELDS: [Field; 62] = [
     field("max_length", &[], MAX_TOKENS),
     field("n_predict", &[], MAX_TOKENS),
     field("num_predict", &[], MAX_TOKENS),
-    field("n_probs", &[], "the field is called `logprobs`"),
-    field("input", &[], "the field is called `prompt`"),
-    field("inputs", &[], "the field is called `prompt`"),
+    only(Completions, "n_probs", &[], "the field is called `logprobs`"),
+    only(Completions, "input", &[], "the field is called `prompt`"),
+    only(Completions, "inputs", &[], "the field is called `prompt`"),
+    only(Chat, "n_probs", &[], "the field is called `top_logprobs`"),
+    only(Chat, "input", &[], "the field is called `messages`"),
+    only(Chat, "inputs", &[], "the field is called `messages`"),
     only(Completions, "messages", &[], NO_CHAT),
     only(Chat, "prompt", &[], "send `messages`"),
     only(Completions, "tool_choice", &[Text("none")], NO_CHAT),
@@ -163,6 +185,7 @@ impl fmt::Display for Neutral {
             Text(value) => write!(formatter, "`\"{value}\"`"),
             Empty => write!(formatter, "empty"),
             TextFormat => write!(formatter, "`{{\"type\": \"text\"}}`"),
+            TextModality => write!(formatter, "`[\"text\"]`"),
         }
     }
 }

@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 
-use super::fields::Neutral::{self, Anything, Bool, Empty, Number, Text, TextFormat};
+use super::fields::Neutral::{self, Anything, Bool, Empty, Number, Text, TextFormat, TextModality};
 use super::fields::{Api, Field, without_effect};
 use crate::error::ApiError;
 use crate::known_fields::names_of;
@@ -187,11 +187,16 @@ impl<'de> Visitor<'de> for Judge {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
-        let mut is_empty = true;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            is_empty = false;
+        let (mut items, mut is_text) = (0_usize, false);
+        while let Some(item_is_text) = seq.next_element_seed(Judge(&[Text("text")]))? {
+            is_text = item_is_text;
+            items += 1;
         }
-        Ok(self.accepts(if is_empty { Empty } else { Anything }))
+        Ok(match items {
+            0 => self.accepts(Empty),
+            1 if is_text => self.accepts(TextModality),
+            _ => self.accepts(Anything),
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {

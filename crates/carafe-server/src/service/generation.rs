@@ -46,7 +46,7 @@ impl Generation {
             facts.prompt = prompts;
         });
         let sequences = Sequences::start(caller, &served, &plan).await?;
-        let pieces = plan.seeds.iter().map(|_| Pieces::new(plan.logprobs)).collect();
+        let pieces = plan.seeds.iter().map(|_| Pieces::new(plan.tokens)).collect();
         Ok(Self { sequences, plan, served, pieces })
     }
 

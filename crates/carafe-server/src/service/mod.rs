@@ -6,7 +6,7 @@
 //!   told of them
 //! - `pieces`: from their events to parts of choices; `generation`: all of it, piece by piece or
 //!   whole
-//! - `classification`: what an image shows
+//! - `classification`: what an image shows; `tokenization`: tokens of texts and texts of tokens
 //!
 //! Errors name parameters as this module does: `prompt`, `max_tokens`, `logprobs`, `stop`, `n`,
 //! `best_of`, those of the guest, and those of the sampling. A protocol that calls one of them
@@ -18,6 +18,7 @@ pub(crate) use generation::{Generated, Generation};
 pub(crate) use pieces::{Piece, Token, finish_name};
 pub(crate) use report::{RunReport, Usage};
 pub(crate) use request::{ALL_TOKENS, GenerationRequest, SamplingRequest};
+pub(crate) use tokenization::Tokenization;
 
 mod caller;
 mod classification;
@@ -27,3 +28,4 @@ mod plan;
 mod report;
 mod request;
 mod sequences;
+mod tokenization;

@@ -2,25 +2,39 @@
 
 use std::mem::take;
 
-use carafe_host::text::{EventKind, FinishReason, GeneratedToken, PromptToken, TokenLogprobs};
+use carafe_host::text::{EventKind, FinishReason, Finished, GeneratedToken, PromptToken, TokenLogprobs};
 
 /// Turns a sequence's events into pieces of its choice.
 ///
 /// A token's log-probabilities say where in the text it begins. Text that may yet be cut off by a
 /// stop text is held back by the guest, and the tokens that begin in it wait here, so that none is
-/// ever beyond the end of the text.
-#[derive(Debug, Default)]
+/// ever beyond the end of the text. Where reasoning comes apart from the text, places in the text
+/// mean nothing, and no token waits.
+#[derive(Debug)]
 pub(super) struct Pieces {
-    /// The tokens that wait; none where no log-probabilities are wanted.
-    waiting: Option<Vec<Token>>,
+    timing: TokenTiming,
+    waiting: Vec<Token>,
     /// Characters of the pieces so far.
     characters: usize,
+}
+
+/// When the tokens of a choice come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenTiming {
+    /// Not at all: no log-probabilities are wanted.
+    Never,
+    /// With the text in which they begin.
+    WithText,
+    /// As they are generated.
+    AtOnce,
 }
 
 /// What a choice has more, or all of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Piece {
     pub(crate) text: String,
+    /// What the model has thought, where that comes apart; it is before the text.
+    pub(crate) reasoning: String,
     /// The tokens that begin in it; none where no log-probabilities are wanted.
     pub(crate) tokens: Vec<Token>,
     /// Why the choice ends with it.
@@ -39,9 +53,9 @@ pub(crate) struct Token {
 }
 
 impl Pieces {
-    /// Before the first event; `logprobs` is whether the tokens are wanted.
-    pub(super) fn new(logprobs: bool) -> Self {
-        Self { waiting: logprobs.then(Vec::new), characters: 0 }
+    /// Before the first event.
+    pub(super) fn new(timing: TokenTiming) -> Self {
+        Self { timing, waiting: Vec::new(), characters: 0 }
     }
 
     /// What an event adds; nothing if a client need not be told.
@@ -49,46 +63,52 @@ impl Pieces {
         let piece = match event {
             EventKind::Prompt(prompt) => {
                 self.wait(prompt.tokens.into_iter().map(Token::from));
-                self.piece(prompt.text)
+                self.piece(prompt.text, String::new())
             }
             EventKind::Token(mut token) => {
-                let text = take(&mut token.text);
+                let (text, reasoning) = (take(&mut token.text), take(&mut token.reasoning));
                 self.wait([token.into()]);
-                self.piece(text)
+                self.piece(text, reasoning)
             }
-            EventKind::Finished(finished) => self.last_piece(finished.text, finished.reason),
+            EventKind::Finished(finished) => self.last_piece(finished),
             EventKind::Started(_) | EventKind::Failed(_) => return None,
         };
-        let is_empty = piece.text.is_empty() && piece.tokens.is_empty() && piece.finish.is_none();
-        (!is_empty).then_some(piece)
+        (!piece.is_silent() || piece.finish.is_some()).then_some(piece)
     }
 
     /// Adds tokens to those that wait, if they are wanted.
     fn wait(&mut self, tokens: impl IntoIterator<Item = Token>) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.extend(tokens);
+        if self.timing != TokenTiming::Never {
+            self.waiting.extend(tokens);
         }
     }
 
-    /// More text, with the tokens that begin in what there is of it now, or right behind it.
-    fn piece(&mut self, text: String) -> Piece {
+    /// More of the choice, with the tokens that begin in what there is of it now, or right behind
+    /// it.
+    fn piece(&mut self, text: String, reasoning: String) -> Piece {
         self.characters += text.chars().count();
-        let waiting = self.waiting.iter_mut();
-        let tokens = waiting.flat_map(|waiting| {
-            let count = waiting.partition_point(|token| token.text_offset <= self.characters);
-            waiting.drain(..count)
-        });
-        Piece { text, tokens: tokens.collect(), finish: None }
+        let count = match self.timing {
+            TokenTiming::AtOnce => self.waiting.len(),
+            _ => self.waiting.partition_point(|token| token.text_offset <= self.characters),
+        };
+        Piece { text, reasoning, tokens: self.waiting.drain(..count).collect(), finish: None }
     }
 
     /// The last of the text, with all tokens that are left: what those were to go on with was cut
     /// off.
-    fn last_piece(&mut self, text: String, reason: FinishReason) -> Piece {
+    fn last_piece(&mut self, Finished { text, reasoning, reason, .. }: Finished) -> Piece {
         let characters = self.characters + text.chars().count();
-        for token in self.waiting.iter_mut().flatten() {
+        for token in &mut self.waiting {
             token.text_offset = token.text_offset.min(characters);
         }
-        Piece { finish: Some(reason), ..self.piece(text) }
+        Piece { finish: Some(reason), ..self.piece(text, reasoning) }
+    }
+}
+
+impl Piece {
+    /// Whether it brings nothing but perhaps an end.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.text.is_empty() && self.reasoning.is_empty() && self.tokens.is_empty()
     }
 }
 
@@ -128,6 +148,7 @@ impl Draft {
         }
         let Some(piece) = self.pieces.take(event) else { return };
         self.whole.text.push_str(&piece.text);
+        self.whole.reasoning.push_str(&piece.reasoning);
         self.whole.tokens.extend(piece.tokens);
         self.whole.finish = piece.finish.or(self.whole.finish);
     }
@@ -153,23 +174,25 @@ pub(crate) fn finish_name(reason: FinishReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carafe_host::text::Finished;
 
     /// A token's event: its text as far as it is delivered, and where it begins.
     fn token(text: &str, text_offset: u32) -> EventKind {
         let logprobs = Some(TokenLogprobs { chosen: -1.0, top: Vec::new() });
-        EventKind::Token(GeneratedToken { id: 1, bytes: b"x".to_vec(), text: text.to_owned(), text_offset, logprobs })
+        let (bytes, text, reasoning) = (b"x".to_vec(), text.to_owned(), String::new());
+        EventKind::Token(GeneratedToken { id: 1, bytes, text, reasoning, text_offset, logprobs })
     }
 
     fn end(reason: FinishReason, text: &str) -> EventKind {
-        EventKind::Finished(Finished { reason, text: text.to_owned(), prompt_tokens: 1, generated_tokens: 1 })
+        let (text, reasoning) = (text.to_owned(), String::new());
+        EventKind::Finished(Finished { reason, text, reasoning, prompt_tokens: 1, generated_tokens: 1 })
     }
 
     /// Text and offsets of the pieces that these events make, and those of the whole choice.
     fn answers(events: &[EventKind]) -> (Vec<(String, Vec<usize>)>, (String, Vec<usize>)) {
         let summary =
             |piece: Piece| (piece.text, piece.tokens.iter().map(|token| token.text_offset).collect::<Vec<usize>>());
-        let (mut pieces, mut draft) = (Pieces::new(true), Draft::new(Pieces::new(true)));
+        let (mut pieces, mut draft) =
+            (Pieces::new(TokenTiming::WithText), Draft::new(Pieces::new(TokenTiming::WithText)));
         let parts = events.iter().filter_map(|event| pieces.take(event.clone())).map(summary).collect();
         events.iter().for_each(|event| draft.take(event.clone()));
         (parts, summary(draft.into_choice()))
@@ -199,5 +222,19 @@ mod tests {
         let (parts, whole) = answers(&[token("", 0), end(FinishReason::Eos, "")]);
         assert_eq!(parts, [text("", &[0]), text("", &[])]);
         assert_eq!(whole, text("", &[0]));
+    }
+
+    #[test]
+    fn where_reasoning_comes_apart_tokens_come_as_they_are_generated() {
+        let mut pieces = Pieces::new(TokenTiming::AtOnce);
+        let mut thought = token("", 9);
+        if let EventKind::Token(token) = &mut thought {
+            token.reasoning = "hm".to_owned();
+        }
+        let events = [thought, token("", 12), token("yes", 20)];
+        let parts: Vec<Piece> = events.into_iter().filter_map(|event| pieces.take(event)).collect();
+        let shown: Vec<(&str, &str, usize)> =
+            parts.iter().map(|piece| (&*piece.reasoning, &*piece.text, piece.tokens.len())).collect();
+        assert_eq!(shown, [("hm", "", 1), ("", "", 1), ("", "yes", 1)]);
     }
 }

@@ -7,8 +7,10 @@
 use std::iter;
 use std::sync::Arc;
 
-use carafe_host::text::{Prompt, Request, Sampling, TextModel};
+use carafe_host::text::{Prompt, Reasoning, Request, Sampling, TextModel};
+use carafe_models::manifest::GenerationDefaults;
 
+use super::pieces::TokenTiming;
 use super::request::{ALL_TOKENS, GenerationRequest, SamplingRequest};
 use crate::error::ApiError;
 use crate::models::Served;
@@ -26,8 +28,7 @@ pub(super) struct Plan {
     pub(super) n: usize,
     /// Sequences generated for each prompt, at least `n`.
     pub(super) best_of: usize,
-    /// Whether the answer holds log-probabilities.
-    pub(super) logprobs: bool,
+    pub(super) tokens: TokenTiming,
 }
 
 impl Plan {
@@ -38,21 +39,27 @@ impl Plan {
         tenant: &Tenant,
     ) -> Result<Self, ApiError> {
         check_places(&request, served, tenant)?;
+        check_chat(&request, served)?;
         let (n, best_of) = (request.n as usize, request.best_of.unwrap_or(request.n) as usize);
         let prompts = std::mem::take(&mut request.prompts);
         let seeds = seeds(request.seed, prompts.len() * best_of);
-        let logprobs = request.logprobs.is_some();
-        let template = template(request, tenant, best_of > n);
+        let tokens = match (request.logprobs, &request.reasoning) {
+            (None, _) => TokenTiming::Never,
+            (Some(_), Reasoning::InText) => TokenTiming::WithText,
+            (Some(_), _) => TokenTiming::AtOnce,
+        };
+        let template = template(request, served, tenant, best_of > n);
         let new_text = || Prompt::Tokens(served.eos_token_id.into_iter().collect());
         let prompts = prompts.into_iter().map(|prompt| prompt.unwrap_or_else(new_text));
         let requests = prompts.map(|prompt| Arc::new(Request { prompt, ..template.clone() })).collect();
-        Ok(Self { requests, seeds, n, best_of, logprobs })
+        Ok(Self { requests, seeds, n, best_of, tokens })
     }
 
     /// The prompts, for a log that may have them.
     pub(super) fn prompts(&self) -> String {
         let prompts = self.requests.iter().map(|request| match &request.prompt {
-            Prompt::Text(text) => text.clone(),
+            Prompt::Text(prompt) => prompt.text.clone(),
+            Prompt::Chat(chat) => chat.messages.clone(),
             Prompt::Tokens(tokens) => format!("{tokens:?}"),
         });
         prompts.collect::<Vec<_>>().join("\n")
@@ -104,8 +111,14 @@ fn places_words(served: &Served<TextModel>, tenant: &Tenant, places: u32) -> Str
     )
 }
 
+/// Refuses a conversation where there is no template for it.
+fn check_chat(request: &GenerationRequest, served: &Served<TextModel>) -> Result<(), ApiError> {
+    let is_chat = request.prompts.iter().flatten().any(|prompt| matches!(prompt, Prompt::Chat(_)));
+    if is_chat { served.check_chat() } else { Ok(()) }
+}
+
 /// The request of any of the sequences, but for its prompt and seed.
-fn template(request: GenerationRequest, tenant: &Tenant, ranked: bool) -> Request {
+fn template(request: GenerationRequest, served: &Served<TextModel>, tenant: &Tenant, ranked: bool) -> Request {
     Request {
         prompt: Prompt::Tokens(Vec::new()),
         max_tokens: request.max_tokens.unwrap_or(request.default_max_tokens),
@@ -116,23 +129,43 @@ fn template(request: GenerationRequest, tenant: &Tenant, ranked: bool) -> Reques
         // Ranking sequences takes the log-probabilities of their tokens.
         logprobs: request.logprobs.or(ranked.then_some(0)),
         echo: request.echo,
+        reasoning: request.reasoning,
+        skip_special_tokens: request.skip_special_tokens,
         tenant: tenant.number(),
         prefix_cache: request.prefix_cache,
         resume: Vec::new(),
-        sampling: sampling(request.sampling),
+        sampling: sampling(request.sampling, &served.generation),
     }
 }
 
-fn sampling(request: SamplingRequest) -> Sampling {
+/// The request's way, else the model's, else the one that changes nothing.
+fn sampling(request: SamplingRequest, defaults: &GenerationDefaults) -> Sampling {
     Sampling {
-        temperature: request.temperature.unwrap_or(1.0),
-        top_k: request.top_k.filter(|count| *count < ALL_TOKENS),
-        top_p: request.top_p.unwrap_or(1.0),
-        min_p: request.min_p.unwrap_or(0.0),
-        repetition_penalty: request.repetition_penalty.unwrap_or(1.0),
+        temperature: request.temperature.or(defaults.temperature).unwrap_or(1.0),
+        top_k: request.top_k.or(defaults.top_k).filter(|count| *count < ALL_TOKENS),
+        top_p: request.top_p.or(defaults.top_p).unwrap_or(1.0),
+        min_p: request.min_p.or(defaults.min_p).unwrap_or(0.0),
+        repetition_penalty: request.repetition_penalty.or(defaults.repetition_penalty).unwrap_or(1.0),
         frequency_penalty: request.frequency_penalty.unwrap_or(0.0),
         presence_penalty: request.presence_penalty.unwrap_or(0.0),
         logit_bias: request.logit_bias,
         seed: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_does_not_say_is_the_models_way_and_what_it_says_its_own() {
+        let defaults = GenerationDefaults { temperature: Some(0.6), top_k: Some(20), ..GenerationDefaults::default() };
+        let chosen = sampling(SamplingRequest::default(), &defaults);
+        assert_eq!((chosen.temperature, chosen.top_k, chosen.top_p, chosen.min_p), (0.6, Some(20), 1.0, 0.0));
+        let said = SamplingRequest { temperature: Some(1.0), top_k: Some(ALL_TOKENS), ..SamplingRequest::default() };
+        let chosen = sampling(said, &defaults);
+        assert_eq!((chosen.temperature, chosen.top_k), (1.0, None));
+        let nobodys = sampling(SamplingRequest::default(), &GenerationDefaults::default());
+        assert_eq!((nobodys.temperature, nobodys.top_k, nobodys.repetition_penalty), (1.0, None, 1.0));
     }
 }
