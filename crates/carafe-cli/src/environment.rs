@@ -58,6 +58,8 @@ pub(crate) const SHUTDOWN_DELAY: &str = "CARAFE_SHUTDOWN_DELAY";
 pub(crate) const DRAIN: &str = "CARAFE_DRAIN";
 /// Stands for `serve --request-timeout`.
 pub(crate) const REQUEST_TIMEOUT: &str = "CARAFE_REQUEST_TIMEOUT";
+/// Stands for `serve --default-max-tokens`.
+pub(crate) const DEFAULT_MAX_TOKENS: &str = "CARAFE_DEFAULT_MAX_TOKENS";
 /// Stands for `serve --api-key-file`.
 pub(crate) const API_KEY_FILE: &str = "CARAFE_API_KEY_FILE";
 /// Stands for `serve --cors-origin`; several are separated by commas.
@@ -73,7 +75,7 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 28] = [
+const OWN: [&str; 29] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -96,6 +98,7 @@ const OWN: [&str; 28] = [
     SHUTDOWN_DELAY,
     DRAIN,
     REQUEST_TIMEOUT,
+    DEFAULT_MAX_TOKENS,
     API_KEY_FILE,
     CORS_ORIGIN,
     ALLOWED_HOST,

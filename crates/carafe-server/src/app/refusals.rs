@@ -4,10 +4,11 @@ use serde::de::DeserializeOwned;
 
 use super::known_fields;
 use crate::classify::ClassifyParameters;
-use crate::completions::{CompletionRequest, field_names};
+use crate::completions::CompletionRequest;
 use crate::error::ApiError;
 use crate::extract::{json, query};
 use crate::infer::InferParameters;
+use crate::openai::{Checked, field_names};
 
 /// Words of Rust, of serde and of its parsers, which mean nothing to a client.
 const RUST: [&str; 24] = [
@@ -65,7 +66,7 @@ const VALUES: [&str; 22] = [
 
 /// The message, the parameter and the code of what is said of a body; none if it can be read.
 fn refusal_of(body: &str) -> Option<(String, Option<String>, Option<&'static str>)> {
-    said_of(json::<CompletionRequest>(body.as_bytes()).err()?)
+    said_of(json::<Checked<CompletionRequest>>(body.as_bytes()).err()?)
 }
 
 fn query_refusal<T: DeserializeOwned>(text: &str) -> Option<(String, Option<String>, Option<&'static str>)> {
@@ -91,7 +92,7 @@ fn message_of(body: &str) -> String {
 #[test]
 fn every_field_with_a_value_of_every_type_is_taken_or_refused_by_its_name_in_words_of_the_api() {
     let mut refused = 0;
-    for field in field_names() {
+    for field in field_names::<CompletionRequest>() {
         for value in VALUES {
             let model = if field == "model" { "" } else { "\"model\": \"tiny\", " };
             let Some((message, param, _)) = refusal_of(&format!("{{{model}\"{field}\": {value}}}")) else { continue };
@@ -215,7 +216,7 @@ fn what_is_no_json_is_refused_with_its_place() {
     for (body, expected) in cases {
         assert_eq!(message_of(body), format!("the body is not valid JSON: {expected}"), "{body}");
     }
-    let bytes = json::<CompletionRequest>(b"{\"user\": \"\xff\"}").err().and_then(said_of).expect("a refusal");
+    let bytes = json::<Checked<CompletionRequest>>(b"{\"user\": \"\xff\"}").err().and_then(said_of).expect("a refusal");
     assert_eq!(bytes.0, "the body is not valid JSON: a text is not valid UTF-8 (line 1, column 11)");
 }
 

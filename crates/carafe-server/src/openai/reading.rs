@@ -3,42 +3,71 @@
 //! through which all of it is read.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 
-use super::fields::Neutral::{self, Anything, Bool, Empty, Number, Text, TextFormat};
-use super::fields::{EFFECTIVE, FIELDS, Field};
-use super::request::CompletionRequest;
+use super::fields::Neutral::{self, Anything, Bool, Empty, Number, Text, TextFormat, TextModality};
+use super::fields::{Api, Field, without_effect};
+use crate::error::ApiError;
+use crate::known_fields::names_of;
 
-impl<'de> Deserialize<'de> for CompletionRequest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(RequestVisitor)
+/// A body whose fields are those that have an effect.
+pub(crate) trait Body: DeserializeOwned {
+    /// Whose fields without effect it may have besides.
+    const API: Api;
+}
+
+/// A body as it was sent.
+#[derive(Debug)]
+pub(crate) struct Checked<T> {
+    body: T,
+    /// The first field without effect whose value is refused.
+    unsupported: Option<&'static Field>,
+}
+
+impl<T> Checked<T> {
+    /// The body, unless it asks for something that is not done here.
+    pub(crate) fn supported(self) -> Result<T, ApiError> {
+        match self.unsupported {
+            Some(field) => Err(ApiError::unsupported(field.name, field.refusal())),
+            None => Ok(self.body),
+        }
     }
 }
 
-/// Reads a request: judges the fields without effect, and leaves the others to the derived code.
-struct RequestVisitor;
+impl<'de, T: Body> Deserialize<'de> for Checked<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(BodyVisitor(PhantomData))
+    }
+}
 
-impl<'de> Visitor<'de> for RequestVisitor {
-    type Value = CompletionRequest;
+struct BodyVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Body> Visitor<'de> for BodyVisitor<T> {
+    type Value = Checked<T>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CompletionRequest, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Checked<T>, A::Error> {
         let mut unsupported = None;
-        let effective = Effective { map, unsupported: &mut unsupported };
-        let request = CompletionRequest::deserialize(MapAccessDeserializer::new(effective))?;
-        Ok(CompletionRequest { unsupported, ..request })
+        let name = Name { api: T::API, effective: names_of::<T>() };
+        let effective = Effective { map, name, unsupported: &mut unsupported };
+        let body = T::deserialize(MapAccessDeserializer::new(effective))?;
+        Ok(Checked { body, unsupported })
     }
 }
 
 /// A request's fields with an effect; those without are judged and left out.
 struct Effective<'a, A> {
     map: A,
+    name: Name,
     /// The first whose value is refused.
     unsupported: &'a mut Option<&'static Field>,
 }
@@ -47,7 +76,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Effective<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        while let Some(name) = self.map.next_key_seed(Name)? {
+        while let Some(name) = self.map.next_key_seed(self.name)? {
             match name {
                 Known::Effective(name) => {
                     let name: StrDeserializer<'_, A::Error> = name.into_deserializer();
@@ -80,7 +109,11 @@ enum Known {
 }
 
 /// Finds a field by its name.
-struct Name;
+#[derive(Clone, Copy)]
+struct Name {
+    api: Api,
+    effective: &'static [&'static str],
+}
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Known;
@@ -98,9 +131,9 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Known, E> {
-        let effective = EFFECTIVE.iter().copied().find(|known| *known == name).map(Known::Effective);
-        let without = || FIELDS.iter().find(|field| field.name == name).map(Known::WithoutEffect);
-        effective.or_else(without).ok_or_else(|| E::unknown_field(name, &EFFECTIVE))
+        let effective = self.effective.iter().copied().find(|known| *known == name).map(Known::Effective);
+        let without = || without_effect(self.api).find(|field| field.name == name).map(Known::WithoutEffect);
+        effective.or_else(without).ok_or_else(|| E::unknown_field(name, self.effective))
     }
 }
 
@@ -154,11 +187,16 @@ impl<'de> Visitor<'de> for Judge {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
-        let mut is_empty = true;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            is_empty = false;
+        let (mut items, mut is_text) = (0_usize, false);
+        while let Some(item_is_text) = seq.next_element_seed(Judge(&[Text("text")]))? {
+            is_text = item_is_text;
+            items += 1;
         }
-        Ok(self.accepts(if is_empty { Empty } else { Anything }))
+        Ok(match items {
+            0 => self.accepts(Empty),
+            1 if is_text => self.accepts(TextModality),
+            _ => self.accepts(Anything),
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {

@@ -5,25 +5,19 @@
 //! that does not read fills it, and then the sequences are cancelled. Either way the places are
 //! free again, whatever becomes of the connection.
 //!
-//! Every chunk has one choice, since the plainest loop of a client reads `chunk.choices[0]`. Only
-//! the chunk that brings `usage`, for those who ask for it, has none, as in OpenAI's API. What
-//! Carafe tells of a run comes with the last choice to finish.
+//! A protocol says how its [`Chunks`] are shaped.
 
 use std::time::Duration;
 
 use axum::http::{HeaderName, header};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use carafe_host::text::EventKind;
 use serde::Serialize;
 
 use super::backlog::{self, MAX_UNDELIVERED, MAX_WAIT, Unsent, backlog};
-use super::choice::Pieces;
-use super::plan::Plan;
-use super::response::{CompletionResponse, Head, RunReport};
-use super::sequences::Sequences;
 use crate::error::{ApiError, ErrorBody};
 use crate::record::Record;
+use crate::service::{Caller, Generation, Piece, RunReport, Usage};
 
 /// How often a comment is sent where there is nothing else to say, so that proxies do not think the
 /// connection dead.
@@ -32,12 +26,23 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// What ends every stream of OpenAI's API.
 const DONE: &str = "[DONE]";
 
+/// How a protocol shapes its chunks.
+pub(crate) trait Chunks: Send + 'static {
+    /// One of them.
+    type Chunk: Serialize + Send + Sync;
+
+    /// What a piece of the choice of this number becomes. The last piece of all brings the report.
+    fn of_piece(&mut self, index: usize, piece: Piece, report: Option<RunReport>) -> Vec<Self::Chunk>;
+
+    /// What the numbers of tokens become at the end, if they are asked for.
+    fn of_usage(&mut self, usage: Usage) -> Option<Self::Chunk>;
+}
+
 /// Starts the task, and answers with what it sends.
-pub(crate) fn respond(sequences: Sequences, plan: &Plan, head: Head, record: Record) -> Response {
+pub(crate) fn respond(generation: Generation, chunks: impl Chunks, caller: Caller) -> Response {
     let (sender, events) = backlog(MAX_WAIT);
-    let pieces = plan.seeds.iter().map(|_| Pieces::new(plan.logprobs)).collect();
-    let writer = Writer { sender, head, pieces, include_usage: plan.include_usage, record };
-    tokio::spawn(writer.run(sequences));
+    let writer = Writer { sender, chunks, record: caller.record };
+    tokio::spawn(writer.run(generation));
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("ping"));
     // nginx buffers answers unless this header forbids it.
     ([(header::CACHE_CONTROL, "no-cache"), (HeaderName::from_static("x-accel-buffering"), "no")], sse).into_response()
@@ -57,25 +62,22 @@ impl From<ApiError> for Stopped {
     }
 }
 
-/// Makes chunks of events and sends them.
-struct Writer {
+/// Makes chunks of pieces and sends them.
+struct Writer<C> {
     sender: backlog::Sender,
-    head: Head,
-    /// One for each sequence.
-    pieces: Vec<Pieces>,
-    include_usage: bool,
+    chunks: C,
     record: Record,
 }
 
-impl Writer {
-    async fn run(mut self, mut sequences: Sequences) {
-        let result = self.send_all(&mut sequences).await;
+impl<C: Chunks> Writer<C> {
+    async fn run(mut self, mut generation: Generation) {
+        let result = self.send_all(&mut generation).await;
         if matches!(&result, Err(Stopped::Failed(ApiError::StreamNotRead { .. }))) {
-            sequences.count_unread();
+            generation.count_unread();
         }
         // The record learns the outcome, and the places are free, before the client hears of the
         // end.
-        drop(sequences);
+        drop(generation);
         if let Err(Stopped::Failed(error)) = &result {
             self.record.note_error(error);
             self.send_last(&error.body(self.record.request_id()));
@@ -91,36 +93,22 @@ impl Writer {
         }
     }
 
-    async fn send_all(&mut self, sequences: &mut Sequences) -> Result<(), Stopped> {
+    async fn send_all(&mut self, generation: &mut Generation) -> Result<(), Stopped> {
         loop {
             let next = tokio::select! {
-                next = sequences.next() => next?,
+                next = generation.next_piece() => next?,
                 () = self.sender.closed() => return Err(Stopped::ClientLeft),
             };
-            let Some((index, event)) = next else { break };
-            let report = sequences.have_finished().then(|| sequences.report());
-            self.send_event(index, event, report).await?;
+            let Some((index, piece)) = next else { break };
+            let report = generation.has_finished().then(|| generation.report());
+            for chunk in self.chunks.of_piece(index, piece, report) {
+                self.send(&chunk).await?;
+            }
         }
-        if self.include_usage {
-            let usage = Some(Some(sequences.usage()));
-            self.send(&CompletionResponse { usage, ..self.chunk() }).await?;
+        if let Some(chunk) = self.chunks.of_usage(generation.usage()) {
+            self.send(&chunk).await?;
         }
         Ok(())
-    }
-
-    /// Sends what an event adds to its choice, if anything; the last event of all brings the
-    /// report.
-    async fn send_event(&mut self, index: usize, event: EventKind, carafe: Option<RunReport>) -> Result<(), Stopped> {
-        let Some(piece) = self.pieces.get_mut(index).and_then(|pieces| pieces.take(event)) else {
-            return Ok(());
-        };
-        self.send(&CompletionResponse { choices: vec![piece.into_choice(index)], carafe, ..self.chunk() }).await
-    }
-
-    /// A chunk that brings nothing yet.
-    fn chunk(&self) -> CompletionResponse {
-        let usage = self.include_usage.then_some(None);
-        CompletionResponse { head: self.head.clone(), choices: Vec::new(), usage, carafe: None }
     }
 
     async fn send(&mut self, body: &impl Serialize) -> Result<(), Stopped> {

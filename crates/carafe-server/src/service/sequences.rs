@@ -12,19 +12,20 @@ use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, BoxStream, SelectAll};
 
+use super::caller::Caller;
+use super::pieces::finish_name;
 use super::plan::Plan;
-use super::response::{PromptTokensDetails, RunReport, Usage};
+use super::report::{RunReport, Usage};
 use crate::admission::Permit;
 use crate::deadline::Deadline;
 use crate::error::ApiError;
 use crate::metrics::TextMeter;
 use crate::models::Served;
 use crate::record::{Record, milliseconds};
-use crate::server::Server;
 use crate::tenant::Tenant;
 
 /// The sequences of one request.
-pub(crate) struct Sequences {
+pub(super) struct Sequences {
     events: SelectAll<BoxStream<'static, (usize, EventKind, RequestTimes)>>,
     sequences: Vec<Sequence>,
     served: Arc<Served<TextModel>>,
@@ -43,14 +44,8 @@ pub(crate) struct Sequences {
 impl Sequences {
     /// Takes the request's places and hands its sequences to the model; all of them are accepted,
     /// or none runs.
-    pub(crate) async fn start(
-        server: &Server,
-        served: &Arc<Served<TextModel>>,
-        plan: &Plan,
-        record: Record,
-        deadline: Deadline,
-        tenant: Tenant,
-    ) -> Result<Self, ApiError> {
+    pub(super) async fn start(caller: &Caller, served: &Arc<Served<TextModel>>, plan: &Plan) -> Result<Self, ApiError> {
+        let Caller { server, record, deadline, tenant } = caller.clone();
         tenant.check_tokens(Instant::now())?;
         let count = u32::try_from(plan.seeds.len()).unwrap_or(u32::MAX);
         let permit = served.places.take(&tenant, count)?;
@@ -77,7 +72,7 @@ impl Sequences {
     }
 
     /// The next event and the number of its sequence; none when all have finished.
-    pub(crate) async fn next(&mut self) -> Result<Option<(usize, EventKind)>, ApiError> {
+    pub(super) async fn next(&mut self) -> Result<Option<(usize, EventKind)>, ApiError> {
         match self.deadline.bound(self.events.next()).await? {
             Some((_, EventKind::Failed(failure), _)) => Err(failure.into()),
             Some((index, event, times)) => {
@@ -90,28 +85,23 @@ impl Sequences {
     }
 
     /// Whether the last event of each of them has come.
-    pub(crate) fn have_finished(&self) -> bool {
+    pub(super) fn have_finished(&self) -> bool {
         self.sequences.iter().all(|sequence| sequence.finish_reason.is_some())
     }
 
     /// Numbers of tokens so far.
-    pub(crate) fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         // The sequences of a prompt all read it; it counts once.
         let prompt_tokens = self.sequences.iter().step_by(self.best_of).map(|sequence| sequence.prompt_tokens).sum();
         let completion_tokens = self.sequences.iter().map(|sequence| sequence.tokens).sum();
         // What none of a prompt's sequences had to compute was there before them.
         let of_prompts = self.sequences.chunks(self.best_of);
         let least = of_prompts.filter_map(|sequences| sequences.iter().map(|sequence| sequence.cached_tokens).min());
-        Usage {
-            prompt_tokens,
-            completion_tokens,
-            total_tokens: prompt_tokens + completion_tokens,
-            prompt_tokens_details: PromptTokensDetails { cached_tokens: least.sum() },
-        }
+        Usage { prompt_tokens, cached_tokens: least.sum(), completion_tokens }
     }
 
     /// How the request went so far.
-    pub(crate) fn report(&self) -> RunReport {
+    pub(super) fn report(&self) -> RunReport {
         let times = || self.sequences.iter().map(|sequence| sequence.times);
         let (steps, model): (Duration, Duration) =
             (times().map(|times| times.step_time).sum(), times().map(|times| times.model_time).sum());
@@ -130,7 +120,7 @@ impl Sequences {
     }
 
     /// Counts a stream that was given up since its client did not read it.
-    pub(crate) fn count_unread(&self) {
+    pub(super) fn count_unread(&self) {
         self.meter.unread_streams.inc();
     }
 
@@ -164,7 +154,7 @@ impl Drop for Sequences {
         };
         self.record.note(|facts| {
             facts.prompt_tokens = Some(usage.prompt_tokens);
-            facts.cached_tokens = Some(usage.prompt_tokens_details.cached_tokens);
+            facts.cached_tokens = Some(usage.cached_tokens);
             facts.completion_tokens = Some(usage.completion_tokens);
             facts.finish_reason = finish_reason;
             facts.queue = Some(queue);
@@ -251,7 +241,7 @@ impl Sequence {
                 self.meter.generation_tokens.inc();
             }
             EventKind::Finished(finished) => {
-                self.finish_reason = Some(super::choice::finish_reason(finished.reason));
+                self.finish_reason = Some(finish_name(finished.reason));
                 self.observe_tokens();
                 self.enter(Stage::Ended);
             }
