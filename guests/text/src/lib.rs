@@ -62,10 +62,11 @@ impl generation::GuestPreparer for Preparer {
     fn open(
         model: generation::Model,
         tokenizer: Vec<u8>,
-        _template: Option<generation::ChatTemplate>,
+        template: Option<generation::ChatTemplate>,
     ) -> Result<generation::Preparer, String> {
         let tokenizer = open_tokenizer(&tokenizer)?;
-        let preparer = text::Preparer::new(convert::model(model), tokenizer);
+        let conversations = template.map(|template| open_conversations(template, &tokenizer)).transpose()?;
+        let preparer = text::Preparer::new(convert::model(model), tokenizer, conversations);
         preparer.map(|preparer| generation::Preparer::new(Self(preparer))).map_err(|error| text::error_chain(&error))
     }
 
@@ -86,6 +87,15 @@ impl generation::GuestPreparer for Preparer {
     fn detokenize(&self, tokens: Vec<u32>) -> Result<String, generation::RequestError> {
         self.0.detokenize(&tokens).map_err(|error| convert::request_error(&error))
     }
+}
+
+fn open_conversations(
+    template: generation::ChatTemplate,
+    tokenizer: &Tokenizer,
+) -> Result<text::Conversations, String> {
+    let special_tokens = template.special_tokens.into_iter().collect();
+    let conversations = text::Conversations::open(&template.source, &special_tokens, tokenizer);
+    conversations.map_err(|error| text::error_chain(&error))
 }
 
 fn open_tokenizer(file: &[u8]) -> Result<text::Tokenizer, String> {

@@ -85,7 +85,7 @@ pub enum ChatPiece {
 }
 
 /// A conversation to render. JSON comes as text, since it crosses the WIT as such.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chat {
     /// OpenAI's `messages`: a JSON array.
     pub messages: String,

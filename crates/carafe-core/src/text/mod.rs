@@ -14,6 +14,7 @@
 
 mod block_pool;
 mod byte_level;
+mod conversation;
 mod draft;
 mod event;
 mod generator;
@@ -45,6 +46,7 @@ mod utf8;
 mod wit;
 
 pub use carafe_tensor::{DECODER_INPUTS, Role, error_chain};
+pub use conversation::Conversations;
 pub use event::{Event, EventKind, FailureKind, FinishReason, PromptToken};
 pub use generator::{Generator, MAX_WAITING, Stats};
 pub use logit_stats::LogitError;
@@ -53,7 +55,7 @@ pub use model::{ModelError, PrefixSharing, TextModel};
 pub use model_runner::{Logits, ModelInput, ModelRunner, RunError};
 pub use penalties::Penalties;
 pub use preparer::{PreparedPrompt, Preparer};
-pub use prompt::{Chat, Prompt, TextPrompt};
+pub use prompt::{Prompt, TextPrompt};
 pub use reasoning::{Reasoning, ReasoningMarks};
 pub use request::{Request, ValidRequest};
 pub use request_error::{Asked, ContextExceeded, PromptLength, RequestError, RequestErrorCode};

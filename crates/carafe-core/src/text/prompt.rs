@@ -1,5 +1,7 @@
 //! What a model is to go on from.
 
+use crate::chat::Chat;
+
 /// A text, tokens, or a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
@@ -35,22 +37,4 @@ impl TextPrompt {
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), add_special_tokens: true, parse_special: false }
     }
-}
-
-/// A conversation, for the model's chat template. No text in it becomes a control token.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Chat {
-    /// A JSON array of messages as OpenAI's API has them.
-    pub messages: String,
-    /// A JSON array of tools as OpenAI's API has them.
-    pub tools: Option<String>,
-    /// A JSON object of further variables of the template (`chat_template_kwargs`).
-    pub template_arguments: Option<String>,
-    /// Whether to end with what begins the assistant's next message.
-    pub add_generation_prompt: bool,
-    /// Whether to end within the last message, for the model to go on with it; not together with
-    /// `add_generation_prompt`.
-    pub continue_final_message: bool,
-    /// Seconds since 1970, for templates that write the date.
-    pub now: u64,
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::tokenizer::TokenizerError;
+use crate::chat::ChatError;
 
 /// What a caller must tell apart in order to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum RequestErrorCode {
     QueueFull,
     /// `resume` does not belong to this request.
     InvalidResume,
+    /// The model's chat template fails, whatever the conversation.
+    TemplateFailed,
 }
 
 /// Prompt and output together would not fit into the context.
@@ -116,6 +119,12 @@ pub enum RequestError {
         "the model has no chat template, so it cannot answer `messages`; send the whole text as `prompt` of a completion"
     )]
     NoChatTemplate,
+    /// The rendered conversation could not be turned into tokens.
+    #[error("`messages` cannot be turned into tokens")]
+    Messages(#[source] TokenizerError),
+    /// The conversation could not be rendered.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     /// The prompt is a conversation that no preparer has made tokens of: a mistake of the caller's.
     #[error("a conversation must be prepared before it is submitted")]
     UnpreparedChat,
@@ -224,6 +233,7 @@ impl RequestError {
         match self {
             Self::ContextExceeded(_) => RequestErrorCode::ContextLengthExceeded,
             Self::QueueFull { .. } => RequestErrorCode::QueueFull,
+            Self::Chat(error) if !error.is_request_fault() => RequestErrorCode::TemplateFailed,
             Self::ResumeFinished { .. } | Self::UnknownToken { parameter: "resume", .. } => {
                 RequestErrorCode::InvalidResume
             }
@@ -232,10 +242,11 @@ impl RequestError {
     }
 
     /// The parameter that is at fault; none where the request itself is in order.
-    pub fn parameter(&self) -> Option<&'static str> {
+    pub fn parameter(&self) -> Option<&str> {
         match self {
             Self::EmptyPrompt | Self::Tokenizer(_) => Some("prompt"),
-            Self::NoChatTemplate | Self::UnpreparedChat => Some("messages"),
+            Self::Chat(error) => error.request_field(),
+            Self::NoChatTemplate | Self::UnpreparedChat | Self::Messages(_) => Some("messages"),
             Self::Detokenize(_) => Some("tokens"),
             Self::ContextExceeded(exceeded) => Some(exceeded.parameter()),
             Self::MinTokens { .. } => Some("min_tokens"),

@@ -69,8 +69,8 @@ macro_rules! wit_conversions {
         }
 
         /// The conversation in the core's words.
-        pub(crate) fn chat(chat: wit::Chat) -> $crate::text::Chat {
-            $crate::text::Chat {
+        pub(crate) fn chat(chat: wit::Chat) -> $crate::chat::Chat {
+            $crate::chat::Chat {
                 messages: chat.messages,
                 tools: chat.tools,
                 template_arguments: chat.template_arguments,
@@ -112,6 +112,7 @@ macro_rules! wit_conversions {
                 Code::ContextLengthExceeded => wit::RequestErrorCode::ContextLengthExceeded,
                 Code::QueueFull => wit::RequestErrorCode::QueueFull,
                 Code::InvalidResume => wit::RequestErrorCode::InvalidResume,
+                Code::TemplateFailed => wit::RequestErrorCode::TemplateFailed,
             };
             let message = $crate::text::error_chain(error);
             wit::RequestError { code, parameter: error.parameter().map(str::to_owned), message }
