@@ -76,7 +76,7 @@ macro_rules! wit_conversions {
                 template_arguments: chat.template_arguments,
                 add_generation_prompt: chat.add_generation_prompt,
                 continue_final_message: chat.continue_final_message,
-                now: chat.now,
+                now: i64::try_from(chat.now).unwrap_or(i64::MAX),
             }
         }
 
