@@ -32,7 +32,7 @@ NOW = 1_750_000_000
 class Generation(jinja2.ext.Extension):
     """`{% generation %}…{% endgeneration %}`, which marks text for training and changes nothing here."""
 
-    tags = {"generation"}
+    tags = frozenset({"generation"})
 
     def parse(self, parser):
         """Make a call block of it, as transformers does, so that variables stay inside."""
@@ -130,9 +130,7 @@ def main():
         for name, chat in conversations().items():
             for prompt in (False, True):
                 text = rendered_or_none(path.read_text(), chat, add_generation_prompt=prompt)
-                renderings.append(
-                    {"template": path.name, "chat": name, "add_generation_prompt": prompt, "text": text}
-                )
+                renderings.append({"template": path.name, "chat": name, "add_generation_prompt": prompt, "text": text})
     arguments.out.write_text(json.dumps({"chats": texts, "renderings": renderings}, ensure_ascii=False, indent=1) + "\n")
     failed = sum(rendering["text"] is None for rendering in renderings)
     print(json.dumps({"renderings": len(renderings), "failed": failed}))

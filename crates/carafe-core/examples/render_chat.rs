@@ -48,7 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn rendered(template: &ChatTemplate, line: &Value) -> Value {
     match template.render(&chat(line)) {
         Ok(pieces) => json!({ "pieces": pieces.iter().map(piece).collect::<Vec<_>>() }),
-        Err(error) => json!({ "error": error.to_string(), "request_fault": error.is_request_fault(), "field": error.request_field() }),
+        Err(error) => {
+            json!({ "error": error.to_string(), "request_fault": error.is_request_fault(), "field": error.request_field() })
+        }
     }
 }
 

@@ -17,7 +17,18 @@ struct Moment {
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -57,7 +68,9 @@ fn civil(days: i64) -> (i64, usize, i64) {
         year += 1;
     }
     let mut rest = days - days_before(year);
-    for (month, length) in [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].into_iter().enumerate() {
+    for (month, length) in
+        [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].into_iter().enumerate()
+    {
         if rest < length {
             return (year, month, rest + 1);
         }
@@ -89,7 +102,13 @@ pub(super) fn strftime(seconds: i64, format: &str) -> Result<String, String> {
         let text = directive.and_then(|directive| field(&moment, seconds, directive));
         let text = text.ok_or_else(|| format!("`strftime_now` does not know `%{}`", directive.unwrap_or('%')))?;
         let kept = text.trim_start_matches(['0', ' ']);
-        out.push_str(if !unpadded { &text } else if kept.is_empty() { "0" } else { kept });
+        out.push_str(if !unpadded {
+            &text
+        } else if kept.is_empty() {
+            "0"
+        } else {
+            kept
+        });
     }
     Ok(out)
 }

@@ -128,16 +128,22 @@ fn chat_error(error: &Error, marks: &Marks) -> ChatError {
             return ChatError::Refused { line, reason: reason.clone() };
         }
         match error.downcast_ref::<Error>().map(Error::kind) {
-            Some(ErrorKind::OutOfFuel) => return ChatError::TooMuch { line, limit: format!("{MAX_FUEL} steps of the template") },
-            Some(ErrorKind::WriteFailure) => return ChatError::TooMuch { line, limit: format!("{MAX_OUTPUT_BYTES} bytes of text") },
+            Some(ErrorKind::OutOfFuel) => {
+                return ChatError::TooMuch { line, limit: format!("{MAX_FUEL} steps of the template") };
+            }
+            Some(ErrorKind::WriteFailure) => {
+                return ChatError::TooMuch { line, limit: format!("{MAX_OUTPUT_BYTES} bytes of text") };
+            }
             _ => cause = error.source(),
         }
     }
     let reason = marks.plain_text(&reason(error));
     match error.kind() {
-        ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction | ErrorKind::TemplateNotFound | ErrorKind::SyntaxError => {
-            ChatError::Template { line, reason }
-        }
+        ErrorKind::UnknownFilter
+        | ErrorKind::UnknownTest
+        | ErrorKind::UnknownFunction
+        | ErrorKind::TemplateNotFound
+        | ErrorKind::SyntaxError => ChatError::Template { line, reason },
         _ => ChatError::Unrenderable { line, reason },
     }
 }
@@ -185,7 +191,12 @@ fn containment(source: &Source<'_>, at: usize) -> Option<(String, usize)> {
         _ => None,
     };
     let before = at.checked_sub(1).map(|before| &source.tokens[before].kind)?;
-    let alone = matches!(before, Kind::Open | Kind::Sign("(" | "[" | "," | "=" | ":") | Kind::Word("if" | "elif" | "and" | "or" | "not" | "else"));
+    let alone = matches!(
+        before,
+        Kind::Open
+            | Kind::Sign("(" | "[" | "," | "=" | ":")
+            | Kind::Word("if" | "elif" | "and" | "or" | "not" | "else")
+    );
     let negated = word(at + 1) == Some("not");
     let operator = at + 1 + usize::from(negated);
     if !alone || word(operator) != Some("in") || matches!(word(operator + 1), Some("not")) {

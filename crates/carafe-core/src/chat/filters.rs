@@ -1,12 +1,12 @@
 //! Jinja2's filters and tests that look at characters, over strings with marks, and transformers'
 //! `tojson`. The others are the engine's own.
 
-use minijinja::value::{Kwargs, from_args};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::value::{Rest, ValueOrKwargs, from_args};
+use minijinja::{Environment, Error, State, Value};
 
 use super::engine::marks;
 use super::python::{self, JsonStyle};
-use super::strings::{self, Text, charge};
+use super::strings::{self, Text, charge, split_arguments};
 
 /// Adds them to an environment.
 pub(super) fn add(env: &mut Environment<'_>) {
@@ -75,9 +75,10 @@ fn case(state: &State<'_, '_>, value: &Value, method: &str) -> Result<String, Er
     Ok(out + &Text::new(&word, &marks).case("capitalize"))
 }
 
-fn join(state: &State<'_, '_>, args: &[Value]) -> Result<String, Error> {
-    let (args, kwargs): (&[Value], Kwargs) = from_args(args)?;
-    let (items, separator, attribute): (&Value, Option<&Value>, Option<&str>) = from_args(args)?;
+fn join(state: &State<'_, '_>, items: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let args = args.into_values();
+    let (args, kwargs) = split_arguments(&args)?;
+    let (separator, attribute): (Option<&Value>, Option<&str>) = from_args(args)?;
     let attribute = attribute.or(kwargs.get::<Option<&str>>("attribute")?);
     let separator = separator.cloned().or(kwargs.get::<Option<Value>>("d")?).unwrap_or_else(|| Value::from(""));
     kwargs.assert_all_used()?;
@@ -135,30 +136,32 @@ fn float(state: &State<'_, '_>, value: &Value, default: Option<Value>) -> Result
 }
 
 /// `json.dumps` with the arguments that transformers lets through.
-fn to_json(state: &State<'_, '_>, args: &[Value]) -> Result<String, Error> {
-    let (args, kwargs): (&[Value], Kwargs) = from_args(args)?;
-    let value = args.first().ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
+fn to_json(state: &State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let args = args.into_values();
+    let (args, kwargs) = split_arguments(&args)?;
     let argument = |place: usize, name: &str| match args.get(place) {
         Some(value) => Ok(Some(value.clone())),
         None => kwargs.get::<Option<Value>>(name),
     };
-    let indent = match argument(2, "indent")?.filter(|indent| !indent.is_none()) {
+    let indent = match argument(1, "indent")?.filter(|indent| !indent.is_none()) {
         Some(indent) => Some(match indent.as_str() {
             Some(text) => text.to_owned(),
             None => " ".repeat(usize::try_from(indent)?.min(MAX_INDENT)),
         }),
         None => None,
     };
-    let separators = argument(3, "separators")?.filter(|separators| !separators.is_none());
+    let separators = argument(2, "separators")?.filter(|separators| !separators.is_none());
     let separator = |place: usize, usual: &str| match &separators {
-        Some(separators) => Ok::<_, Error>(separators.get_item_by_index(place)?.as_str().unwrap_or_default().to_owned()),
+        Some(separators) => {
+            Ok::<_, Error>(separators.get_item_by_index(place)?.as_str().unwrap_or_default().to_owned())
+        }
         None => Ok(usual.to_owned()),
     };
     let style = JsonStyle {
-        ensure_ascii: argument(1, "ensure_ascii")?.is_some_and(|yes| yes.is_true()),
+        ensure_ascii: argument(0, "ensure_ascii")?.is_some_and(|yes| yes.is_true()),
         item_separator: separator(0, if indent.is_some() { "," } else { ", " })?,
         key_separator: separator(1, ": ")?,
-        sort_keys: argument(4, "sort_keys")?.is_some_and(|yes| yes.is_true()),
+        sort_keys: argument(3, "sort_keys")?.is_some_and(|yes| yes.is_true()),
         indent,
     };
     kwargs.assert_all_used()?;

@@ -295,17 +295,29 @@ mod tests {
     #[test]
     fn values_keep_order_digits_and_text() {
         let value = Json::parse(r#" {"b": [1, -2.5, 1e3, true, null], "a": "\u00e9\ud83d\ude00\n", "b": 7} "#);
-        let expected = vec![
-            ("b".to_owned(), Json::Integer(7)),
-            ("a".to_owned(), Json::String("é😀\n".to_owned())),
-        ];
+        let expected = vec![("b".to_owned(), Json::Integer(7)), ("a".to_owned(), Json::String("é😀\n".to_owned()))];
         assert_eq!(value, Ok(Json::Object(expected)));
         assert_eq!(Json::parse("123456789012345678901234567890"), Ok(Json::Integer(123456789012345678901234567890)));
     }
 
     #[test]
     fn what_is_no_json_is_refused_with_its_place() {
-        for bad in ["", "[1,]", "{\"a\" 1}", "01", "1.", "nul", "\"\\x\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"a", "[1] 2", "1e999", "NaN", "\"\n\""] {
+        for bad in [
+            "",
+            "[1,]",
+            "{\"a\" 1}",
+            "01",
+            "1.",
+            "nul",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\ud800\\u0041\"",
+            "\"a",
+            "[1] 2",
+            "1e999",
+            "NaN",
+            "\"\n\"",
+        ] {
             let error = Json::parse(bad).expect_err(bad);
             assert!(error.contains("byte"), "{bad:?}: {error}");
         }

@@ -45,8 +45,9 @@ use super::source::Source;
 /// Characters that the engine itself writes for numbers.
 const MADE_CHARACTERS: &str = "0123456789.-+";
 /// Words that the engine itself writes for numbers, booleans and none; filters change their case.
-const MADE_WORDS: [&str; 15] =
-    ["True", "true", "TRUE", "False", "false", "FALSE", "None", "none", "NONE", "nan", "NaN", "NAN", "inf", "Inf", "INF"];
+const MADE_WORDS: [&str; 15] = [
+    "True", "true", "TRUE", "False", "false", "FALSE", "None", "none", "NONE", "nan", "NaN", "NAN", "inf", "Inf", "INF",
+];
 /// What the engine also writes where a template joins a list or mapping to a text by `~` or a format.
 const MADE_BY_CONTAINERS: &str = "[](){}'\", :\\";
 

@@ -45,7 +45,9 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn read(messages: &str, tools: Option<&str>, arguments: Option<&str>) -> Result<Self, ChatError> {
-        let parse = |field: &str, text: &str| Json::parse(text).map_err(|reason| ChatError::field(field, format!("cannot be read: {reason}")));
+        let parse = |field: &str, text: &str| {
+            Json::parse(text).map_err(|reason| ChatError::field(field, format!("cannot be read: {reason}")))
+        };
         Ok(Self {
             messages: parse("messages", messages)?,
             tools: tools.map(|text| parse("tools", text)).transpose()?,
@@ -79,7 +81,8 @@ impl Reader<'_> {
             return Err(ChatError::field("messages", "is empty; expected at least one message"));
         }
         let last = items.len() - 1;
-        let message = |(at, item)| self.message(&format!("messages[{at}]"), item, at == last && self.continue_final_message);
+        let message =
+            |(at, item)| self.message(&format!("messages[{at}]"), item, at == last && self.continue_final_message);
         items.iter().enumerate().map(message).collect()
     }
 
@@ -114,7 +117,10 @@ impl Reader<'_> {
             return Ok(map(out));
         }
         if continued {
-            return Err(ChatError::field(format!("{field}.content"), "is missing, but `continue_final_message` continues it"));
+            return Err(ChatError::field(
+                format!("{field}.content"),
+                "is missing, but `continue_final_message` continues it",
+            ));
         }
         if role != "assistant" || !(has("tool_calls") || has("reasoning_content")) {
             let reason = "is missing; expected a string or an array of text parts (only an assistant's message with `tool_calls` may have none)";
@@ -135,13 +141,16 @@ impl Reader<'_> {
                     texts.push(self.marks.usual_text(text_part(&format!("{field}[{at}]"), part)?));
                 }
                 if continued {
-                    let last = texts.last_mut().ok_or_else(|| ChatError::field(field, "has no text that `continue_final_message` could continue"))?;
+                    let last = texts.last_mut().ok_or_else(|| {
+                        ChatError::field(field, "has no text that `continue_final_message` could continue")
+                    })?;
                     last.push_str(&end);
                 }
                 if !self.content.takes_parts {
                     return Ok(Some(Value::from(texts.join("\n"))));
                 }
-                let part = |text| map(vec![("type".to_owned(), Value::from("text")), ("text".to_owned(), Value::from(text))]);
+                let part =
+                    |text| map(vec![("type".to_owned(), Value::from("text")), ("text".to_owned(), Value::from(text))]);
                 Ok(Some(texts.into_iter().map(part).collect()))
             }
             _ => Err(expected(field, "a string or an array of text parts", content)),
@@ -168,8 +177,19 @@ impl Reader<'_> {
                 ("function", Json::Object(function)) => out.push((key.clone(), self.called_function(&name, function)?)),
                 // Where a stream's chunks put a call; not part of it.
                 ("index", Json::Integer(_)) => {}
-                ("id" | "type" | "function" | "index", _) => return Err(expected(&name, "a call's `id` (a string), `type` (`function`) and `function` (an object)", value)),
-                _ => return Err(ChatError::field(name, "is not a field of a tool call; expected `id`, `type` and `function`")),
+                ("id" | "type" | "function" | "index", _) => {
+                    return Err(expected(
+                        &name,
+                        "a call's `id` (a string), `type` (`function`) and `function` (an object)",
+                        value,
+                    ));
+                }
+                _ => {
+                    return Err(ChatError::field(
+                        name,
+                        "is not a field of a tool call; expected `id`, `type` and `function`",
+                    ));
+                }
             }
         }
         if out.iter().all(|(key, _)| key != "function") {
@@ -187,7 +207,12 @@ impl Reader<'_> {
                 ("arguments", Json::String(text)) => out.push((key.clone(), self.call_arguments(text))),
                 ("arguments", Json::Object(_)) => out.push((key.clone(), self.value(value))),
                 ("name" | "arguments", _) => return Err(expected(&name, "a string", value)),
-                _ => return Err(ChatError::field(name, "is not a field of a called function; expected `name` and `arguments`")),
+                _ => {
+                    return Err(ChatError::field(
+                        name,
+                        "is not a field of a called function; expected `name` and `arguments`",
+                    ));
+                }
             }
         }
         for key in ["name", "arguments"] {
@@ -224,7 +249,10 @@ impl Reader<'_> {
         };
         let argument = |(key, value): &(String, Json)| {
             if reserved.contains(&key.as_str()) {
-                return Err(ChatError::field(format!("{field}.{key}"), "is set by the request itself or by the model; take it out"));
+                return Err(ChatError::field(
+                    format!("{field}.{key}"),
+                    "is set by the request itself or by the model; take it out",
+                ));
             }
             Ok((key.clone(), self.value_under(key, value)))
         };
@@ -243,9 +271,10 @@ impl Reader<'_> {
             Json::Float(value) => Value::from(*value),
             Json::String(text) => self.text(text),
             Json::Array(items) => items.iter().map(|item| self.value(item)).collect(),
-            Json::Object(entries) => {
-                map(entries.iter().map(|(key, value)| (self.marks.usual_text(key), self.value_under(key, value))).collect())
-            }
+            Json::Object(entries) => map(entries
+                .iter()
+                .map(|(key, value)| (self.marks.usual_text(key), self.value_under(key, value)))
+                .collect()),
         }
     }
 
@@ -270,7 +299,10 @@ fn role(field: &str, entries: &[(String, Json)]) -> Result<&'static str, ChatErr
     let field = format!("{field}.role");
     let expected_roles = "`system`, `developer`, `user`, `assistant` or `tool`";
     match entries.iter().find(|(key, _)| key == "role").map(|(_, value)| value) {
-        Some(Json::String(text)) => ROLES.into_iter().find(|role| role == text).ok_or_else(|| ChatError::field(field, format!("is `{}`; expected {expected_roles}", shortened(text)))),
+        Some(Json::String(text)) => ROLES
+            .into_iter()
+            .find(|role| role == text)
+            .ok_or_else(|| ChatError::field(field, format!("is `{}`; expected {expected_roles}", shortened(text)))),
         Some(value) => Err(expected(&field, expected_roles, value)),
         None => Err(ChatError::field(field, format!("is missing; expected {expected_roles}"))),
     }
@@ -283,11 +315,19 @@ fn text_part<'a>(field: &str, part: &'a Json) -> Result<&'a str, ChatError> {
     let get = |name: &str| entries.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     match get("type") {
         Some(Json::String(kind)) if kind == "text" => {}
-        Some(Json::String(kind)) => return Err(ChatError::field(format!("{field}.type"), format!("is `{}`; only `text` parts are taken", shortened(kind)))),
+        Some(Json::String(kind)) => {
+            return Err(ChatError::field(
+                format!("{field}.type"),
+                format!("is `{}`; only `text` parts are taken", shortened(kind)),
+            ));
+        }
         _ => return Err(ChatError::field(format!("{field}.type"), "is missing; expected `text`")),
     }
     if let Some((key, _)) = entries.iter().find(|(key, _)| key != "type" && key != "text") {
-        return Err(ChatError::field(format!("{field}.{key}"), "is not a field of a text part; expected `type` and `text`"));
+        return Err(ChatError::field(
+            format!("{field}.{key}"),
+            "is not a field of a text part; expected `type` and `text`",
+        ));
     }
     match get("text") {
         Some(Json::String(text)) => Ok(text),
@@ -306,15 +346,26 @@ fn check_tool(field: &str, tool: &Json) -> Result<(), ChatError> {
         match (key.as_str(), value) {
             ("type", Json::String(kind)) if kind == "function" => has_type = true,
             ("function", Json::Object(entries)) => function = Some(entries),
-            ("type", _) => return Err(ChatError::field(format!("{field}.type"), "must be `function`, the only type of tool that is known")),
+            ("type", _) => {
+                return Err(ChatError::field(
+                    format!("{field}.type"),
+                    "must be `function`, the only type of tool that is known",
+                ));
+            }
             ("function", _) => return Err(expected(&format!("{field}.function"), "an object", value)),
-            _ => return Err(ChatError::field(format!("{field}.{key}"), "is not a field of a tool; expected `type` and `function`")),
+            _ => {
+                return Err(ChatError::field(
+                    format!("{field}.{key}"),
+                    "is not a field of a tool; expected `type` and `function`",
+                ));
+            }
         }
     }
     if !has_type {
         return Err(ChatError::field(format!("{field}.type"), "is missing; expected `function`"));
     }
-    let function = function.ok_or_else(|| ChatError::field(format!("{field}.function"), "is missing; expected an object"))?;
+    let function =
+        function.ok_or_else(|| ChatError::field(format!("{field}.function"), "is missing; expected an object"))?;
     check_function(&format!("{field}.function"), function)
 }
 
@@ -332,17 +383,28 @@ fn check_function(field: &str, function: &[(String, Json)]) -> Result<(), ChatEr
             _ => {}
         }
     }
-    if named { Ok(()) } else { Err(ChatError::field(format!("{field}.name"), "is missing; expected the function's name")) }
+    if named {
+        Ok(())
+    } else {
+        Err(ChatError::field(format!("{field}.name"), "is missing; expected the function's name"))
+    }
 }
 
 fn unexpected(field: &str, key: &str, role: &str, value: &Json) -> ChatError {
     match key {
-        "tool_calls" | "reasoning_content" if role != "assistant" => ChatError::field(field, format!("belongs to messages of the role `assistant`, not `{role}`")),
-        "tool_call_id" if role != "tool" => ChatError::field(field, format!("belongs to messages of the role `tool`, not `{role}`")),
+        "tool_calls" | "reasoning_content" if role != "assistant" => {
+            ChatError::field(field, format!("belongs to messages of the role `assistant`, not `{role}`"))
+        }
+        "tool_call_id" if role != "tool" => {
+            ChatError::field(field, format!("belongs to messages of the role `tool`, not `{role}`"))
+        }
         "tool_calls" => expected(field, "an array of tool calls", value),
         "name" | "reasoning_content" | "tool_call_id" => expected(field, "a string", value),
         _ if EMPTY_FIELDS.contains(&key) => ChatError::field(field, "is not supported; leave it out or make it null"),
-        _ => ChatError::field(field, "is not a known field of a message; expected `role`, `content`, `name`, `tool_calls`, `tool_call_id` or `reasoning_content`"),
+        _ => ChatError::field(
+            field,
+            "is not a known field of a message; expected `role`, `content`, `name`, `tool_calls`, `tool_call_id` or `reasoning_content`",
+        ),
     }
 }
 

@@ -26,6 +26,7 @@
 //! - Filters of Jinja2 that no chat template was seen to use are unknown: `center`, `filesizeformat`,
 //!   `random`, `striptags`, `truncate`, `urlencode`, `urlize`, `wordcount`, `wordwrap`, `xmlattr`; and
 //!   the globals `cycler`, `joiner`, `lipsum`.
+//! - Macros have no `varargs` and `kwargs`.
 //! - `%` is no operator for strings (the filter `format` is there). Integers have 128 bits.
 //! - Lists and floats that `~` and `format` turn into text have the engine's spelling, which is Python's
 //!   but for exponents (`1e+16`) and characters that are marked.
@@ -54,14 +55,15 @@ use std::sync::Arc;
 use minijinja::Value;
 
 use control_tokens::ControlTokens;
-pub use engine::{MAX_FUEL, MAX_OUTPUT_BYTES};
 use engine::Engine;
-pub use error::{ChatError, TemplateError};
-pub use json::{MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES};
 use marks::{MarkedCharacters, Marks};
 use messages::{Arguments, ContentRules, Parts, Reader};
-pub use reasoning::ReasoningTokens;
 use source::Source;
+
+pub use engine::{MAX_FUEL, MAX_OUTPUT_BYTES};
+pub use error::{ChatError, TemplateError};
+pub use json::{MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES};
+pub use reasoning::ReasoningTokens;
 
 /// The longest template that is read, in bytes: ten times the longest one seen.
 pub const MAX_TEMPLATE_BYTES: usize = 500_000;
@@ -135,7 +137,8 @@ impl ChatTemplate {
         let special: Vec<&str> = special_tokens.values().map(String::as_str).collect();
         let control_tokens = ControlTokens::choose(source, &special, added_tokens);
         let texts: Vec<&str> = control_tokens.texts().collect();
-        let marked = MarkedCharacters::choose(&read, &special, &texts).map_err(|token| TemplateError::Forgeable { token })?;
+        let marked =
+            MarkedCharacters::choose(&read, &special, &texts).map_err(|token| TemplateError::Forgeable { token })?;
         Ok(Self {
             engine: Engine::open(&read)?,
             marked,
@@ -165,7 +168,10 @@ impl ChatTemplate {
     /// or if that takes too much ([`MAX_FUEL`], [`MAX_OUTPUT_BYTES`]).
     pub fn render(&self, chat: &Chat) -> Result<Vec<ChatPiece>, ChatError> {
         if chat.add_generation_prompt && chat.continue_final_message {
-            return Err(ChatError::field("continue_final_message", "and `add_generation_prompt` exclude each other; set one of them"));
+            return Err(ChatError::field(
+                "continue_final_message",
+                "and `add_generation_prompt` exclude each other; set one of them",
+            ));
         }
         let parts = Parts::read(&chat.messages, chat.tools.as_deref(), chat.template_arguments.as_deref())?;
         let parsed = self.render_parts(chat, &parts, Arguments::Parsed);
@@ -181,9 +187,17 @@ impl ChatTemplate {
 
     fn render_parts(&self, chat: &Chat, parts: &Parts, arguments: Arguments) -> Result<Vec<ChatPiece>, ChatError> {
         let marks = self.marked.marks_beside(&parts.all(), &self.source).ok_or_else(|| {
-            ChatError::field("messages", "use nearly every character of the private use planes, so that none is left to work with")
+            ChatError::field(
+                "messages",
+                "use nearly every character of the private use planes, so that none is left to work with",
+            )
         })?;
-        let reader = Reader { marks: &marks, content: self.content, arguments, continue_final_message: chat.continue_final_message };
+        let reader = Reader {
+            marks: &marks,
+            content: self.content,
+            arguments,
+            continue_final_message: chat.continue_final_message,
+        };
         let variables = self.variables(chat, parts, &reader)?;
         let marks = Arc::new(marks);
         let mut text = self.engine.render(variables, &marks, chat.now)?;

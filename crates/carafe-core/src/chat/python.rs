@@ -53,6 +53,23 @@ fn pairs(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
     value.try_iter()?.map(|key| value.get_item(&key).map(|item| (key, item))).collect()
 }
 
+/// Python's `str.isprintable`, without the code points that no version of Unicode has assigned.
+fn is_printable(c: char) -> bool {
+    let is_format = matches!(c, '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    let is_private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
+    c == ' ' || !(c.is_control() || c.is_whitespace() || is_format || is_private)
+}
+
+fn escape(c: char) -> String {
+    match u32::from(c) {
+        code @ ..=0xff => format!("\\x{code:02x}"),
+        code @ ..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    }
+}
+
 struct Repr<'a> {
     marks: &'a Marks,
     out: &'a mut String,
@@ -121,7 +138,7 @@ impl Repr<'_> {
                     self.made("\\");
                     self.out.push(c);
                 }
-                plain if plain.is_control() => self.made(&format!("\\x{:02x}", u32::from(plain))),
+                plain if !is_printable(plain) => self.made(&escape(plain)),
                 _ => self.out.push(c),
             }
         }

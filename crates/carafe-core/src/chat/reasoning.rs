@@ -25,7 +25,8 @@ impl ReasoningTokens {
             knows(&tags.start) && knows(&tags.end)
         };
         let of_source = closing_tags(source);
-        let of_tokens = added_tokens.iter().flat_map(|token| closing_tags(&token.text).filter(|tags| tags.end == token.text));
+        let of_tokens =
+            added_tokens.iter().flat_map(|token| closing_tags(&token.text).filter(|tags| tags.end == token.text));
         of_source.chain(of_tokens).find(known)
     }
 
@@ -58,8 +59,10 @@ fn closing_tags(text: &str) -> impl Iterator<Item = ReasoningTokens> + '_ {
             let name = &inside[..inside.find(close)?];
             let lower = name.to_lowercase();
             let plain = name.chars().all(|c| c.is_alphanumeric() || "_:-".contains(c));
-            (plain && NAMES.iter().any(|known| lower.contains(known)))
-                .then(|| ReasoningTokens { start: format!("{open}{name}{close}"), end: format!("{open}/{name}{close}") })
+            (plain && NAMES.iter().any(|known| lower.contains(known))).then(|| ReasoningTokens {
+                start: format!("{open}{name}{close}"),
+                end: format!("{open}/{name}{close}"),
+            })
         })
     })
 }

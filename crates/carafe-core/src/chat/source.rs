@@ -177,7 +177,9 @@ impl<'a> Source<'a> {
             let tail = self.text_at(next).filter(|_| self.joined(role_end, next) && !self.binds_tighter(next + 1));
             // Something else than a message may have no role, which writes nothing.
             let words = || ROLES.into_iter().chain([""]);
-            let append = |text: &String| words().map(|role| format!("{text}{role}{}", tail.unwrap_or_default())).collect::<Vec<_>>();
+            let append = |text: &String| {
+                words().map(|role| format!("{text}{role}{}", tail.unwrap_or_default())).collect::<Vec<_>>()
+            };
             texts = texts.iter().flat_map(append).collect();
             at = role_end;
             if tail.is_none() || texts.len() > 200 {
@@ -201,7 +203,10 @@ impl<'a> Source<'a> {
     fn role_after(&self, at: usize) -> Option<(usize, usize)> {
         let begin = at + 1;
         let joins = matches!(self.sign(at), Some("+" | "~"))
-            || self.tokens.get(at).is_some_and(|token| token.kind == Kind::Open && &self.text[token.start..token.end] == "{{");
+            || self
+                .tokens
+                .get(at)
+                .is_some_and(|token| token.kind == Kind::Open && &self.text[token.start..token.end] == "{{");
         let end = self.role_end(begin).filter(|_| joins)?;
         let closed = self.tokens.get(end)?;
         if closed.kind == Kind::Close && &self.text[closed.start..closed.end] == "}}" {
@@ -217,7 +222,8 @@ impl<'a> Source<'a> {
         if self.sign(at + 1) == Some(".") && self.word(at + 2) == Some("role") {
             return Some(at + 3).filter(|&end| !self.binds_tighter(end));
         }
-        let item = self.sign(at + 1) == Some("[") && self.constant(at + 2) == Some("role") && self.sign(at + 3) == Some("]");
+        let item =
+            self.sign(at + 1) == Some("[") && self.constant(at + 2) == Some("role") && self.sign(at + 3) == Some("]");
         item.then_some(at + 4).filter(|&end| !self.binds_tighter(end))
     }
 
@@ -236,9 +242,7 @@ fn trimmings(text: &str) -> impl Iterator<Item = &str> {
     let without_newline = text.strip_prefix('\n').unwrap_or(text);
     let without_indent = |text: &'_ str| text.len() - text.trim_end_matches([' ', '\t']).len();
     let starts = [text, without_newline, text.trim_start()];
-    starts.into_iter().flat_map(move |start| {
-        [start, &start[..start.len() - without_indent(start)], start.trim_end()]
-    })
+    starts.into_iter().flat_map(move |start| [start, &start[..start.len() - without_indent(start)], start.trim_end()])
 }
 
 /// What is left of a text when the places of `%` and `{}` formats are taken out.

@@ -12,13 +12,19 @@ use super::marks::Marks;
 use super::python;
 
 /// What `value.method(args)` gives for the methods that Python has and the engine has not.
-pub(super) fn call_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn call_method(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
     let marks = marks(state)?;
     match value.kind() {
         ValueKind::String => {
             let text = value.as_str().unwrap_or_default();
             charge(state, text.len())?;
-            let args: Vec<Value> = args.iter().map(|arg| if arg.is_undefined() { Value::from(()) } else { arg.clone() }).collect();
+            let args: Vec<Value> =
+                args.iter().map(|arg| if arg.is_undefined() { Value::from(()) } else { arg.clone() }).collect();
             Text::new(text, &marks).call(state, method, &args)
         }
         ValueKind::Map => map_method(value, method, args),
@@ -33,7 +39,8 @@ pub(super) fn charge(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
 }
 
 fn map_method(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
-    let items = || value.try_iter()?.map(|key| value.get_item(&key).map(|item| (key, item))).collect::<Result<Vec<_>, _>>();
+    let items =
+        || value.try_iter()?.map(|key| value.get_item(&key).map(|item| (key, item))).collect::<Result<Vec<_>, _>>();
     match method {
         "get" => {
             let (key, default): (&Value, Option<Value>) = from_args(args)?;
@@ -42,7 +49,8 @@ fn map_method(value: &Value, method: &str, args: &[Value]) -> Result<Value, Erro
         }
         "keys" => from_args(args).and_then(|()| Ok(value.try_iter()?.collect())),
         "values" => from_args(args).and_then(|()| Ok(items()?.into_iter().map(|(_, item)| item).collect())),
-        "items" => from_args(args).and_then(|()| Ok(items()?.into_iter().map(|(key, item)| Value::from(Tuple::from([key, item]))).collect())),
+        "items" => from_args(args)
+            .and_then(|()| Ok(items()?.into_iter().map(|(key, item)| Value::from(Tuple::from([key, item]))).collect())),
         "copy" => from_args(args).map(|()| value.clone()),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -78,13 +86,22 @@ pub(super) fn contains(container: &Value, what: &Value, marks: &Marks) -> Result
         return Ok(false);
     }
     if let Some(text) = container.as_str() {
-        let what = what.as_str().ok_or_else(|| failed(format!("`in` of a string needs a string, not {}", what.kind())))?;
+        let what =
+            what.as_str().ok_or_else(|| failed(format!("`in` of a string needs a string, not {}", what.kind())))?;
         return Ok(marks.plain_text(text).contains(&marks.plain_text(what)));
     }
     if matches!(container.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable) {
         return Ok(container.try_iter()?.any(|item| equal(&item, what, marks)));
     }
     Err(failed(format!("`in` needs a string, list or mapping, not {}", container.kind())))
+}
+
+/// Arguments by place, and those by name behind them.
+pub(super) fn split_arguments(args: &[Value]) -> Result<(&[Value], Kwargs), Error> {
+    match args.split_last() {
+        Some((named, placed)) if named.is_kwargs() => Ok((placed, Kwargs::try_from(named.clone())?)),
+        _ => Ok((args, Kwargs::from_iter(std::iter::empty::<(&str, Value)>()))),
+    }
 }
 
 fn failed(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -138,7 +155,7 @@ impl<'a> Text<'a> {
                 Ok(Value::from(self.matches(&self.plain(what)).len()))
             }
             "replace" => {
-                let (args, kwargs): (&[Value], Kwargs) = from_args(args)?;
+                let (args, kwargs) = split_arguments(args)?;
                 let (old, new, count): (&str, &str, Option<i64>) = from_args(args)?;
                 let count = count.or(kwargs.get::<Option<i64>>("count")?);
                 kwargs.assert_all_used()?;
@@ -160,11 +177,17 @@ impl<'a> Text<'a> {
                 self.join(state, items)
             }
             "format" => format(FormatStyle::StrFormat, &self.marked.iter().collect::<String>(), args).map(Value::from),
-            "upper" | "lower" | "title" | "capitalize" | "swapcase" => from_args(args).map(|()| Value::from(self.case(method))),
+            "upper" | "lower" | "title" | "capitalize" | "swapcase" => {
+                from_args(args).map(|()| Value::from(self.case(method)))
+            }
             "zfill" | "ljust" | "rjust" | "center" => self.pad(state, method, args),
-            _ => from_args(args).map_err(|error: Error| if self.asks(method).is_some() { error } else { Error::from(ErrorKind::UnknownMethod) }).and_then(|()| {
-                self.asks(method).map(Value::from).ok_or_else(|| Error::from(ErrorKind::UnknownMethod))
-            }),
+            _ => from_args(args)
+                .map_err(
+                    |error: Error| {
+                        if self.asks(method).is_some() { error } else { Error::from(ErrorKind::UnknownMethod) }
+                    },
+                )
+                .and_then(|()| self.asks(method).map(Value::from).ok_or_else(|| Error::from(ErrorKind::UnknownMethod))),
         }
     }
 
@@ -173,7 +196,8 @@ impl<'a> Text<'a> {
         let set = set.map(|set| self.plain(set));
         let gone = |c: &char| set.as_ref().map_or(is_space(*c), |set| set.contains(c));
         let from = if left { self.plain.iter().position(|c| !gone(c)).unwrap_or(self.plain.len()) } else { 0 };
-        let to = if right { self.plain.iter().rposition(|c| !gone(c)).map_or(0, |last| last + 1) } else { self.plain.len() };
+        let to =
+            if right { self.plain.iter().rposition(|c| !gone(c)).map_or(0, |last| last + 1) } else { self.plain.len() };
         self.slice(from, to)
     }
 
@@ -197,7 +221,9 @@ impl<'a> Text<'a> {
     /// Python's bounds of a slice: from the end where negative, and never outside.
     fn bounds(&self, from: Option<i64>, to: Option<i64>) -> (usize, usize) {
         let length = i64::try_from(self.plain.len()).unwrap_or(i64::MAX);
-        let place = |at: i64| usize::try_from(if at < 0 { at.saturating_add(length).max(0) } else { at.min(length) }).unwrap_or_default();
+        let place = |at: i64| {
+            usize::try_from(if at < 0 { at.saturating_add(length).max(0) } else { at.min(length) }).unwrap_or_default()
+        };
         (place(from.unwrap_or(0)), place(to.unwrap_or(length)))
     }
 
@@ -238,7 +264,7 @@ impl<'a> Text<'a> {
     }
 
     fn split(&self, from_left: bool, args: &[Value]) -> Result<Value, Error> {
-        let (args, kwargs): (&[Value], Kwargs) = from_args(args)?;
+        let (args, kwargs) = split_arguments(args)?;
         let (separator, limit): (Option<&str>, Option<i64>) = from_args(args)?;
         let separator = separator.or(kwargs.get::<Option<&str>>("sep")?);
         let limit = limit.or(kwargs.get::<Option<i64>>("maxsplit")?);
@@ -315,7 +341,8 @@ impl<'a> Text<'a> {
         let mut at = 0;
         while at < self.plain.len() {
             let c = self.plain[at];
-            let ends = matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+            let ends =
+                matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
             let next = at + if c == '\r' && self.plain.get(at + 1) == Some(&'\n') { 2 } else { 1 };
             if ends {
                 lines.push(self.slice(from, if keep_ends == Some(true) { next } else { at }));
@@ -333,8 +360,9 @@ impl<'a> Text<'a> {
         let (what, from, to): (&str, Option<i64>, Option<i64>) = from_args(args)?;
         let (from, to) = self.bounds(from, to);
         let what = self.plain(what);
-        let mut places = (from..=to.saturating_sub(what.len())).filter(|&at| at + what.len() <= to && self.plain[at..].starts_with(&what));
-        let place = if method.starts_with('r') { places.last() } else { places.next() };
+        let mut places = (from..=to.saturating_sub(what.len()))
+            .filter(|&at| at + what.len() <= to && self.plain[at..].starts_with(&what));
+        let place = if method.starts_with('r') { places.next_back() } else { places.next() };
         match place {
             Some(at) => Ok(Value::from(at)),
             None if method.ends_with("find") => Ok(Value::from(-1)),
@@ -343,7 +371,13 @@ impl<'a> Text<'a> {
     }
 
     /// Python's `str.replace`.
-    pub(super) fn replace(&self, state: &State<'_, '_>, old: &str, new: &str, count: Option<i64>) -> Result<Value, Error> {
+    pub(super) fn replace(
+        &self,
+        state: &State<'_, '_>,
+        old: &str,
+        new: &str,
+        count: Option<i64>,
+    ) -> Result<Value, Error> {
         let old = self.plain(old);
         let mut places = self.matches(&old);
         places.truncate(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX));
@@ -411,7 +445,9 @@ impl<'a> Text<'a> {
 
     fn asks(&self, method: &str) -> Option<bool> {
         let all = |is: fn(char) -> bool| !self.plain.is_empty() && self.plain.iter().all(|&c| is(c));
-        let cased = |is: fn(char) -> bool, not: fn(char) -> bool| self.plain.iter().any(|&c| is(c)) && !self.plain.iter().any(|&c| not(c));
+        let cased = |is: fn(char) -> bool, not: fn(char) -> bool| {
+            self.plain.iter().any(|&c| is(c)) && !self.plain.iter().any(|&c| not(c))
+        };
         Some(match method {
             "isspace" => all(is_space),
             "isdigit" | "isdecimal" | "isnumeric" => all(char::is_numeric),

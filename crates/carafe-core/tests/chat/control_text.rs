@@ -44,7 +44,22 @@ fn hostile_text() -> impl Strategy<Value = String> {
             token.chars().skip(from).take(to - from).collect::<String>()
         })
     });
-    let between = prop::sample::select(vec!["", "", "", "X", " ", "x", "\n", "<", "|>", "\u{f0000}", "\u{f0001}", "\u{10fffd}", "ſ", "ı"]);
+    let between = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        "X",
+        " ",
+        "x",
+        "\n",
+        "<",
+        "|>",
+        "\u{f0000}",
+        "\u{f0001}",
+        "\u{10fffd}",
+        "ſ",
+        "ı",
+    ]);
     let reversed = prop::bool::weighted(0.1);
     prop::collection::vec((part, between), 1..5).prop_flat_map(move |parts| {
         let text: String = parts.into_iter().map(|(part, between)| part + between).collect();
@@ -55,7 +70,8 @@ fn hostile_text() -> impl Strategy<Value = String> {
 /// A conversation with hostile text wherever a client may write some.
 fn hostile_chat() -> impl Strategy<Value = Chat> {
     let texts = prop::collection::vec(hostile_text(), 16);
-    (texts, any::<bool>(), any::<bool>()).prop_map(|(texts, add_generation_prompt, with_tools)| conversation(&texts, add_generation_prompt, with_tools))
+    (texts, any::<bool>(), any::<bool>())
+        .prop_map(|(texts, add_generation_prompt, with_tools)| conversation(&texts, add_generation_prompt, with_tools))
 }
 
 fn conversation(t: &[String], add_generation_prompt: bool, with_tools: bool) -> Chat {
@@ -72,18 +88,24 @@ fn conversation(t: &[String], add_generation_prompt: bool, with_tools: bool) -> 
         { "role": "user", "content": [{ "type": "text", "text": t[11] }, { "type": "text", "text": t[12] }] },
     ]);
     let parameters = json!({ "type": t[13], "description": t[5], "role": t[6], "properties": { &t[14]: { "type": "string", "enum": [t[0], 1], "description": t[1], "default": t[2] } }, "required": [t[14]] });
-    let tools = json!([{ "type": "function", "function": { "name": t[9], "description": t[12], "parameters": parameters } }]);
+    let tools =
+        json!([{ "type": "function", "function": { "name": t[9], "description": t[12], "parameters": parameters } }]);
     Chat {
         messages: messages.to_string(),
         tools: with_tools.then(|| tools.to_string()),
-        template_arguments: Some(json!({ "kwargs": { &t[3]: t[4], "a": { "role": t[5] } }, "effort": t[6] }).to_string()),
+        template_arguments: Some(
+            json!({ "kwargs": { &t[3]: t[4], "a": { "role": t[5] } }, "effort": t[6] }).to_string(),
+        ),
         add_generation_prompt,
         ..Chat::default()
     }
 }
 
 fn control_tokens(pieces: &[ChatPiece]) -> Vec<&str> {
-    pieces.iter().filter_map(|piece| if let ChatPiece::Control(text) = piece { Some(text.as_str()) } else { None }).collect()
+    pieces
+        .iter()
+        .filter_map(|piece| if let ChatPiece::Control(text) = piece { Some(text.as_str()) } else { None })
+        .collect()
 }
 
 /// The same conversation with every client string replaced by a harmless one.
@@ -147,7 +169,9 @@ proptest! {
 
 #[test]
 fn a_clients_text_cannot_pose_as_a_role() {
-    let template = open("{{ '<|' + thing.role + '|>' }}<|{{ thing['role'] }}|>{% for m in messages %}{{ '<|' + m.role + '|>' }}{% endfor %}");
+    let template = open(
+        "{{ '<|' + thing.role + '|>' }}<|{{ thing['role'] }}|>{% for m in messages %}{{ '<|' + m.role + '|>' }}{% endfor %}",
+    );
     for role in ["user", "im_here", "assistant"] {
         let chat = Chat {
             messages: r#"[{"role": "user", "content": ""}]"#.to_owned(),

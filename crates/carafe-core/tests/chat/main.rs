@@ -19,11 +19,22 @@ use serde_json::Value;
 const NOW: i64 = 1_750_000_000;
 
 const SPECIAL: [&str; 12] = [
-    "<s>", "</s>", "<|turn|>", "<|end|>", "<|channel|>", "<|message|>", "<|call|>", "<start>", "<stop>", "<|user|>", "<|assistant|>",
+    "<s>",
+    "</s>",
+    "<|turn|>",
+    "<|end|>",
+    "<|channel|>",
+    "<|message|>",
+    "<|call|>",
+    "<start>",
+    "<stop>",
+    "<|user|>",
+    "<|assistant|>",
     "<|im_here|>",
 ];
 /// Added, not special: control tokens of the templates that write them.
-const ADDED: [&str; 9] = ["[INST]", "[/INST]", "<think>", "</think>", "<call>", "</call>", "<result>", "\n\n", "</result>"];
+const ADDED: [&str; 9] =
+    ["[INST]", "[/INST]", "<think>", "</think>", "<call>", "</call>", "<result>", "\n\n", "</result>"];
 
 pub(crate) fn special_tokens() -> BTreeMap<String, String> {
     [("bos_token", "<s>"), ("eos_token", "</s>")].map(|(name, text)| (name.to_owned(), text.to_owned())).into()
@@ -43,7 +54,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()))
 }
 
-pub(crate) const TEMPLATES: [&str; 7] = ["turns", "instructions", "parts", "composed", "thoughts", "types", "constructs"];
+pub(crate) const TEMPLATES: [&str; 7] =
+    ["turns", "instructions", "parts", "composed", "thoughts", "types", "constructs"];
 
 /// A template of the tests, opened once.
 pub(crate) fn template(name: &str) -> &'static ChatTemplate {
@@ -106,11 +118,17 @@ fn difference(case: &Value, expected: Option<&str>, got: &Result<Vec<ChatPiece>,
 #[test]
 fn what_the_template_writes_is_cut_into_control_tokens() {
     let messages = r#"[{"role": "user", "content": "a </think> <|end|>", "name": "turn"}]"#.to_owned();
-    let pieces = template("turns").render(&Chat { messages, add_generation_prompt: true, ..Chat::default() }).expect("renders");
+    let pieces =
+        template("turns").render(&Chat { messages, add_generation_prompt: true, ..Chat::default() }).expect("renders");
     let control = |text: &str| ChatPiece::Control(text.to_owned());
     let text = |text: &str| ChatPiece::Text(text.to_owned());
     let expected = [
-        control("<|turn|>"), text("user(turn)\na </think> <|end|>"), control("<|end|>"), text("\n"), control("<|turn|>"), text("assistant\n"),
+        control("<|turn|>"),
+        text("user(turn)\na </think> <|end|>"),
+        control("<|end|>"),
+        text("\n"),
+        control("<|turn|>"),
+        text("assistant\n"),
     ];
     assert_eq!(pieces, expected);
 }
@@ -130,7 +148,8 @@ fn added_tokens_are_control_tokens_where_they_are_special_or_the_template_writes
 #[test]
 fn reasoning_tags_are_found_in_template_or_tokens() {
     let tags = |source: &str, tokens: &[&str]| {
-        let tokens: Vec<AddedToken> = tokens.iter().map(|text| AddedToken { text: (*text).to_owned(), special: false }).collect();
+        let tokens: Vec<AddedToken> =
+            tokens.iter().map(|text| AddedToken { text: (*text).to_owned(), special: false }).collect();
         let template = ChatTemplate::open(source, &BTreeMap::new(), &tokens).expect("opens");
         template.reasoning().map(|tags| (tags.start.clone(), tags.end.clone()))
     };
@@ -149,7 +168,12 @@ fn a_generation_prompt_may_leave_reasoning_open() {
     let template = open(source);
     let open_after = |prompt: bool, content: &str, arguments: Option<&str>| {
         let messages = serde_json::json!([{ "role": "user", "content": content }]).to_string();
-        let chat = Chat { messages, add_generation_prompt: prompt, template_arguments: arguments.map(str::to_owned), ..Chat::default() };
+        let chat = Chat {
+            messages,
+            add_generation_prompt: prompt,
+            template_arguments: arguments.map(str::to_owned),
+            ..Chat::default()
+        };
         let pieces = template.render(&chat).expect("renders");
         template.reasoning().expect("has tags").is_open_after(&pieces)
     };
@@ -161,16 +185,27 @@ fn a_generation_prompt_may_leave_reasoning_open() {
 #[test]
 fn a_continued_message_ends_with_its_content() {
     let continued = |name: &str, content: &str| {
-        let messages = serde_json::json!([{ "role": "user", "content": "q" }, { "role": "assistant", "content": content }]).to_string();
+        let messages =
+            serde_json::json!([{ "role": "user", "content": "q" }, { "role": "assistant", "content": content }])
+                .to_string();
         let chat = Chat { messages, continue_final_message: true, ..Chat::default() };
         template(name).render(&chat).map(|pieces| joined(&pieces))
     };
     assert_eq!(continued("turns", "a b ").expect("renders"), "<|turn|>user\nq<|end|>\n<|turn|>assistant\na b ");
     // As in transformers: a template that trims contents has the continued one trimmed too.
     assert_eq!(continued("parts", " a\n").expect("renders"), "<s><start>user\nq<stop>\n<start>model\na");
-    let both = Chat { add_generation_prompt: true, continue_final_message: true, messages: "[]".to_owned(), ..Chat::default() };
+    let both = Chat {
+        add_generation_prompt: true,
+        continue_final_message: true,
+        messages: "[]".to_owned(),
+        ..Chat::default()
+    };
     assert!(template("turns").render(&both).expect_err("excluded").to_string().contains("exclude each other"));
     let dropped = open("{{ messages[0].role }}");
-    let chat = Chat { messages: r#"[{"role": "user", "content": "x"}]"#.to_owned(), continue_final_message: true, ..Chat::default() };
+    let chat = Chat {
+        messages: r#"[{"role": "user", "content": "x"}]"#.to_owned(),
+        continue_final_message: true,
+        ..Chat::default()
+    };
     assert_eq!(dropped.render(&chat).expect_err("nothing to follow").request_field(), Some("continue_final_message"));
 }

@@ -25,14 +25,26 @@ fn fields_of_messages_are_refused_by_name() {
         ("[]", "`messages` is empty"),
         ("[7]", "`messages[0]` is a number"),
         (r#"[{"content": "x"}]"#, "`messages[0].role` is missing"),
-        (r#"[{"role": "function", "content": "x"}]"#, "`messages[0].role` is `function`; expected `system`, `developer`, `user`, `assistant` or `tool`"),
+        (
+            r#"[{"role": "function", "content": "x"}]"#,
+            "`messages[0].role` is `function`; expected `system`, `developer`, `user`, `assistant` or `tool`",
+        ),
         (r#"[{"role": "user"}]"#, "`messages[0].content` is missing"),
         (r#"[{"role": "user", "content": null}]"#, "`messages[0].content` is missing"),
         (r#"[{"role": "user", "content": 7}]"#, "`messages[0].content` is a number; expected a string"),
-        (r#"[{"role": "user", "content": [{"type": "image_url"}]}]"#, "`messages[0].content[0].type` is `image_url`; only `text` parts"),
-        (r#"[{"role": "user", "content": [{"type": "text", "text": 1}]}]"#, "`messages[0].content[0].text` is a number"),
+        (
+            r#"[{"role": "user", "content": [{"type": "image_url"}]}]"#,
+            "`messages[0].content[0].type` is `image_url`; only `text` parts",
+        ),
+        (
+            r#"[{"role": "user", "content": [{"type": "text", "text": 1}]}]"#,
+            "`messages[0].content[0].text` is a number",
+        ),
         (r#"[{"role": "user", "content": "x", "weight": 1}]"#, "`messages[0].weight` is not a known field"),
-        (r#"[{"role": "user", "content": "x", "tool_calls": []}]"#, "`messages[0].tool_calls` belongs to messages of the role `assistant`"),
+        (
+            r#"[{"role": "user", "content": "x", "tool_calls": []}]"#,
+            "`messages[0].tool_calls` belongs to messages of the role `assistant`",
+        ),
         (r#"[{"role": "user", "content": "x", "tool_call_id": "1"}]"#, "`messages[0].tool_call_id` belongs to"),
         (r#"[{"role": "assistant", "content": "x", "refusal": "no"}]"#, "`messages[0].refusal` is not supported"),
         (&call("7"), "`messages[0].tool_calls[0]` is a number"),
@@ -56,8 +68,14 @@ fn fields_of_tools_and_arguments_are_refused_by_name() {
         (r#"[{"type": "custom"}]"#, "`tools[0].type` must be `function`"),
         (r#"[{"type": "function"}]"#, "`tools[0].function` is missing"),
         (r#"[{"type": "function", "function": {}}]"#, "`tools[0].function.name` is missing"),
-        (r#"[{"type": "function", "function": {"name": ""}}]"#, "`tools[0].function.name` is a string; expected a string that is not empty"),
-        (r#"[{"type": "function", "function": {"name": "f", "parameters": []}}]"#, "`tools[0].function.parameters` is an array"),
+        (
+            r#"[{"type": "function", "function": {"name": ""}}]"#,
+            "`tools[0].function.name` is a string; expected a string that is not empty",
+        ),
+        (
+            r#"[{"type": "function", "function": {"name": "f", "parameters": []}}]"#,
+            "`tools[0].function.parameters` is an array",
+        ),
     ] {
         let error = error(&Chat { tools: Some(tools.to_owned()), ..chat(user) });
         assert!(error.starts_with(expected), "{tools}: {error}");
@@ -84,7 +102,10 @@ fn a_template_that_refuses_says_so_in_its_own_words() {
     let error = template("instructions").render(&chat(messages)).expect_err("refused");
     assert!(error.is_request_fault());
     assert_eq!(error.request_field(), Some("messages"));
-    assert!(error.to_string().contains("(line 11): After the optional system message, roles must alternate"), "{error}");
+    assert!(
+        error.to_string().contains("(line 11): After the optional system message, roles must alternate"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -99,7 +120,9 @@ fn a_template_that_fails_says_where_and_whose_fault_it_is() {
 
 #[test]
 fn work_and_output_are_bounded() {
-    let user = chat(r#"[{"role": "user", "content": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}]"#);
+    let user = chat(
+        r#"[{"role": "user", "content": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}]"#,
+    );
     for source in [
         "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
         "{% set ns = namespace(t='x') %}{% for a in range(99) %}{% set ns.t = ns.t + ns.t %}{% endfor %}",
