@@ -16,16 +16,14 @@ from carafe_tools.gguf_tokenizer import GgufTokenizer
 from carafe_tools.language_source import LanguageModelSource, Witness
 from carafe_tools.llama import Llama
 from carafe_tools.llama_graph import build_llama_graph
-from carafe_tools.llama_int8 import in_int8
-from carafe_tools.llama_reference import llama_logits
+from carafe_tools.llama_int8 import INT8, in_int8
+from carafe_tools.llama_reference import WITNESSED_WEIGHTS, llama_logits
 from carafe_tools.opening import Carafe
 from carafe_tools.repository_files import LICENCES
 from carafe_tools.text_run import Logits, Samples
 
 KIND = "GGUF"
 TEMPLATE = "tokenizer.chat_template"
-WITNESSED_WEIGHTS = 1_000_000_000  # of the largest model that the reference computes: minutes
-INT8 = "int8"
 
 
 @dataclass(frozen=True)
