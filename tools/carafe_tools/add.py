@@ -22,6 +22,8 @@ from carafe_tools.gguf_file import is_gguf
 from carafe_tools.gguf_source import read_gguf
 from carafe_tools.huggingface import is_huggingface
 from carafe_tools.language_model import UNKNOWN_LICENCE, write_language_model
+from carafe_tools.llama_folder import is_llama_folder
+from carafe_tools.llama_source import read_llama_source
 from carafe_tools.manifest import Licence, check_folder_name
 from carafe_tools.model_folder import NO_NOTICE, About
 from carafe_tools.opening import Carafe, add_options, chosen_carafe, find_carafe
@@ -100,6 +102,14 @@ def _stated(about: About) -> About:
     return About(about.name, licence, about.description, about.licence_text)
 
 
+def _llama(request: Request) -> dict[str, Any]:
+    request.refuse("a Hugging Face folder", "labels", "random_weights")
+    progress = Progress(1 + language_model.STEPS)
+    progress.step(f"read `{request.source}` and build its graph")
+    source, graph = read_llama_source(request.source, request.tokenizer, request.context_length, request.weights)
+    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
+
+
 def _gguf(request: Request) -> dict[str, Any]:
     request.refuse("a GGUF file, which holds its tokenizer,", "labels", "random_weights", "tokenizer")
     progress = Progress(1 + language_model.STEPS)
@@ -111,6 +121,7 @@ def _gguf(request: Request) -> dict[str, Any]:
 
 KINDS = (
     SourceKind("exported OpenVINO folder", is_exported, _exported),
+    SourceKind("Hugging Face folder of the llama kind", is_llama_folder, _llama),
     SourceKind("Hugging Face folder of a GPT-2", is_huggingface, _gpt2),
     SourceKind("GGUF file", is_gguf, _gguf),
     SourceKind(".tflite file", Path.is_file, _tflite),

@@ -18,8 +18,8 @@ from carafe_tools.exported_graph import prepare, vocabulary_size
 from carafe_tools.language_source import LanguageModelSource, Witness
 from carafe_tools.narrow import operations
 from carafe_tools.repository_files import RepositoryFiles
+from carafe_tools.repository_source import WeightFiles, repository_source
 from carafe_tools.text_run import Logits, Samples
-from carafe_tools.tokenizer_files import open_tokenizer, without_batching
 
 KIND = "OpenVINO export"
 GRAPH, WEIGHTS = "openvino_model.xml", "openvino_model.bin"
@@ -66,47 +66,9 @@ def read_exported(
     bits, count = count_weights(graph)
     context = files.context_length(context_length)
     prepare(graph, f"`{path / GRAPH}`")
-    vocabulary = vocabulary_size(graph)
-    tokenizer_json, dropped = without_batching(files.tokenizer_json(tokenizer_path), tokenizer_path or path)
-    check_vocabulary(tokenizer_json, f"the tokenizer of `{path}`", vocabulary)
-    template, notes = files.chat_template()
-    special_tokens = files.special_tokens()
-    eos_token_ids = files.eos_token_ids(vocabulary) or _eos_by_text(tokenizer_json, special_tokens)
-    notes += [] if eos_token_ids else [f"`{path}` names no token that ends a text; it ends where its length does"]
-    notes += [f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training" for key in dropped]
-    source = LanguageModelSource(
-        path=path,
-        kind=KIND,
-        files=[path / GRAPH, path / WEIGHTS],
-        context_length=context,
-        vocabulary_size=vocabulary,
-        eos_token_ids=eos_token_ids,
-        weight_bits=bits,
-        num_weights=count,
-        tokenizer_json=tokenizer_json,
-        chat_template=template,
-        special_tokens=special_tokens,
-        generation=files.generation(),
-        sliding_window=files.sliding_window(),
-        licence=files.licence(),
-        licence_files=files.licence_files(),
-        witnesses=[Witness("source", SourceGraph(path / GRAPH), is_gated=True)],
-        notes=notes,
-    )
-    return source, graph
-
-
-def _eos_by_text(tokenizer_json: str, special_tokens: dict[str, str]) -> list[int]:
-    token = open_tokenizer(tokenizer_json, "the tokenizer").token_to_id(special_tokens.get("eos_token", ""))
-    return [] if token is None else [token]
-
-
-def check_vocabulary(tokenizer_json: str, origin: str, vocabulary_size: int) -> None:
-    """Refuse a tokenizer with ids that the logits do not have; they may have more, which no text becomes."""
-    vocabulary = open_tokenizer(tokenizer_json, origin).get_vocab()
-    largest = max(vocabulary.values(), default=-1)
-    require(largest >= 0, f"{origin} has no tokens")
-    require(largest < vocabulary_size, f"{origin} has a token with id {largest}; the logits have ids 0 to {vocabulary_size - 1}")
+    weights = WeightFiles([path / GRAPH, path / WEIGHTS], bits, count)
+    witnesses = [Witness("source", SourceGraph(path / GRAPH), is_gated=True)]
+    return repository_source(files, KIND, weights, context, vocabulary_size(graph), witnesses, tokenizer_path), graph
 
 
 def count_weights(graph: ov.Model) -> tuple[int, int]:

@@ -103,6 +103,11 @@ class _Layer:
         return Projection(weights, None if found.bias is None else found.bias[order])
 
 
+def sliding_window(file: GgufFile) -> int | None:
+    """Return the tokens that attention reaches back, where a file limits them."""
+    return file.count(f"{file.text(ARCHITECTURE)}.attention.sliding_window", 0) or None
+
+
 def halves_of_interleaved(rows: int, heads: int) -> np.ndarray:
     """Return which stored row each row is: of each head first those at even places, then those at odd places."""
     return np.arange(rows).reshape(heads, -1, 2).transpose(0, 2, 1).reshape(-1)
@@ -155,8 +160,8 @@ def _rope(file: GgufFile, family: str, head_width: int) -> Rope:
 
 
 def _scaled(file: GgufFile, family: str, rope: Rope, base: float) -> Rope:
-    kind = file.text(f"{family}.rope.scaling.type", "none")
-    factor = file.number(f"{family}.rope.scaling.factor", 1.0)
+    kind = file.text(f"{family}.rope.scaling.type", "linear")  # llama.cpp's default, too
+    factor = file.number(f"{family}.rope.scaling.factor", file.number(f"{family}.rope.scale_linear", 1.0))
     if kind == "none" or factor in (0, 1):
         return rope
     if kind == "linear":

@@ -11,21 +11,19 @@ import openvino as ov
 
 from carafe_tools.errors import require
 from carafe_tools.gguf_file import GgufFile
-from carafe_tools.gguf_llama import ARCHITECTURE, FAMILIES, read_llama
+from carafe_tools.gguf_llama import ARCHITECTURE, FAMILIES, read_llama, sliding_window
 from carafe_tools.gguf_tokenizer import GgufTokenizer
 from carafe_tools.language_source import LanguageModelSource, Witness
 from carafe_tools.llama import Llama
 from carafe_tools.llama_graph import build_llama_graph
-from carafe_tools.llama_int8 import in_int8
-from carafe_tools.llama_reference import llama_logits
+from carafe_tools.llama_int8 import INT8, in_int8
+from carafe_tools.llama_reference import WITNESSED_WEIGHTS, llama_logits
 from carafe_tools.opening import Carafe
 from carafe_tools.repository_files import LICENCES
 from carafe_tools.text_run import Logits, Samples
 
 KIND = "GGUF"
 TEMPLATE = "tokenizer.chat_template"
-WITNESSED_WEIGHTS = 1_000_000_000  # of the largest model that the reference computes: minutes
-INT8 = "int8"
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,14 @@ def read_gguf(
         context_length is None or context_length <= own,
         f"a context of {context_length} tokens was asked for; `{path}` has {own}, at most that is possible",
     )
-    return _source(file, tokenizer, model, context_length or own, carafe, weights), build_llama_graph(model)
+    context = context_length or own
+    window = sliding_window(file)
+    require(
+        window is None or window >= context,
+        f"`{path}` attends to the last {window} tokens alone, which is not built from a GGUF file; "
+        f"pass `--context-length {window}` for a context in which that is all",
+    )
+    return _source(file, tokenizer, model, context, carafe, weights), build_llama_graph(model)
 
 
 def _model(file: GgufFile, weights: str | None) -> Llama:

@@ -11,6 +11,7 @@ import numpy as np
 from carafe_tools.gpt2 import Quantised, quantise
 from carafe_tools.llama import Llama, LlamaLayer, Projection, Weights
 
+INT8 = "int8"
 ROWS = 4096  # that are real numbers at a time
 
 

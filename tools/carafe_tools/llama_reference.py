@@ -8,6 +8,7 @@ import numpy as np
 
 from carafe_tools.llama import Llama, LlamaLayer, Projection, Weights
 
+WITNESSED_WEIGHTS = 1_000_000_000  # of the largest model that is worth the minutes which this takes
 HEAD_ROWS = 4096  # rows of the head that are real numbers at a time
 
 
