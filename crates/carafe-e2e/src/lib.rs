@@ -3,6 +3,7 @@
 //! A machine without OpenVINO fails these tests with the words of `carafe-openvino`; `cargo xtask
 //! test` sets it up first.
 
+pub mod chat;
 pub mod server;
 
 use std::env;

@@ -320,6 +320,25 @@ mod tests {
         assert_eq!(ask(request).1["version"], env!("CARGO_PKG_VERSION"));
     }
 
+    /// Those who have no key may look at the page, ask how the server is, and read what the API is.
+    #[test]
+    fn every_route_needs_a_key_but_those_that_tell_of_the_server_alone() {
+        let (_, document) = ask(get("/openapi.json"));
+        let open = ["/healthz", "/readyz", "/health", "/metrics"];
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            for method in methods.as_object().expect("methods").keys() {
+                let method: Method = method.to_uppercase().parse().expect("a method");
+                let mut request = get(&path.replace("{id}", "tales"));
+                *request.method_mut() = method.clone();
+                let (status, _) = ask(request);
+                assert_eq!(status == 401, !open.contains(&&**path), "{method} {path}: {status}");
+            }
+        }
+        for path in ["/", "/openapi.json"] {
+            assert_eq!(ask(get(path)).0, 200, "{path}");
+        }
+    }
+
     #[test]
     fn every_route_that_is_described_exists() {
         let (status, document) = ask(get("/openapi.json"));

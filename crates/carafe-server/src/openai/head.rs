@@ -35,6 +35,15 @@ impl Head {
     }
 }
 
+#[cfg(test)]
+impl Head {
+    /// The head of an answer by nobody.
+    pub(crate) fn for_tests() -> Self {
+        let (model, system_fingerprint) = ("tiny".to_owned(), "fp".to_owned());
+        Self { id: "chatcmpl-1".to_owned(), object: "chat.completion.chunk", created: 0, model, system_fingerprint }
+    }
+}
+
 /// Numbers of tokens.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct Usage {
