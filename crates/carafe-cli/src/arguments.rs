@@ -11,7 +11,7 @@ mod serving;
 mod using;
 
 pub(crate) use bench::Bench;
-pub(crate) use models::{Models, ModelsCommand, Pull};
+pub(crate) use models::{Add, Making, Models, ModelsCommand, Pull};
 pub(crate) use running::{CpuPinning, Places, Running};
 pub(crate) use serving::{Health, LogForm, Serve};
 pub(crate) use using::{Classify, Generate, SamplingOptions, Tokenize};
@@ -35,6 +35,7 @@ Examples:
   carafe classify picture.jpg --top 3
   carafe tokenize 'Hello, world'
   carafe models list
+  carafe models add model.gguf
   carafe models pull gpt2
   carafe bench --concurrent 1,4,16 --explain
 
@@ -53,7 +54,7 @@ pub(crate) enum Command {
     Classify(Classify),
     /// Turn text into token ids, or token ids into text.
     Tokenize(Tokenize),
-    /// List, show, fetch and verify models.
+    /// List, show, add, fetch, remove and verify models.
     Models(Models),
     /// Ask a running server whether it is ready; the exit code tells.
     Health(Health),
