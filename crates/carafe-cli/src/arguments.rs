@@ -14,7 +14,7 @@ pub(crate) use bench::Bench;
 pub(crate) use models::{Add, Making, Models, ModelsCommand, Pull};
 pub(crate) use running::{CpuPinning, Places, Running};
 pub(crate) use serving::{Health, LogForm, Serve};
-pub(crate) use using::{Classify, Generate, SamplingOptions, Tokenize};
+pub(crate) use using::{Chat, Classify, Generate, SamplingOptions, Tokenize};
 
 /// OpenVINO models from inside a WebAssembly sandbox.
 #[derive(Parser)]
@@ -30,6 +30,7 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "\
 Examples:
   carafe serve
+  carafe chat
   carafe generate --prompt 'Once upon a time'
   echo 'The fox' | carafe generate --temperature 0 --max-tokens 20
   carafe classify picture.jpg --top 3
@@ -48,6 +49,8 @@ Environment:
 pub(crate) enum Command {
     /// Serve models over HTTP, with OpenAI's API and a web page.
     Serve(Serve),
+    /// Talk to a model, streaming.
+    Chat(Chat),
     /// Continue a text, streaming.
     Generate(Generate),
     /// Say what images show.
