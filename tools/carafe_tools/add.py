@@ -99,7 +99,7 @@ def _gpt2(request: Request) -> dict[str, Any]:
 def _stated(about: About) -> About:
     """Return what is said of a model whose source says nothing of its licence."""
     licence = Licence(about.licence.spdx or UNKNOWN_LICENCE, about.licence.notice or NO_NOTICE)
-    return About(about.name, licence, about.description, about.licence_text)
+    return About(about.name, licence, about.description, about.licence_texts)
 
 
 def _llama(request: Request) -> dict[str, Any]:
@@ -152,7 +152,8 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--description", default="", help="one line for people")
     command.add_argument("--licence", default="", help="SPDX identifier of the model's licence; the source's unless given")
     command.add_argument("--notice", default="", help="who made the model, from where")
-    command.add_argument("--licence-text", type=Path, metavar="FILE", help="the licence in full, to copy into the folder")
+    texts = "the licence in full, to copy into the folder; may be given again, for a notice or a use policy"
+    command.add_argument("--licence-text", type=Path, metavar="FILE", action="append", default=[], help=texts)
     add_options(command)
 
 
@@ -162,7 +163,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         Request(
             source=arguments.source,
             out=arguments.out,
-            about=About(name, Licence(arguments.licence, arguments.notice), arguments.description, arguments.licence_text),
+            about=About(name, Licence(arguments.licence, arguments.notice), arguments.description, tuple(arguments.licence_text)),
             carafe=chosen_carafe(arguments),
             tokenizer=arguments.tokenizer,
             labels=arguments.labels,

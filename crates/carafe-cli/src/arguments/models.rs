@@ -114,9 +114,10 @@ pub(crate) struct Add {
     /// The `tokenizer.json` of a .tflite; other sources have their own.
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// The licence in full, to be kept with the model; that of a folder is found.
+    /// The licence in full, a notice or a use policy, to be kept with the model; may be given several
+    /// times. Those of a folder are found.
     #[arg(long, value_name = "FILE")]
-    pub(crate) licence_text: Option<PathBuf>,
+    pub(crate) licence_text: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) making: Making,
 }

@@ -48,12 +48,13 @@ fn source(options: &Add) -> Result<Source> {
         (false, true) => licence::of_gguf(&gguf(path)?).unwrap_or_else(|| licence::UNKNOWN.to_owned()),
         (false, false) => licence::UNKNOWN.to_owned(),
     };
+    let of_folder = if path.is_dir() { licence::texts(path) } else { Vec::new() }.into_iter();
     let name = path.canonicalize()?.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Source {
         path: path.clone(),
         tokenizer: options.tokenizer.clone(),
         licence,
-        licence_text: options.licence_text.clone(),
+        licence_texts: of_folder.chain(options.licence_text.clone()).collect(),
         notice: format!("Made of `{name}`."),
     })
 }

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use carafe_gguf::Gguf;
 
@@ -91,11 +91,22 @@ pub(super) fn is_text(file: &str) -> bool {
     TEXTS.iter().any(|text| stem.starts_with(text))
 }
 
+/// The files of a folder that a licence asks to be kept, in the order of their names.
+pub(super) fn texts(folder: &Path) -> Vec<PathBuf> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let texts = entries.map(|entry| entry.path()).filter(|path| path.is_file() && is_text(&name_of(path)));
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort();
+    texts
+}
+
 fn of_texts(folder: &Path) -> Option<String> {
-    let entries = folder.read_dir().ok()?;
-    let is_licence = |name: String| is_text(&name) && !name.to_ascii_lowercase().starts_with("notice");
-    let has = entries.flatten().any(|entry| is_licence(entry.file_name().to_string_lossy().into_owned()));
-    has.then(|| IN_A_TEXT.to_owned())
+    let is_licence = |path: &PathBuf| !name_of(path).to_ascii_lowercase().starts_with("notice");
+    texts(folder).iter().any(is_licence).then(|| IN_A_TEXT.to_owned())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The beginning of a folder's `README.md`.

@@ -68,7 +68,7 @@ fn fetch(wanted: &Wanted, mut hub: Hub) -> Result<Source> {
         path: if is_folder { folder.to_owned() } else { weights.clone() },
         tokenizer: choice.tokenizer.map(|file| folder.join(file)),
         licence: wanted.licence.map_or_else(|| licence::of_folder(folder), str::to_owned),
-        licence_text: choice.licence_text.filter(|_| !is_folder).map(|file| folder.join(file)),
+        licence_texts: choice.licence_texts.iter().map(|file| folder.join(file)).collect(),
         notice: format!("{} of the Hugging Face hub at commit {commit}.", wanted.repository),
     })
 }

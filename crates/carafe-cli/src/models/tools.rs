@@ -28,8 +28,8 @@ pub(super) struct Source {
     pub(super) tokenizer: Option<PathBuf>,
     /// An SPDX expression.
     pub(super) licence: String,
-    /// The licence in full, where the tools would not find it.
-    pub(super) licence_text: Option<PathBuf>,
+    /// The licence in full, notices and use policies, to be kept with the model.
+    pub(super) licence_texts: Vec<PathBuf>,
     /// Where it comes from, for people.
     pub(super) notice: String,
 }
@@ -69,10 +69,9 @@ impl<'a> Plan<'a> {
         command.args(["--name", &self.name, "--licence", licence.as_ref().unwrap_or(&source.licence)]);
         command.args(["--notice", &source.notice]);
         command.arg("--carafe").arg(env::current_exe().context("failed to find the program that runs here")?);
-        for (flag, file) in [("--tokenizer", &source.tokenizer), ("--licence-text", &source.licence_text)] {
-            if let Some(file) = file {
-                command.arg(flag).arg(file);
-            }
+        let tokenizer = source.tokenizer.iter().map(|file| ("--tokenizer", file));
+        for (flag, file) in tokenizer.chain(source.licence_texts.iter().map(|file| ("--licence-text", file))) {
+            command.arg(flag).arg(file);
         }
         if let Some(length) = context_length {
             command.args(["--context-length", &length.to_string()]);

@@ -49,8 +49,8 @@ pub(super) struct Choice {
     pub(super) companions: Vec<String>,
     /// The tokenizer, where the weights' file cannot have its own.
     pub(super) tokenizer: Option<&'static str>,
-    /// The licence in full.
-    pub(super) licence_text: Option<String>,
+    /// Those of them that a licence asks to be kept.
+    pub(super) licence_texts: Vec<String>,
 }
 
 /// How the weights come.
@@ -83,13 +83,13 @@ impl Choice {
         require_beside(&files, &weights)?;
         let has_own_tokenizer = matches!(&weights, Weights::Alone(file) if has_ending(file, ".gguf"));
         let is_tflite = matches!(&weights, Weights::Alone(_)) && !has_own_tokenizer;
-        let licences = files.iter().copied().filter(|file| licence::is_text(file));
+        let licences: Vec<&str> = files.iter().copied().filter(|file| licence::is_text(file)).collect();
         let configuration = CONFIGURATION.into_iter().filter(|_| weights.is_folder());
         let known = configuration.chain(is_tflite.then_some(TOKENIZER)).chain([README]);
         let known = known.filter(|name| files.contains(name));
-        let companions = known.chain(licences.clone()).map(str::to_owned).collect();
-        let licence_text = licences.clone().find(|file| !has_beginning(file, "notice")).map(str::to_owned);
-        Ok(Self { companions, tokenizer: is_tflite.then_some(TOKENIZER), licence_text, weights })
+        let companions = known.chain(licences.iter().copied()).map(str::to_owned).collect();
+        let licence_texts = licences.into_iter().map(str::to_owned).collect();
+        Ok(Self { companions, tokenizer: is_tflite.then_some(TOKENIZER), licence_texts, weights })
     }
 }
 
@@ -138,10 +138,6 @@ fn require_beside(files: &[&str], weights: &Weights) -> Result<()> {
 
 fn has_ending(file: &str, ending: &str) -> bool {
     file.len() > ending.len() && file.to_ascii_lowercase().ends_with(ending)
-}
-
-fn has_beginning(file: &str, beginning: &str) -> bool {
-    file.to_ascii_lowercase().starts_with(beginning)
 }
 
 fn there_is(files: &[&str]) -> String {
@@ -228,7 +224,7 @@ mod tests {
             "USE_POLICY.md",
         ];
         assert_eq!(choice.companions, expected);
-        assert_eq!(choice.licence_text.as_deref(), Some("LICENSE"));
+        assert_eq!(choice.licence_texts, expected[4..]);
     }
 
     #[test]
