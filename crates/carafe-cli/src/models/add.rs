@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use carafe_gguf::Gguf;
 
 use super::tools::{Plan, Source};
@@ -19,13 +19,12 @@ use crate::output;
 /// Runs the command.
 pub(super) fn run(options: &Add) -> Result<()> {
     let plan = Plan::new(&options.making, &called(&options.source)?)?;
-    if let Some(there) = plan.existing() {
-        bail!(
-            "`{}` is there already, in `{}`; `--again` replaces it, and `--name` gives another name",
-            plan.name,
-            there.path().display()
-        );
-    }
+    ensure!(
+        options.making.again || !plan.out.exists(),
+        "`{}` is there already, in `{}`; `--again` replaces it, and `--name` gives another name",
+        plan.name,
+        plan.out.display()
+    );
     let source = source(options)?;
     let python = tools::find_python()?;
     output::note(&format!("converting is done by {}", python.display()));
