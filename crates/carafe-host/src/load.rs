@@ -11,9 +11,9 @@ use carafe_models::{ModelFolder, Task};
 use carafe_openvino::{ClassifierSpec, DecoderSpec, Graph, GraphFiles, GraphKind, Options, Runtime, TensorSpec};
 use carafe_tensor::Role;
 
-use crate::Error;
 use crate::decoder::{DecoderLimits, num_blocks};
 use crate::store::Graphs;
+use crate::{Error, tokenizer};
 
 /// A model whose graph is compiled.
 #[derive(Clone)]
@@ -121,12 +121,14 @@ impl LoadedGraph {
         self.folder.manifest().image.as_ref().ok_or_else(|| self.wrong_task(Task::ImageClassification))
     }
 
-    /// The content of `tokenizer.json`, checked against the manifest.
+    /// The compact form of the model's tokenizer, which guests open; made of `tokenizer.json`,
+    /// checked against the manifest. That takes a second for the largest vocabularies.
     ///
     /// # Errors
-    /// [`Error::Model`] if there is none, or another one.
+    /// [`Error::Model`] if there is none, or another one, [`Error::Open`] if it cannot be used.
     pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
-        self.read(self.folder.manifest().files.tokenizer.as_ref(), Task::TextGeneration)
+        let file = self.read(self.folder.manifest().files.tokenizer.as_ref(), Task::TextGeneration)?;
+        tokenizer::compact_form(self.name(), &file)
     }
 
     /// The content of `labels.txt`, checked against the manifest.

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 
 use bindings::exports::carafe::guests::{generation, tokenization};
 use carafe_core::text;
+use carafe_core::tokenizer::EncodeOptions;
 
 mod bindings;
 mod convert;
@@ -22,17 +23,19 @@ impl tokenization::Guest for Text {
 }
 
 /// A tokenizer that the host has opened.
-struct Tokenizer(text::Tokenizer);
+struct Tokenizer(carafe_core::tokenizer::Tokenizer);
 
 impl tokenization::GuestTokenizer for Tokenizer {
-    fn open(file: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
-        let tokenizer = open_tokenizer(&file)?;
+    fn open(form: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
+        let tokenizer = open_tokenizer(form)?;
         Ok(tokenization::Tokenizer::new(Self(tokenizer)))
     }
 
-    fn encode(&self, text: String) -> Result<Vec<tokenization::Token>, String> {
-        let ids = self.0.encode(&text).map_err(|error| text::error_chain(&error))?;
-        let token = |id| tokenization::Token { id, bytes: self.0.token_bytes(id).unwrap_or_default().to_vec() };
+    fn encode(&self, text: String, options: tokenization::EncodeOptions) -> Result<Vec<tokenization::Token>, String> {
+        let tokenization::EncodeOptions { add_special_tokens, parse_special } = options;
+        let options = EncodeOptions { add_special_tokens, parse_special };
+        let ids = self.0.encode(&text, options).map_err(|error| text::error_chain(&error))?;
+        let token = |id| tokenization::Token { id, bytes: self.0.token_bytes(id).unwrap_or_default() };
         Ok(ids.into_iter().map(token).collect())
     }
 
@@ -52,13 +55,13 @@ impl generation::Guest for Text {
 
 /// What checks requests before they are submitted.
 struct Preparer {
-    tokenizer: text::Tokenizer,
+    tokenizer: carafe_core::tokenizer::Tokenizer,
     model: text::TextModel,
 }
 
 impl generation::GuestPreparer for Preparer {
     fn open(model: generation::Model, tokenizer: Vec<u8>) -> Result<generation::Preparer, String> {
-        let tokenizer = open_tokenizer(&tokenizer)?;
+        let tokenizer = open_tokenizer(tokenizer)?;
         Ok(generation::Preparer::new(Self { tokenizer, model: convert::model(model) }))
     }
 
@@ -68,8 +71,9 @@ impl generation::GuestPreparer for Preparer {
     }
 }
 
-fn open_tokenizer(file: &[u8]) -> Result<text::Tokenizer, String> {
-    text::Tokenizer::from_bytes(file).map_err(|error| text::error_chain(&error))
+/// Opens a tokenizer; its compact form is freed.
+fn open_tokenizer(form: Vec<u8>) -> Result<carafe_core::tokenizer::Tokenizer, String> {
+    carafe_core::tokenizer::Tokenizer::open(&form).map_err(|error| text::error_chain(&error))
 }
 
 /// A text model that the host has opened.
@@ -78,7 +82,7 @@ struct Generator(RefCell<text::Generator<runner::WasiNn>>);
 impl generation::GuestGenerator for Generator {
     fn open(model: generation::Model, tokenizer: Vec<u8>) -> Result<generation::Generator, String> {
         let runner = runner::WasiNn::open(&model).map_err(|error| text::error_chain(&error))?;
-        let tokenizer = open_tokenizer(&tokenizer)?;
+        let tokenizer = open_tokenizer(tokenizer)?;
         let generator = text::Generator::new(runner, tokenizer, convert::model(model))
             .map_err(|error| text::error_chain(&error))?;
         Ok(generation::Generator::new(Self(RefCell::new(generator))))

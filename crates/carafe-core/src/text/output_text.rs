@@ -1,23 +1,22 @@
 //! The text of a sequence: bytes of tokens in, text to deliver out, and where in it each token
 //! begins.
 //!
-//! Characters are put together from the bytes of several tokens (`utf8`), then stop strings are cut
-//! off (`stop`). A prompt that is echoed is part of the text and goes through the same decoder, so
+//! The tokenizer's stream makes characters of tokens, then stop strings are cut off (`stop`). A prompt that is echoed is part of the text and goes through the same decoder, so
 //! that a character that begins in the prompt and ends in the output is one character. Stop strings
 //! are looked for in what comes after the prompt, such a character included.
 //!
-//! It does not know which tokens have no text: the caller passes no bytes for those.
+//! It does not know which tokens have no text: the caller passes none for those.
 
 use super::{
     event::FinishReason,
     stop::{Matched, StopMatcher},
-    utf8::{Decoded, Utf8Stream},
 };
+use crate::tokenizer::{StreamedText, TextStream, Tokenizer};
 
 /// The text of one sequence.
 #[derive(Debug, Default)]
 pub(super) struct OutputText {
-    utf8: Utf8Stream,
+    stream: TextStream,
     stops: StopMatcher,
 }
 
@@ -42,33 +41,41 @@ pub(super) struct Echo {
 }
 
 impl OutputText {
-    /// An empty text that ends with any of these strings, none of which may be empty.
-    pub(super) fn new(stops: Vec<String>) -> Self {
-        Self { utf8: Utf8Stream::default(), stops: StopMatcher::new(stops) }
+    /// A text that goes on after `stream` and ends with any of these strings, none of which may be
+    /// empty.
+    pub(super) fn new(stream: TextStream, stops: Vec<String>) -> Self {
+        Self { stream, stops: StopMatcher::new(stops) }
     }
 
     /// Begins the text with the tokens of an echoed prompt.
-    pub(super) fn echo<'a>(&mut self, tokens: impl Iterator<Item = &'a [u8]>) -> Echo {
+    pub(super) fn echo(&mut self, tokens: impl Iterator<Item = Option<u32>>, tokenizer: &Tokenizer) -> Echo {
         let mut echo = Echo { text: String::new(), offsets: Vec::new() };
-        for Decoded { text, offset } in tokens.map(|bytes| self.utf8.push(bytes)) {
+        for StreamedText { text, offset } in tokens.map(|token| self.decode(token, tokenizer)) {
             echo.text.push_str(&text);
             echo.offsets.push(offset);
         }
         echo
     }
 
-    /// Takes the bytes of the next token of the output; none of one that has no text.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> TokenText {
-        let Decoded { text, offset } = self.utf8.push(bytes);
+    /// Takes the next token of the output; none for one that has no text.
+    pub(super) fn push(&mut self, token: Option<u32>, tokenizer: &Tokenizer) -> TokenText {
+        let StreamedText { text, offset } = self.decode(token, tokenizer);
         let Matched { text, stopped } = self.stops.push(&text);
         TokenText { text, offset, stopped }
     }
 
     /// Lets go of what was held back. Even then a stop string may be completed, by the replacement
     /// of an unfinished character.
-    pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, String) {
-        let unfinished = self.utf8.finish();
+    pub(super) fn finish(&mut self, reason: FinishReason, tokenizer: &Tokenizer) -> (FinishReason, String) {
+        let unfinished = self.stream.finish(tokenizer);
         let Matched { text, stopped } = self.stops.push(&unfinished);
         if stopped { (FinishReason::Stop, text) } else { (reason, text + &self.stops.finish()) }
+    }
+
+    fn decode(&mut self, token: Option<u32>, tokenizer: &Tokenizer) -> StreamedText {
+        match token {
+            Some(token) => self.stream.push(token, tokenizer),
+            None => self.stream.skip(),
+        }
     }
 }

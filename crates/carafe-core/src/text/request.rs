@@ -9,16 +9,33 @@ use super::{
     request_error::{Asked, ContextExceeded, PromptLength, RequestError},
     sampling::Sampling,
     stop::{MAX_STOP_BYTES, MAX_STOPS},
-    tokenizer::Tokenizer,
 };
+use crate::tokenizer::{EncodeOptions, Tokenizer};
 
 /// What the model is to go on from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
-    /// Text, in which special tokens are text too.
-    Text(String),
+    /// A text, of which the tokenizer makes tokens.
+    Text(TextPrompt),
     /// Tokens, special ones included.
     Tokens(Vec<u32>),
+}
+
+impl Prompt {
+    /// A text as a client types it: special tokens in it are text, and the tokenizer adds what it
+    /// adds.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(TextPrompt { text: text.into(), options: EncodeOptions::default() })
+    }
+}
+
+/// A text, and what the tokenizer is to make of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextPrompt {
+    /// The text.
+    pub text: String,
+    /// What to add to it, and whether special tokens in it are text.
+    pub options: EncodeOptions,
 }
 
 /// One request for text.
@@ -47,6 +64,8 @@ pub struct Request {
     /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those
     /// are asked for.
     pub echo: bool,
+    /// Whether special tokens of the output give no text.
+    pub skip_special_tokens: bool,
     /// The client whose request it is: whose blocks it may share, and in whose turn it runs.
     pub tenant: u64,
     /// Whether it may begin with blocks of the KV cache that other requests have filled, and they
@@ -71,6 +90,7 @@ impl Request {
             min_tokens: 0,
             logprobs: None,
             echo: false,
+            skip_special_tokens: true,
             tenant: 0,
             prefix_cache: true,
             resume: Vec::new(),
@@ -83,7 +103,9 @@ impl Request {
         if self.min_tokens > self.max_tokens && !self.max_tokens_is_default {
             return Err(RequestError::MinTokens { min_tokens: self.min_tokens, max_tokens: self.max_tokens });
         }
-        self.sampling.check(model.vocabulary_size)?;
+        self.sampling.check()?;
+        let biased: Vec<u32> = self.sampling.logit_bias.iter().map(|&(token, _)| token).collect();
+        check_tokens("logit_bias", &biased, model, tokenizer)?;
         check_stops(&self.stop)?;
         if let Some(count) = self.logprobs.filter(|&count| count > MAX_LOGPROBS) {
             return Err(RequestError::TooManyLogprobs { count, limit: MAX_LOGPROBS });
@@ -95,8 +117,8 @@ impl Request {
             Asked::MaxTokens(self.max_tokens)
         };
         let room = room(PromptLength::Exactly(prompt.len()), asked, model.context_length)?;
-        check_tokens("prompt", &prompt, model)?;
-        check_tokens("resume", &self.resume, model)?;
+        check_tokens("prompt", &prompt, model, tokenizer)?;
+        check_tokens("resume", &self.resume, model, tokenizer)?;
         Ok(ValidRequest {
             prompt,
             max_tokens: self.max_tokens.max(self.min_tokens).min(room),
@@ -106,6 +128,7 @@ impl Request {
             min_tokens: self.min_tokens,
             logprobs: self.logprobs,
             echo: self.echo,
+            skip_special_tokens: self.skip_special_tokens,
             tenant: self.tenant,
             prefix_cache: self.prefix_cache,
             resume: self.resume,
@@ -124,6 +147,7 @@ pub struct ValidRequest {
     pub(super) min_tokens: u32,
     pub(super) logprobs: Option<u32>,
     pub(super) echo: bool,
+    pub(super) skip_special_tokens: bool,
     pub(super) tenant: u64,
     pub(super) prefix_cache: bool,
     pub(super) resume: Vec<u32>,
@@ -141,19 +165,26 @@ impl ValidRequest {
 fn prompt_tokens(prompt: Prompt, model: &TextModel, tokenizer: &Tokenizer) -> Result<Vec<u32>, RequestError> {
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens,
-        Prompt::Text(text) => {
-            let at_least = text.len().div_ceil(tokenizer.longest_token().max(1));
+        Prompt::Text(TextPrompt { text, options }) => {
+            let at_least = tokenizer.least_tokens(text.len());
             room(PromptLength::AtLeast(at_least), Asked::Nothing, model.context_length)?;
-            tokenizer.encode(&text).map_err(RequestError::Tokenizer)?
+            tokenizer.encode(&text, options).map_err(RequestError::Tokenizer)?
         }
     };
     if tokens.is_empty() { Err(RequestError::EmptyPrompt) } else { Ok(tokens) }
 }
 
-/// Refuses tokens that the model does not know.
-fn check_tokens(parameter: &'static str, tokens: &[u32], model: &TextModel) -> Result<(), RequestError> {
+/// Refuses tokens that the model does not know, and those that the tokenizer does not: the model
+/// may have logits for ids that stand for nothing.
+fn check_tokens(
+    parameter: &'static str,
+    tokens: &[u32],
+    model: &TextModel,
+    tokenizer: &Tokenizer,
+) -> Result<(), RequestError> {
     let vocabulary_size = model.vocabulary_size;
-    match tokens.iter().find(|&&token| token >= vocabulary_size) {
+    match tokens.iter().find(|&&token| token >= vocabulary_size || !tokenizer.has_token(token)) {
+        Some(&token) if token < vocabulary_size => Err(RequestError::NoToken { parameter, token }),
         Some(&token) => Err(RequestError::UnknownToken { parameter, token, vocabulary_size }),
         None => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::tokenizer::TokenizerError;
+use crate::tokenizer::TokenizerError;
 
 /// What a caller must tell apart in order to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,14 @@ pub enum RequestError {
         /// The request's `max_tokens`.
         max_tokens: u32,
     },
+    /// An id that the model has logits for, but the tokenizer no token.
+    #[error("`{parameter}` names token {token}; the tokenizer has no token with this id")]
+    NoToken {
+        /// Where it was named: `prompt`, `logit_bias` or `resume`.
+        parameter: &'static str,
+        /// The id.
+        token: u32,
+    },
     /// A token that the model does not know.
     #[error("`{parameter}` names token {token}; the model's tokens are below {vocabulary_size}")]
     UnknownToken {
@@ -213,9 +221,9 @@ impl RequestError {
         match self {
             Self::ContextExceeded(_) => RequestErrorCode::ContextLengthExceeded,
             Self::QueueFull { .. } => RequestErrorCode::QueueFull,
-            Self::ResumeFinished { .. } | Self::UnknownToken { parameter: "resume", .. } => {
-                RequestErrorCode::InvalidResume
-            }
+            Self::ResumeFinished { .. }
+            | Self::UnknownToken { parameter: "resume", .. }
+            | Self::NoToken { parameter: "resume", .. } => RequestErrorCode::InvalidResume,
             _ => RequestErrorCode::Invalid,
         }
     }
@@ -226,7 +234,9 @@ impl RequestError {
             Self::EmptyPrompt | Self::Tokenizer(_) => Some("prompt"),
             Self::ContextExceeded(exceeded) => Some(exceeded.parameter()),
             Self::MinTokens { .. } => Some("min_tokens"),
-            Self::UnknownToken { parameter, .. } | Self::OutOfRange { parameter, .. } => Some(parameter),
+            Self::UnknownToken { parameter, .. }
+            | Self::NoToken { parameter, .. }
+            | Self::OutOfRange { parameter, .. } => Some(parameter),
             Self::ZeroTopK => Some("top_k"),
             Self::TooManyBiases { .. } | Self::BiasTwice { .. } => Some("logit_bias"),
             Self::TooManyStops { .. } | Self::EmptyStop { .. } | Self::StopTooLong { .. } => Some("stop"),

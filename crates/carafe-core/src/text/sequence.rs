@@ -20,8 +20,8 @@ use super::{
     request_error::RequestError,
     rng,
     sampler::Sampler,
-    tokenizer::Tokenizer,
 };
+use crate::tokenizer::{TextStream, Tokenizer};
 
 /// The state of a request that has been accepted.
 #[derive(Debug)]
@@ -78,9 +78,12 @@ impl Sequence {
     ) -> Result<Self, RequestError> {
         let tokens = mem::take(&mut request.prompt);
         let resume = mem::take(&mut request.resume);
-        let mut text = OutputText::new(mem::take(&mut request.stop));
-        let bytes = tokens.iter().map(|&token| tokenizer.token_bytes(token).unwrap_or_default());
-        let echo = request.echo.then(|| text.echo(bytes));
+        let is_skipped = |token| request.skip_special_tokens && tokenizer.is_special(token);
+        let texts = tokens.iter().map(|&token| Some(token).filter(|&token| !is_skipped(token)));
+        let stream =
+            if request.echo { TextStream::new() } else { TextStream::after(texts.clone().flatten(), tokenizer) };
+        let mut text = OutputText::new(stream, mem::take(&mut request.stop));
+        let echo = request.echo.then(|| text.echo(texts, tokenizer));
         let mut sequence = Self {
             id,
             prompt_tokens: tokens.len(),
@@ -287,23 +290,32 @@ impl Sequence {
     pub(super) fn accept(&mut self, token: u32, model: &TextModel, tokenizer: &Tokenizer) -> Accepted {
         self.tokens.push(token);
         self.penalties.count(token);
-        let ends_text = model.eos_token_ids.contains(&token);
-        let bytes = if ends_text { None } else { tokenizer.token_bytes(token) };
-        let TokenText { text, offset, stopped } = self.text.push(bytes.unwrap_or_default());
+        let is_eos = model.eos_token_ids.contains(&token);
+        let has_text = Some(token).filter(|_| !self.is_skipped(token, is_eos, tokenizer));
+        let TokenText { text, offset, stopped } = self.text.push(has_text, tokenizer);
         let finished = if stopped {
             Some((FinishReason::Stop, String::new()))
-        } else if ends_text && !self.request.ignore_eos {
-            Some(self.finish(FinishReason::Eos))
+        } else if is_eos && !self.request.ignore_eos {
+            Some(self.finish(FinishReason::Eos, tokenizer))
         } else if self.generated_tokens() >= self.request.max_tokens as usize {
-            Some(self.finish(FinishReason::Length))
+            Some(self.finish(FinishReason::Length, tokenizer))
         } else {
             None
         };
         Accepted { text, text_offset: offset, finished }
     }
 
+    /// Whether a token gives no text: one that ends the text never does, and others that are special
+    /// or EOS only where special tokens are wanted.
+    fn is_skipped(&self, token: u32, is_eos: bool, tokenizer: &Tokenizer) -> bool {
+        if is_eos && !self.request.ignore_eos {
+            return true;
+        }
+        self.request.skip_special_tokens && (is_eos || tokenizer.is_special(token))
+    }
+
     /// Ends the text: why, and what had been held back.
-    pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, String) {
-        self.text.finish(reason)
+    pub(super) fn finish(&mut self, reason: FinishReason, tokenizer: &Tokenizer) -> (FinishReason, String) {
+        self.text.finish(reason, tokenizer)
     }
 }

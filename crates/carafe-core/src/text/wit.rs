@@ -41,7 +41,7 @@ macro_rules! wit_conversions {
         pub(crate) fn request(request: wit::Request) -> $crate::text::Request {
             $crate::text::Request {
                 prompt: match request.prompt {
-                    wit::Prompt::Text(prompt) => $crate::text::Prompt::Text(prompt),
+                    wit::Prompt::Text(prompt) => $crate::text::Prompt::text(prompt),
                     wit::Prompt::Tokens(tokens) => $crate::text::Prompt::Tokens(tokens),
                 },
                 max_tokens: request.max_tokens,
@@ -52,6 +52,7 @@ macro_rules! wit_conversions {
                 min_tokens: request.min_tokens,
                 logprobs: request.logprobs,
                 echo: request.echo,
+                skip_special_tokens: true,
                 tenant: request.tenant,
                 prefix_cache: request.prefix_cache,
                 resume: request.resume,
@@ -86,7 +87,10 @@ macro_rules! wit_conversions {
         }
 
         /// An event in the words of the WIT.
-        pub(crate) fn event_kind(kind: $crate::text::EventKind, tokenizer: &$crate::text::Tokenizer) -> wit::EventKind {
+        pub(crate) fn event_kind(
+            kind: $crate::text::EventKind,
+            tokenizer: &$crate::tokenizer::Tokenizer,
+        ) -> wit::EventKind {
             use $crate::text::EventKind as Kind;
             match kind {
                 Kind::Started { prompt_tokens, cached_tokens } => {
@@ -111,7 +115,10 @@ macro_rules! wit_conversions {
             }
         }
 
-        fn prompt_token(token: $crate::text::PromptToken, tokenizer: &$crate::text::Tokenizer) -> wit::PromptToken {
+        fn prompt_token(
+            token: $crate::text::PromptToken,
+            tokenizer: &$crate::tokenizer::Tokenizer,
+        ) -> wit::PromptToken {
             let logprobs = token.logprobs.map(|logprobs| token_logprobs(&logprobs, tokenizer));
             let bytes = bytes(token.id, tokenizer);
             wit::PromptToken { id: token.id, bytes, text_offset: token.text_offset, logprobs }
@@ -119,7 +126,7 @@ macro_rules! wit_conversions {
 
         fn token_logprobs(
             logprobs: &$crate::text::TokenLogprobs,
-            tokenizer: &$crate::text::Tokenizer,
+            tokenizer: &$crate::tokenizer::Tokenizer,
         ) -> wit::TokenLogprobs {
             let top = logprobs.top.iter().map(|token| wit::TokenLogprob {
                 id: token.id,
@@ -129,8 +136,8 @@ macro_rules! wit_conversions {
             wit::TokenLogprobs { chosen: logprobs.logprob, top: top.collect() }
         }
 
-        fn bytes(token: u32, tokenizer: &$crate::text::Tokenizer) -> Vec<u8> {
-            tokenizer.token_bytes(token).unwrap_or_default().to_vec()
+        fn bytes(token: u32, tokenizer: &$crate::tokenizer::Tokenizer) -> Vec<u8> {
+            tokenizer.token_bytes(token).unwrap_or_default()
         }
 
         fn finish_reason(reason: $crate::text::FinishReason) -> wit::FinishReason {

@@ -95,7 +95,7 @@ fn a_logit_that_is_no_number_fails_the_request_and_not_the_generator() {
         let mut generator = fake::generator(Fake::new(Rc::new(logits)));
         let broken = generator.submit(greedy(5)).unwrap();
         let mut request = greedy(5);
-        request.prompt = Prompt::Text("x".to_owned());
+        request.prompt = Prompt::text("x");
         let fine = generator.submit(request).unwrap();
         let events = drain(&mut generator);
         let message = format!("the logit of token 17 is `{value}`; every logit must be a finite number");

@@ -27,7 +27,7 @@ fn assert_valid(change: impl FnOnce(&mut Request)) {
 
 #[test]
 fn an_empty_prompt_is_refused() {
-    for prompt in [Prompt::Text(String::new()), Prompt::Tokens(Vec::new())] {
+    for prompt in [Prompt::text(""), Prompt::Tokens(Vec::new())] {
         let (message, parameter) = refusal(|request| request.prompt = prompt);
         assert_eq!((message.as_str(), parameter), ("`prompt` is empty; it must hold at least 1 token", Some("prompt")));
     }
@@ -91,7 +91,7 @@ fn min_tokens_without_max_tokens_are_refused_where_they_do_not_fit() {
 fn a_text_beyond_the_context_has_one_code_whatever_its_length() {
     for (length, tokens) in [(833, "at least 65"), (4 << 20, "at least 322639")] {
         let mut request = greedy(4);
-        request.prompt = Prompt::Text("a".repeat(length));
+        request.prompt = Prompt::text("a".repeat(length));
         let error = request.validate(&model(), &tokenizer()).unwrap_err();
         assert_eq!(error.code(), RequestErrorCode::ContextLengthExceeded);
         let expected = format!(
@@ -100,7 +100,7 @@ fn a_text_beyond_the_context_has_one_code_whatever_its_length() {
         assert_eq!((error.to_string(), error.parameter()), (expected, Some("prompt")));
     }
     let mut request = greedy(4);
-    request.prompt = Prompt::Text("a".repeat(100));
+    request.prompt = Prompt::text("a".repeat(100));
     let error = request.validate(&model(), &tokenizer()).unwrap_err();
     assert_eq!(error.code(), RequestErrorCode::ContextLengthExceeded);
 }
@@ -219,11 +219,44 @@ fn a_full_queue_refuses_until_a_request_leaves_it() {
     assert!(generator.submit(greedy(1)).is_ok());
 }
 
+/// A model whose vocabulary is filled up to 270, and whose favourites are ids without a token.
+fn filled_up() -> Fake {
+    let logits = |_: &[u32]| (0..270).map(|id: u32| if id >= 263 { 50.0 } else { (id % 7) as f32 }).collect();
+    Fake { model: TextModel { vocabulary_size: 270, ..model() }, ..Fake::new(Rc::new(logits)) }
+}
+
+#[test]
+fn ids_without_a_token_are_never_chosen_and_not_among_the_most_probable() {
+    for temperature in [0.0, 2.0] {
+        let mut request = Request { logprobs: Some(20), ignore_eos: true, ..greedy(20) };
+        request.sampling.temperature = temperature;
+        let mut generator = fake::generator(filled_up());
+        generator.submit(request).unwrap();
+        for event in fake::drain(&mut generator) {
+            if let EventKind::Token { id, logprobs, .. } = event.kind {
+                let best = logprobs.unwrap().top[0];
+                assert!(id < 263 && best.id < 263 && best.logprob > -5.0, "{id} {best:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_without_a_token_are_refused_wherever_a_request_names_them() {
+    let mut biased = greedy(1);
+    biased.sampling.logit_bias = vec![(265, 1.0)];
+    let prompt = Request::new(Prompt::Tokens(vec![265]), 1);
+    let resume = Request { resume: vec![265], ..greedy(2) };
+    for (request, parameter) in [(biased, "logit_bias"), (prompt, "prompt"), (resume, "resume")] {
+        let error = fake::generator(filled_up()).submit(request).unwrap_err();
+        let expected = format!("`{parameter}` names token 265; the tokenizer has no token with this id");
+        assert_eq!((error.to_string(), error.parameter()), (expected, Some(parameter)));
+    }
+}
+
 #[test]
 fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
     let error = |model| Generator::new(Fake::new(noise(1)), tokenizer(), model).map(|_| ()).unwrap_err();
-    let larger = TextModel { vocabulary_size: 264, ..model() };
-    assert_eq!(error(larger), ModelError::Vocabulary { model: 264, tokenizer: 263 });
     let smaller = TextModel { vocabulary_size: 262, ..model() };
     assert_eq!(error(smaller), ModelError::Vocabulary { model: 262, tokenizer: 263 });
     let outside = TextModel { eos_token_ids: vec![0, 263], ..model() };

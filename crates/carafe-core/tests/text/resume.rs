@@ -21,7 +21,7 @@ fn assert_resumable(logits: &Logits, request: &Request) {
 
 #[test]
 fn a_sampled_request_with_penalties_resumes_at_every_cut() {
-    let mut request = Request::new(Prompt::Text("the hell".to_owned()), 40);
+    let mut request = Request::new(Prompt::text("the hell"), 40);
     request.ignore_eos = true;
     request.sampling = Sampling {
         temperature: 1.3,
