@@ -161,6 +161,19 @@ pub(crate) struct Tokenize {
     /// Turn token ids (separated by spaces or commas) into text.
     #[arg(long)]
     pub(crate) decode: bool,
+    /// Read many texts from standard input, each a JSON string on a line of its own, and print an
+    /// array of token ids for each.
+    #[arg(long, conflicts_with_all = ["text", "decode", "json"])]
+    pub(crate) lines: bool,
+    /// Leave out what the tokenizer adds to a text, such as a BOS token.
+    #[arg(long)]
+    pub(crate) no_add_special_tokens: bool,
+    /// Make special tokens of those that the text spells out, instead of ordinary text.
+    #[arg(long)]
+    pub(crate) parse_special: bool,
+    /// Run without WebAssembly.
+    #[arg(long)]
+    pub(crate) native: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

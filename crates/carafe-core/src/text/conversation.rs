@@ -5,10 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    reasoning::ReasoningMarks,
-    request_error::RequestError,
-};
+use super::{reasoning::ReasoningMarks, request_error::RequestError};
 use crate::{
     chat::{self, Chat, ChatPiece, ChatTemplate, TemplateError},
     tokenizer::{ControlTokens, Piece, Tokenizer},
@@ -36,11 +33,10 @@ impl Conversations {
         let added = tokenizer.added_tokens().iter();
         let tokens = added.map(|token| chat::AddedToken { text: token.content.clone(), special: token.special });
         let template = ChatTemplate::open(source, special_tokens, &tokens.collect::<Vec<_>>())?;
-        let controls: Vec<&str> = template.control_tokens().collect();
-        let is_control = |text: &str| controls.contains(&text);
-        let controls = tokenizer.added_tokens().iter().filter(|token| is_control(&token.content));
-        let ids: BTreeMap<String, u32> = controls.map(|token| (token.content.clone(), token.id)).collect();
-        Ok(Self { controls: ControlTokens::new(ids.values().copied()), ids, template })
+        let controls = tokenizer.control_tokens(template.control_tokens());
+        let added = tokenizer.added_tokens().iter().filter(|token| controls.contains(token.id));
+        let ids = added.map(|token| (token.content.clone(), token.id)).collect();
+        Ok(Self { template, ids, controls })
     }
 
     /// The text of a conversation.

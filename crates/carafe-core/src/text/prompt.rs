@@ -1,6 +1,6 @@
 //! What a model is to go on from.
 
-use crate::chat::Chat;
+use crate::{chat::Chat, tokenizer::EncodeOptions};
 
 /// A text, tokens, or a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,21 +20,18 @@ impl Prompt {
     }
 }
 
-/// A text, and what the tokenizer is to make of special tokens.
+/// A text, and what the tokenizer is to make of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextPrompt {
     /// The text.
     pub text: String,
-    /// Whether to add what the tokenizer's post-processor adds to a text, such as a BOS token.
-    pub add_special_tokens: bool,
-    /// Whether special tokens that the text spells out become control tokens; otherwise they are
-    /// ordinary text.
-    pub parse_special: bool,
+    /// What to add to it, and whether special tokens in it are text.
+    pub options: EncodeOptions,
 }
 
 impl TextPrompt {
     /// A text to which the tokenizer adds what it adds, and in which special tokens are text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), add_special_tokens: true, parse_special: false }
+        Self { text: text.into(), options: EncodeOptions::default() }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::tokenizer::TokenizerError;
-use crate::chat::ChatError;
+use crate::{chat::ChatError, tokenizer::TokenizerError};
 
 /// What a caller must tell apart in order to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +141,14 @@ pub enum RequestError {
         /// The request's `max_tokens`.
         max_tokens: u32,
     },
+    /// An id that the model has logits for, but the tokenizer no token.
+    #[error("`{parameter}` names token {token}; the tokenizer has no token with this id")]
+    NoToken {
+        /// Where it was named: `prompt`, `logit_bias` or `resume`.
+        parameter: &'static str,
+        /// The id.
+        token: u32,
+    },
     /// A token that the model does not know.
     #[error("`{parameter}` names token {token}; the model's tokens are below {vocabulary_size}")]
     UnknownToken {
@@ -234,9 +241,9 @@ impl RequestError {
             Self::ContextExceeded(_) => RequestErrorCode::ContextLengthExceeded,
             Self::QueueFull { .. } => RequestErrorCode::QueueFull,
             Self::Chat(error) if !error.is_request_fault() => RequestErrorCode::TemplateFailed,
-            Self::ResumeFinished { .. } | Self::UnknownToken { parameter: "resume", .. } => {
-                RequestErrorCode::InvalidResume
-            }
+            Self::ResumeFinished { .. }
+            | Self::UnknownToken { parameter: "resume", .. }
+            | Self::NoToken { parameter: "resume", .. } => RequestErrorCode::InvalidResume,
             _ => RequestErrorCode::Invalid,
         }
     }
@@ -250,7 +257,9 @@ impl RequestError {
             Self::Detokenize(_) => Some("tokens"),
             Self::ContextExceeded(exceeded) => Some(exceeded.parameter()),
             Self::MinTokens { .. } => Some("min_tokens"),
-            Self::UnknownToken { parameter, .. } | Self::OutOfRange { parameter, .. } => Some(parameter),
+            Self::UnknownToken { parameter, .. }
+            | Self::NoToken { parameter, .. }
+            | Self::OutOfRange { parameter, .. } => Some(parameter),
             Self::ZeroTopK => Some("top_k"),
             Self::TooManyBiases { .. } | Self::BiasTwice { .. } => Some("logit_bias"),
             Self::TooManyStops { .. } | Self::EmptyStop { .. } | Self::StopTooLong { .. } => Some("stop"),

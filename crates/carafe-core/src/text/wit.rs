@@ -61,7 +61,8 @@ macro_rules! wit_conversions {
         pub(crate) fn prompt(prompt: wit::Prompt) -> $crate::text::Prompt {
             match prompt {
                 wit::Prompt::Text(wit::TextPrompt { text, add_special_tokens, parse_special }) => {
-                    $crate::text::Prompt::Text($crate::text::TextPrompt { text, add_special_tokens, parse_special })
+                    let options = $crate::tokenizer::EncodeOptions { add_special_tokens, parse_special };
+                    $crate::text::Prompt::Text($crate::text::TextPrompt { text, options })
                 }
                 wit::Prompt::Tokens(tokens) => $crate::text::Prompt::Tokens(tokens),
                 wit::Prompt::Chat(conversation) => $crate::text::Prompt::Chat(chat(conversation)),
@@ -119,7 +120,10 @@ macro_rules! wit_conversions {
         }
 
         /// An event in the words of the WIT.
-        pub(crate) fn event_kind(kind: $crate::text::EventKind, tokenizer: &$crate::text::Tokenizer) -> wit::EventKind {
+        pub(crate) fn event_kind(
+            kind: $crate::text::EventKind,
+            tokenizer: &$crate::tokenizer::Tokenizer,
+        ) -> wit::EventKind {
             use $crate::text::EventKind as Kind;
             match kind {
                 Kind::Started { prompt_tokens, cached_tokens } => {
@@ -144,7 +148,10 @@ macro_rules! wit_conversions {
             }
         }
 
-        fn prompt_token(token: $crate::text::PromptToken, tokenizer: &$crate::text::Tokenizer) -> wit::PromptToken {
+        fn prompt_token(
+            token: $crate::text::PromptToken,
+            tokenizer: &$crate::tokenizer::Tokenizer,
+        ) -> wit::PromptToken {
             let logprobs = token.logprobs.map(|logprobs| token_logprobs(&logprobs, tokenizer));
             let bytes = bytes(token.id, tokenizer);
             wit::PromptToken { id: token.id, bytes, text_offset: token.text_offset, logprobs }
@@ -152,7 +159,7 @@ macro_rules! wit_conversions {
 
         fn token_logprobs(
             logprobs: &$crate::text::TokenLogprobs,
-            tokenizer: &$crate::text::Tokenizer,
+            tokenizer: &$crate::tokenizer::Tokenizer,
         ) -> wit::TokenLogprobs {
             let top = logprobs.top.iter().map(|token| wit::TokenLogprob {
                 id: token.id,
@@ -162,8 +169,8 @@ macro_rules! wit_conversions {
             wit::TokenLogprobs { chosen: logprobs.logprob, top: top.collect() }
         }
 
-        fn bytes(token: u32, tokenizer: &$crate::text::Tokenizer) -> Vec<u8> {
-            tokenizer.token_bytes(token).unwrap_or_default().to_vec()
+        fn bytes(token: u32, tokenizer: &$crate::tokenizer::Tokenizer) -> Vec<u8> {
+            tokenizer.token_bytes(token).unwrap_or_default()
         }
 
         fn finish_reason(reason: $crate::text::FinishReason) -> wit::FinishReason {
