@@ -116,6 +116,10 @@ impl Bpe {
         Ok(Self::with_merges(options, merges, vocabulary))
     }
 
+    pub(super) fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
     /// Whether every token stands for its own text, or for one character.
     pub(super) fn is_lossless(&self) -> bool {
         self.bytes.is_some() || self.options.unk_token.is_none() || !self.options.fuse_unk
@@ -126,17 +130,19 @@ impl Bpe {
         &self,
         word: &str,
         vocabulary: &Vocabulary,
+        forbidden: &[u32],
         buffers: &mut BpeBuffers,
         tokens: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
         if self.options.ignore_merges
             && let Some(id) = vocabulary.id(word.as_bytes())
+            && forbidden.binary_search(&id).is_err()
         {
             tokens.push(id);
             return Ok(());
         }
         self.spell(word, vocabulary, &mut buffers.symbols)?;
-        self.merge(buffers);
+        self.merge(buffers, forbidden);
         tokens.extend(buffers.symbols.iter().filter(|symbol| symbol.is_alive).map(|symbol| symbol.token));
         Ok(())
     }
@@ -178,8 +184,10 @@ impl Bpe {
     }
 
     /// Joins symbols until no merge is left.
-    fn merge(&self, BpeBuffers { symbols, queue }: &mut BpeBuffers) {
-        queue.begin((0..symbols.len()).filter_map(|position| self.candidate(symbols, position as u32)));
+    fn merge(&self, BpeBuffers { symbols, queue }: &mut BpeBuffers, forbidden: &[u32]) {
+        let may_be = |candidate: &Candidate| forbidden.binary_search(&candidate.token).is_err();
+        let candidates = (0..symbols.len()).filter_map(|position| self.candidate(symbols, position as u32));
+        queue.begin(candidates.filter(may_be));
         while let Some(Candidate { order, token }) = queue.pop() {
             let position = order as u32;
             let symbol = symbols[position as usize];
@@ -196,8 +204,8 @@ impl Bpe {
                 symbols[after as usize].previous = position;
             }
             let before = merged.previous().and_then(|previous| self.candidate(symbols, previous));
-            queue.later.extend(before.map(Reverse));
-            queue.later.extend(self.candidate(symbols, position).map(Reverse));
+            queue.later.extend(before.filter(may_be).map(Reverse));
+            queue.later.extend(self.candidate(symbols, position).filter(may_be).map(Reverse));
         }
     }
 

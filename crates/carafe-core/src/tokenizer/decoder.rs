@@ -78,7 +78,6 @@ enum Part {
 #[derive(Debug, Deserialize)]
 enum Pattern {
     String(String),
-    Regex(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -207,15 +207,25 @@ impl Tokenizer {
         may_be: impl Fn(&AddedToken) -> bool,
         ids: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
+        let forbidden = self.forbidden(&may_be);
         let words = self.words(text, parts, may_be).map_err(TokenizerError::Encode)?;
         let mut buffers = BpeBuffers::default();
         for (word, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
             match tokens {
                 Some(tokens) => ids.extend(tokens.iter().map(|token| token.id)),
-                None => self.model.tokenize(word, &mut buffers, ids)?,
+                None => self.model.tokenize(word, &forbidden, &mut buffers, ids)?,
             }
         }
         Ok(())
+    }
+
+    /// The added tokens that the model's vocabulary holds too and that may not come about, ascending.
+    /// The token for what is unknown may: it stands for no text of its own.
+    fn forbidden(&self, may_be: impl Fn(&AddedToken) -> bool) -> Vec<u32> {
+        let unknown = self.model.unknown();
+        let in_vocabulary = |token: &&AddedToken| self.model.vocabulary.text(token.id).is_some();
+        let tokens = self.added_tokens().iter().filter(|token| !may_be(token) && Some(token.id) != unknown);
+        tokens.filter(in_vocabulary).map(|token| token.id).collect()
     }
 
     /// The words of a text, and the added tokens between them.

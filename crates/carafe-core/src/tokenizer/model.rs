@@ -59,22 +59,33 @@ impl Model {
         Ok(Self { vocabulary, kind })
     }
 
+    /// The token of what has none.
+    pub(super) fn unknown(&self) -> Option<u32> {
+        match &self.kind {
+            ModelKind::Bpe(bpe) => bpe.unknown(),
+            ModelKind::Unigram(unigram) => unigram.unknown(),
+            ModelKind::WordPiece(wordpiece) => wordpiece.unknown(&self.vocabulary),
+        }
+    }
+
     /// Whether every token stands for its own text, or for one character.
     pub(super) fn is_lossless(&self) -> bool {
         matches!(&self.kind, ModelKind::Bpe(bpe) if bpe.is_lossless())
     }
 
-    /// Appends the tokens of a word.
+    /// Appends the tokens of a word, none of which is one of `forbidden`, ascending ids: vocabularies
+    /// hold special tokens too, and a word may spell one out.
     pub(super) fn tokenize(
         &self,
         word: &str,
+        forbidden: &[u32],
         buffers: &mut BpeBuffers,
         tokens: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
         match &self.kind {
-            ModelKind::Bpe(bpe) => bpe.tokenize(word, &self.vocabulary, buffers, tokens),
-            ModelKind::Unigram(unigram) => unigram.tokenize(word, &self.vocabulary, tokens),
-            ModelKind::WordPiece(wordpiece) => wordpiece.tokenize(word, &self.vocabulary, tokens),
+            ModelKind::Bpe(bpe) => bpe.tokenize(word, &self.vocabulary, forbidden, buffers, tokens),
+            ModelKind::Unigram(unigram) => unigram.tokenize(word, &self.vocabulary, forbidden, tokens),
+            ModelKind::WordPiece(wordpiece) => wordpiece.tokenize(word, &self.vocabulary, forbidden, tokens),
         }
     }
 }

@@ -88,14 +88,19 @@ impl Unigram {
         Self::with_tree(options, scores, tokens, vocabulary)
     }
 
+    pub(super) fn unknown(&self) -> Option<u32> {
+        self.options.unk_id
+    }
+
     /// Appends the tokens of a text.
     pub(super) fn tokenize(
         &self,
         text: &str,
         vocabulary: &Vocabulary,
+        forbidden: &[u32],
         tokens: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
-        let mut rest = self.best_path(text)?.into_iter().peekable();
+        let mut rest = self.best_path(text, forbidden)?.into_iter().peekable();
         while let Some((start, mut end, token)) = rest.next() {
             // Unknown characters side by side are one.
             while Some(token) == self.options.unk_id
@@ -103,20 +108,21 @@ impl Unigram {
             {
                 end = next;
             }
-            self.push(&text[start..end], token, vocabulary, tokens);
+            self.push(&text[start..end], token, vocabulary, forbidden, tokens);
         }
         Ok(())
     }
 
     /// Start, end and token of each part of the best way through a text. The token of a character
     /// that has none is the unknown one.
-    fn best_path(&self, text: &str) -> Result<Vec<(usize, usize, u32)>, TokenizerError> {
+    fn best_path(&self, text: &str, forbidden: &[u32]) -> Result<Vec<(usize, usize, u32)>, TokenizerError> {
         let mut best: Vec<Option<Step>> = vec![None; text.len() + 1];
         for (start, character) in text.char_indices() {
             let score = best[start].map_or(0.0, |step| step.score);
             let length = character.len_utf8();
             let mut has_token = false;
-            for (prefix, token) in self.tokens.prefixes(&text.as_bytes()[start..]) {
+            let prefixes = self.tokens.prefixes(&text.as_bytes()[start..]);
+            for (prefix, token) in prefixes.filter(|(_, token)| forbidden.binary_search(token).is_err()) {
                 has_token |= prefix == length;
                 let score = score + self.scores[token as usize];
                 improve(&mut best[start + prefix], Step { score, start, token });
@@ -140,8 +146,9 @@ impl Unigram {
 
     /// Appends the token of a part of a text: the one with its text, else those of its bytes, else
     /// the one that was found.
-    fn push(&self, part: &str, token: u32, vocabulary: &Vocabulary, tokens: &mut Vec<u32>) {
-        match (vocabulary.id(part.as_bytes()), &self.bytes) {
+    fn push(&self, part: &str, token: u32, vocabulary: &Vocabulary, forbidden: &[u32], tokens: &mut Vec<u32>) {
+        let id = vocabulary.id(part.as_bytes()).filter(|id| forbidden.binary_search(id).is_err());
+        match (id, &self.bytes) {
             (Some(id), _) => tokens.push(id),
             (None, Some(bytes)) => tokens.extend(part.bytes().map(|byte| bytes[usize::from(byte)])),
             (None, None) => tokens.push(token),

@@ -24,16 +24,21 @@ impl WordPiece {
         Self { options }
     }
 
+    pub(super) fn unknown(&self, vocabulary: &Vocabulary) -> Option<u32> {
+        vocabulary.id(self.options.unk_token.as_bytes())
+    }
+
     /// Appends the tokens of a word.
     pub(super) fn tokenize(
         &self,
         word: &str,
         vocabulary: &Vocabulary,
+        forbidden: &[u32],
         tokens: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
         let before = tokens.len();
         let is_short = word.chars().count() <= self.options.max_input_chars_per_word;
-        if is_short && self.take_apart(word, vocabulary, tokens) {
+        if is_short && self.take_apart(word, vocabulary, forbidden, tokens) {
             return Ok(());
         }
         tokens.truncate(before);
@@ -43,13 +48,13 @@ impl WordPiece {
     }
 
     /// Appends the tokens of a word, as far as there are any; false if that is not to its end.
-    fn take_apart(&self, word: &str, vocabulary: &Vocabulary, tokens: &mut Vec<u32>) -> bool {
+    fn take_apart(&self, word: &str, vocabulary: &Vocabulary, forbidden: &[u32], tokens: &mut Vec<u32>) -> bool {
         let mut start = 0;
         while start < word.len() {
             let prefix = if start == 0 { "" } else { self.options.continuing_subword_prefix.as_str() };
             let mut text = format!("{prefix}{}", &word[start..]);
             let token = loop {
-                match vocabulary.id(text.as_bytes()) {
+                match vocabulary.id(text.as_bytes()).filter(|id| forbidden.binary_search(id).is_err()) {
                     Some(id) => break id,
                     None => text.pop(),
                 };
