@@ -165,7 +165,7 @@ def added():
         ]
     )
     tokenizer.add_tokens(
-        [AddedToken("CAT", normalized=True), AddedToken("word", single_word=True, normalized=False), "<b>c", "e t"]
+        [AddedToken("the", normalized=True), AddedToken("word", single_word=True, normalized=False), "<b>c", "e t"]
     )
     return tokenizer
 
