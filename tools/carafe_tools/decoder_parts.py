@@ -16,6 +16,7 @@ from openvino import Node, PartialShape, Type
 
 from carafe_tools.gpt2 import Quantised, Real
 from carafe_tools.grouped import Grouped
+from carafe_tools.llama import Weights
 
 # added to a masked score; finite, so that a row with nothing to attend to is an average and not NaN
 MASKED = float(np.finfo(np.float32).min)
@@ -60,9 +61,8 @@ class MatrixNode:
     One constant serves both uses, with the scales that make real numbers of it.
     """
 
-    def __init__(self, matrix: Quantised | Grouped | Real) -> None:
-        self.matrix = matrix
-        self._rows, self._columns = matrix.shape
+    def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
+        self.matrix = matrix.read() if isinstance(matrix, Weights) else matrix
         self._weights = self._dequantised()  # (out, in)
 
     def rows(self, indices: Node) -> Node:
