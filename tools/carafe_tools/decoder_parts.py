@@ -107,9 +107,20 @@ def _dequantised_groups(matrix: Grouped) -> Node:
     target[...] = matrix.packed().reshape(-1).view(target.dtype)
     weights = opset.convert(ov.op.Constant(tensor), "f32")
     if matrix.zero_points is not None:
-        weights = opset.subtract(weights, real(matrix.zero_points[..., None]))
-    weights = opset.multiply(weights, real(matrix.scales[..., None]))
+        first = matrix.zero_points[:1, :1]
+        is_shared = bool((matrix.zero_points == first).all())
+        weights = opset.subtract(weights, real((first if is_shared else matrix.zero_points)[..., None]))
+    weights = opset.multiply(weights, _scales(matrix.scales[..., None]))
     return opset.reshape(weights, integers(rows, columns), False)
+
+
+def _scales(scales: np.ndarray) -> Node:
+    """Return scales, in f16 where that holds every one exactly, as most blocks store them."""
+    with np.errstate(over="ignore"):
+        halves = scales.astype(np.float16)
+    if np.array_equal(halves.astype(np.float32), scales):
+        return opset.convert(opset.constant(halves), "f32")
+    return real(scales)
 
 
 class Cache:
