@@ -4,6 +4,8 @@
 //! The fuzz target `tokenizer` runs this over bytes that libFuzzer makes, and a test of `carafe-core`
 //! over the corpus.
 
+use std::sync::OnceLock;
+
 use carafe_core::tokenizer::{EncodeOptions, Piece, Tokenizer, compact_form};
 
 /// What the golden file's tokenizers are kept in: one of every kind.
@@ -34,9 +36,13 @@ pub(super) fn run(data: &[u8]) {
 
 /// The compact form of one of the golden file's tokenizers.
 fn form(kind: usize) -> Vec<u8> {
-    let kinds: Vec<serde_json::Value> = serde_json::from_str(GOLDEN).expect("the golden file");
-    let json = kinds[kind % kinds.len()]["tokenizer"].to_string();
-    compact_form(json.as_bytes()).expect("a tokenizer")
+    static FORMS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    let forms = FORMS.get_or_init(|| {
+        let kinds: Vec<serde_json::Value> = serde_json::from_str(GOLDEN).expect("the golden file");
+        let form = |kind: &serde_json::Value| compact_form(kind["tokenizer"].to_string().as_bytes());
+        kinds.iter().map(|kind| form(kind).expect("a tokenizer")).collect()
+    });
+    forms[kind % forms.len()].clone()
 }
 
 fn try_out(tokenizer: &Tokenizer, text: &str, is_whole: bool) {

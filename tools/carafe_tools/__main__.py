@@ -1,7 +1,7 @@
 """The commands of `python -m carafe_tools`: progress on stderr, data on stdout, the last line of which is JSON.
 
     python -m carafe_tools probe model.tflite --tokenizer tokenizer.json --prompt "Once upon a time"
-    python -m carafe_tools add EXPORTED_OPENVINO_FOLDER --out models/NAME
+    python -m carafe_tools add FOLDER_OR_GGUF_FILE --out models/NAME
     python -m carafe_tools convert model.tflite --tokenizer tokenizer.json --out models/NAME
     python -m carafe_tools convert HUGGING_FACE_FOLDER --out models/NAME
     python -m carafe_tools convert classifier.tflite --labels labels.txt --out models/NAME
@@ -63,7 +63,7 @@ def main(words: list[str] | None = None) -> int:
 
 def _certify(arguments: argparse.Namespace) -> dict[str, Any]:
     carafe = chosen_carafe(arguments)
-    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write, carafe)
+    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write, carafe, arguments.full)
 
 
 def _perplexity(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -135,7 +135,8 @@ def _add_probe(commands: Any) -> None:
 def _add_certify(commands: Any) -> None:
     command = commands.add_parser("certify", help="prove a model folder against its source again")
     command.add_argument("folder", type=Path, metavar="MODEL_FOLDER")
-    command.add_argument("--source", type=Path, required=True, help="the .tflite or folder that it was made from")
+    command.add_argument("--source", type=Path, help="what it was made from; not needed for a decoder of `add`")
+    command.add_argument("--full", action="store_true", help="of a decoder of `add`: on long prompts, too")
     command.add_argument("--write", action="store_true", help="replace the folder's certificate by the new one")
     command.add_argument("--random-weights", action="store_true", help="of a text model: do not gate agreement with LiteRT")
     add_options(command)

@@ -16,6 +16,7 @@ from openvino import Node, PartialShape, Type
 
 from carafe_tools.gpt2 import Quantised, Real
 from carafe_tools.grouped import Grouped
+from carafe_tools.llama import Weights
 
 # added to a masked score; finite, so that a row with nothing to attend to is an average and not NaN
 MASKED = float(np.finfo(np.float32).min)
@@ -60,9 +61,8 @@ class MatrixNode:
     One constant serves both uses, with the scales that make real numbers of it.
     """
 
-    def __init__(self, matrix: Quantised | Grouped | Real) -> None:
-        self.matrix = matrix
-        self._rows, self._columns = matrix.shape
+    def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
+        self.matrix = matrix.read() if isinstance(matrix, Weights) else matrix
         self._weights = self._dequantised()  # (out, in)
 
     def rows(self, indices: Node) -> Node:
@@ -107,9 +107,20 @@ def _dequantised_groups(matrix: Grouped) -> Node:
     target[...] = matrix.packed().reshape(-1).view(target.dtype)
     weights = opset.convert(ov.op.Constant(tensor), "f32")
     if matrix.zero_points is not None:
-        weights = opset.subtract(weights, real(matrix.zero_points[..., None]))
-    weights = opset.multiply(weights, real(matrix.scales[..., None]))
+        first = matrix.zero_points[:1, :1]
+        is_shared = bool((matrix.zero_points == first).all())
+        weights = opset.subtract(weights, real((first if is_shared else matrix.zero_points)[..., None]))
+    weights = opset.multiply(weights, _scales(matrix.scales[..., None]))
     return opset.reshape(weights, integers(rows, columns), False)
+
+
+def _scales(scales: np.ndarray) -> Node:
+    """Return scales, in f16 where that holds every one exactly, as most blocks store them."""
+    with np.errstate(over="ignore"):
+        halves = scales.astype(np.float16)
+    if np.array_equal(halves.astype(np.float32), scales):
+        return opset.convert(opset.constant(halves), "f32")
+    return real(scales)
 
 
 class Cache:

@@ -15,6 +15,7 @@ import openvino as ov
 from carafe_tools.environment import compile_model, read_model
 from carafe_tools.errors import require
 from carafe_tools.exported_graph import prepare, vocabulary_size
+from carafe_tools.huggingface import weight_files
 from carafe_tools.language_source import LanguageModelSource, Witness
 from carafe_tools.narrow import operations
 from carafe_tools.repository_files import RepositoryFiles
@@ -54,6 +55,11 @@ class SourceGraph:
 def is_exported(path: Path) -> bool:
     """Say whether a path is a folder with an exported graph."""
     return path.is_dir() and (path / GRAPH).is_file()
+
+
+def source_files(path: Path) -> list[Path]:
+    """Return the files of a source of any kind that hold its weights, whose hash a manifest has."""
+    return [path / GRAPH, path / WEIGHTS] if is_exported(path) else weight_files(path) if path.is_dir() else [path]
 
 
 def read_exported(

@@ -4,26 +4,42 @@ Goes in: the path and the program whose reader checks the file. Comes out: a `La
 the certificate is a float64 computation of the same integers, where the model is small enough to be computed so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
 
+from carafe_tools import gguf_gpt2, gguf_llama
 from carafe_tools.errors import require
 from carafe_tools.gguf_file import GgufFile
-from carafe_tools.gguf_llama import ARCHITECTURE, FAMILIES, read_llama, sliding_window
+from carafe_tools.gguf_llama import ARCHITECTURE
 from carafe_tools.gguf_tokenizer import GgufTokenizer
 from carafe_tools.language_source import LanguageModelSource, Witness
-from carafe_tools.llama import Llama
+from carafe_tools.llama import Weights, count_weights
 from carafe_tools.llama_graph import build_llama_graph
 from carafe_tools.llama_int8 import INT8, in_int8
 from carafe_tools.llama_reference import WITNESSED_WEIGHTS, llama_logits
 from carafe_tools.opening import Carafe
+from carafe_tools.reference import reference_logits
 from carafe_tools.repository_files import LICENCES
+from carafe_tools.text_graph import build_text_graph
 from carafe_tools.text_run import Logits, Samples
 
 KIND = "GGUF"
 TEMPLATE = "tokenizer.chat_template"
+
+
+@dataclass(frozen=True, eq=False)
+class Decoder:
+    """A model of either kind, and the two ways to compute it."""
+
+    vocabulary_size: int
+    context_length: int
+    matrices: list[Weights]
+    build: Callable[[], ov.Model]
+    logits: Callable[[np.ndarray, np.ndarray | None], np.ndarray]  # of tokens, at the wanted positions
 
 
 @dataclass(frozen=True)
@@ -36,8 +52,8 @@ class Reference:
 
     def __call__(self, samples: Samples) -> Logits:
         """Return the wanted logits of each sequence."""
-        model = _model(GgufFile(self.path, self.carafe), self.weights)
-        return [llama_logits(model, tokens, samples.wanted) for tokens in samples.sequences]
+        decoder = _decoder(GgufFile(self.path, self.carafe), self.weights)
+        return [decoder.logits(tokens, samples.wanted) for tokens in samples.sequences]
 
 
 def read_gguf(
@@ -45,51 +61,75 @@ def read_gguf(
 ) -> tuple[LanguageModelSource, ov.Model]:
     """Return what a file holds, refusing by name what Carafe cannot serve."""
     file = GgufFile(path, carafe)
-    model = _model(file, weights)
-    tokenizer = GgufTokenizer(file)
-    own = model.sizes.context_length
-    require(
-        context_length is None or context_length <= own,
-        f"a context of {context_length} tokens was asked for; `{path}` has {own}, at most that is possible",
+    decoder = _decoder(file, weights)
+    context = _context_length(file, decoder.context_length, context_length)
+    return _source(file, decoder, context, Reference(path, carafe, weights)), decoder.build()
+
+
+def _decoder(file: GgufFile, weights: str | None) -> Decoder:
+    family = file.text(ARCHITECTURE)
+    families = (*gguf_llama.FAMILIES, gguf_gpt2.FAMILY)
+    known = ", ".join(f"`{name}`" for name in families)
+    require(family in families, f"`{file.path}` holds a model of the family `{family}`; one of {known} was expected")
+    return _gpt2(file, weights) if family == gguf_gpt2.FAMILY else _llama(file, weights)
+
+
+def _llama(file: GgufFile, weights: str | None) -> Decoder:
+    model = gguf_llama.read_llama(file)
+    model = in_int8(model) if weights == INT8 else model
+    return Decoder(
+        model.sizes.vocabulary,
+        model.sizes.context_length,
+        model.matrices(),
+        lambda: build_llama_graph(model),
+        lambda tokens, wanted: llama_logits(model, tokens, wanted),
     )
-    context = context_length or own
-    window = sliding_window(file)
+
+
+def _gpt2(file: GgufFile, weights: str | None) -> Decoder:
+    model, matrices = gguf_gpt2.read_gpt2(file, weights == INT8)
+    return Decoder(
+        model.dimensions.vocabulary,
+        model.dimensions.positions,
+        matrices,
+        lambda: build_text_graph(model),
+        lambda tokens, wanted: reference_logits(model, tokens)[slice(None) if wanted is None else wanted],
+    )
+
+
+def _context_length(file: GgufFile, own: int, asked: int | None) -> int:
+    require(
+        asked is None or asked <= own,
+        f"a context of {asked} tokens was asked for; `{file.path}` has {own}, at most that is possible",
+    )
+    context = asked or own
+    window = gguf_llama.sliding_window(file)
     require(
         window is None or window >= context,
-        f"`{path}` attends to the last {window} tokens alone, which is not built from a GGUF file; "
+        f"`{file.path}` attends to the last {window} tokens alone, which is not built from a GGUF file; "
         f"pass `--context-length {window}` for a context in which that is all",
     )
-    return _source(file, tokenizer, model, context, carafe, weights), build_llama_graph(model)
+    return context
 
 
-def _model(file: GgufFile, weights: str | None) -> Llama:
-    family = file.text(ARCHITECTURE)
-    known = ", ".join(f"`{name}`" for name in FAMILIES)
-    require(family in FAMILIES, f"`{file.path}` holds a model of the family `{family}`; one of {known} was expected")
-    model = read_llama(file)
-    return in_int8(model) if weights == INT8 else model
-
-
-def _source(
-    file: GgufFile, tokenizer: GgufTokenizer, model: Llama, context_length: int, carafe: Carafe, weights: str | None
-) -> LanguageModelSource:
-    num_weights = model.num_weights()
-    is_witnessed = num_weights <= WITNESSED_WEIGHTS
+def _source(file: GgufFile, decoder: Decoder, context_length: int, reference: Reference) -> LanguageModelSource:
+    tokenizer = GgufTokenizer(file)
+    bits, count = count_weights(decoder.matrices)
     ends = tokenizer.eos_token_ids()
     return LanguageModelSource(
         path=file.path,
         kind=KIND,
         files=[file.path],
         context_length=context_length,
-        vocabulary_size=model.sizes.vocabulary,
+        vocabulary_size=decoder.vocabulary_size,
         eos_token_ids=ends,
-        weight_bits=model.weight_bits(),
-        num_weights=num_weights,
+        weight_bits=bits,
+        num_weights=count,
         tokenizer_json=tokenizer.tokenizer_json(),
         chat_template=file.text(TEMPLATE, None),
         special_tokens=tokenizer.special_tokens(),
         licence=_licence(file),
-        witnesses=[Witness("reference", Reference(file.path, carafe, weights), is_gated=True)] if is_witnessed else [],
+        witnesses=[Witness("reference", reference, is_gated=True)] if count <= WITNESSED_WEIGHTS else [],
         notes=[] if ends else [f"`{file.path}` names no token that ends a text; it ends where its length does"],
     )
 

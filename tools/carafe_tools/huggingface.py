@@ -43,7 +43,7 @@ class TensorFolder:
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self.folder = folder
-        self.files = _weight_files(folder)
+        self.files = weight_files(folder)
         self._asked: set[str] = set()
         self._tensors: dict[str, StoredTensor] = {}  # by name without prefix
         for path in self.files:
@@ -121,15 +121,15 @@ def is_huggingface(path: Path) -> bool:
 
 def source_sha256(path: Path) -> str:
     """Return the SHA-256 of what a model is made from: a file, or the weights of a folder in the order of names."""
-    return files_sha256(_weight_files(path) if path.is_dir() else [path])
+    return files_sha256(weight_files(path) if path.is_dir() else [path])
 
 
 def source_bytes(path: Path) -> int:
     """Return the size of what a model is made from."""
-    return sum(file.stat().st_size for file in (_weight_files(path) if path.is_dir() else [path]))
+    return sum(file.stat().st_size for file in (weight_files(path) if path.is_dir() else [path]))
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """Return the weights' files in the order of names."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]

@@ -57,6 +57,14 @@ class Weights:
     read: Callable[[], Quantised | Grouped | Real]
     bits: int  # 4, 8, 16 or 32
 
+    def rows(self, which: np.ndarray | slice) -> Quantised | Grouped | Real:
+        """Return some of the rows."""
+        return self.read().rows(which)
+
+    def dequantised(self, dtype: type = np.float32) -> np.ndarray:
+        """Return the real matrix that this one stands for."""
+        return self.read().dequantised(dtype)
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:
@@ -110,16 +118,13 @@ class Llama:
         of_layers = [projection.weights for layer in self.layers for projection in layer.projections()]
         return [self.token_embedding, *of_layers, *([] if self.is_tied else [self.head])]
 
-    def num_weights(self) -> int:
-        """Return how many weights the matrices have."""
-        return sum(math.prod(matrix.shape) for matrix in self.matrices())
 
-    def weight_bits(self) -> int:
-        """Return the bits of most weights."""
-        counts: Counter[int] = Counter()
-        for matrix in self.matrices():
-            counts[matrix.bits] += math.prod(matrix.shape)
-        return counts.most_common(1)[0][0]
+def count_weights(matrices: list[Weights]) -> tuple[int, int]:
+    """Return the bits of most weights, and how many weights there are."""
+    counts: Counter[int] = Counter()
+    for matrix in matrices:
+        counts[matrix.bits] += math.prod(matrix.shape)
+    return counts.most_common(1)[0][0], counts.total()
 
 
 def plain_rope(width: int, base: float) -> Rope:

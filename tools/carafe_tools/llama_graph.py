@@ -42,11 +42,11 @@ class _Builder:
         self.cosines, self.sines = _angles(self.inputs["position_ids"], model.rope, self.size.context_length)
 
     def build(self) -> ov.Model:
-        tokens = MatrixNode(self.model.token_embedding.read())
+        tokens = MatrixNode(self.model.token_embedding)
         hidden = tokens.rows(self.inputs["input_ids"])  # (B, S, E)
         for index, layer in enumerate(self.model.layers):
             hidden = self._layer(hidden, index, layer)
-        head = tokens if self.model.is_tied else MatrixNode(self.model.head.read())
+        head = tokens if self.model.is_tied else MatrixNode(self.model.head)
         wanted = wanted_rows(hidden, self.inputs, self.size.width)  # (N, E)
         logits = head.product(self._normalised(wanted, self.model.final_norm))  # (N, V)
         return finish(logits, self.cache, self.inputs, "llama")
@@ -101,7 +101,7 @@ class _Builder:
 
 
 def _projected(hidden: Node, projection: Projection) -> Node:
-    product = MatrixNode(projection.weights.read()).product(hidden)
+    product = MatrixNode(projection.weights).product(hidden)
     return product if projection.bias is None else opset.add(product, real(projection.bias.reshape(1, 1, -1)))
 
 

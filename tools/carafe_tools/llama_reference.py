@@ -14,9 +14,7 @@ HEAD_ROWS = 4096  # rows of the head that are real numbers at a time
 
 def llama_logits(model: Llama, tokens: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
     """Return the logits (T, V) of a sequence that starts at position 0; only the wanted rows of them, if some are named."""
-    table = model.token_embedding.read()
-    hidden = table.rows(tokens).dequantised(np.float64)  # (T, E)
-    del table
+    hidden = model.token_embedding.rows(tokens).dequantised(np.float64)  # (T, E)
     for layer in model.layers:
         hidden = hidden + _attention(_normalised(hidden, layer.attention_norm, model.epsilon), layer, model)
         normalised = _normalised(hidden, layer.mlp_norm, model.epsilon)
@@ -33,7 +31,7 @@ def _head(hidden: np.ndarray, head: Weights) -> np.ndarray:
 
 
 def _projected(hidden: np.ndarray, projection: Projection) -> np.ndarray:
-    product = hidden @ projection.weights.read().dequantised(np.float64).T
+    product = hidden @ projection.weights.dequantised(np.float64).T
     return product if projection.bias is None else product + projection.bias
 
 

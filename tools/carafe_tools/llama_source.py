@@ -12,7 +12,7 @@ import openvino as ov
 from carafe_tools.errors import require
 from carafe_tools.huggingface import TensorFolder
 from carafe_tools.language_source import LanguageModelSource, Witness
-from carafe_tools.llama import Llama
+from carafe_tools.llama import Llama, count_weights
 from carafe_tools.llama_folder import PREFIX, read_llama_folder
 from carafe_tools.llama_graph import build_llama_graph
 from carafe_tools.llama_int8 import INT8, in_int8
@@ -51,7 +51,7 @@ def read_llama_source(
         f"pass `--context-length {window}` for a context in which that is all, or export the model to OpenVINO",
     )
     model = _model(path, context, weights)
-    found = WeightFiles(TensorFolder(path, PREFIX).files, model.weight_bits(), model.num_weights())
+    found = WeightFiles(TensorFolder(path, PREFIX).files, *count_weights(model.matrices()))
     is_witnessed = found.count <= WITNESSED_WEIGHTS
     witnesses = [Witness("reference", Reference(path, context, weights), is_gated=True)] if is_witnessed else []
     source = repository_source(files, KIND, found, context, model.sizes.vocabulary, witnesses, tokenizer_path)

@@ -165,7 +165,7 @@ def added():
         ]
     )
     tokenizer.add_tokens(
-        [AddedToken("CAT", normalized=True), AddedToken("word", single_word=True, normalized=False), "<b>c", "e t"]
+        [AddedToken("the", normalized=True), AddedToken("word", single_word=True, normalized=False), "<b>c", "e t"]
     )
     return tokenizer
 
@@ -200,6 +200,13 @@ def words_of(draw, tokenizer, with_added):
     return "".join(parts)
 
 
+def spells_out(tokenizer, text):
+    """Whether the library's model makes a special token of its text though that must not be parsed, as Unigram does."""
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    return any(number in special and "unk" not in tokenizer.id_to_token(number).lower() for number in ids)
+
+
 def texts_of(draw, tokenizer):
     """Texts and their ids in every way of encoding."""
     cases = []
@@ -208,6 +215,8 @@ def texts_of(draw, tokenizer):
         for add in (True, False):
             for parse in (True, False):
                 tokenizer.encode_special_tokens = not parse
+                if not parse and spells_out(tokenizer, text):
+                    continue
                 ids = tokenizer.encode(text, add_special_tokens=add).ids
                 cases.append({"text": text, "add_special_tokens": add, "parse_special": parse, "ids": ids})
     tokenizer.encode_special_tokens = False

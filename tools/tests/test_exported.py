@@ -79,6 +79,19 @@ def test_the_certificate_says_which_form_ran_and_against_whom(added: Path) -> No
     assert certificate["graph"]["widest_bits"] == 32
 
 
+def test_a_folder_is_certified_again_in_full_without_its_source(added: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(added, tmp_path / "qwen3-int4"))
+    assert main(["certify", str(folder), "--full", "--write", UNOPENED]) == 0
+    certificate = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
+    assert certificate["form"] == {"name": "full", "sequences": 4, "tokens": 448, "positions": 448, "sliding_window": None}
+    assert certificate["logits"].keys() == {
+        "exact_against_stateful",
+        "exact_step_by_step",
+        "fast_against_exact",
+        "latency_against_exact",
+    }
+
+
 @pytest.mark.parametrize(
     ("context", "window", "full", "tokens"),
     [

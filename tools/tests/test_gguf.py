@@ -16,13 +16,18 @@ from tokenizers import Tokenizer
 from carafe_tools.environment import compile_model
 from carafe_tools.errors import ConversionError
 from carafe_tools.gguf_file import GgufFile
+from carafe_tools.gguf_gpt2 import read_gpt2
 from carafe_tools.gguf_llama import halves_of_interleaved, read_llama
 from carafe_tools.gguf_source import read_gguf
 from carafe_tools.gguf_tokenizer import UNDERSCORE, GgufTokenizer
+from carafe_tools.gpt2 import Dimensions
 from carafe_tools.llama import Llama
 from carafe_tools.llama_graph import build_llama_graph
 from carafe_tools.llama_reference import llama_logits
+from carafe_tools.reference import reference_logits
 from carafe_tools.text_context import compile_paged, logits_in_steps, stateful_logits
+from carafe_tools.text_graph import build_text_graph
+from carafe_tools.weights import random
 
 E, F, H, K, D, V, L, CONTEXT = 64, 96, 4, 2, 16, 40, 2, 9000
 CLOSE = 1e-4
@@ -181,6 +186,35 @@ def test_late_positions_turn_as_far_as_in_float64(tmp_path: Path) -> None:
     )["logits"]
     # only differences of positions matter, so these are the logits of the first positions
     np.testing.assert_allclose(found, llama_logits(model, TOKENS), atol=CLOSE)
+
+
+@pytest.mark.openvino
+def test_a_gpt2_has_the_logits_of_the_model_whose_tensors_were_written(tmp_path: Path) -> None:
+    model = random(Dimensions(layers=2, width=64, heads=4, positions=32, vocabulary=V))
+    names = {"attention_norm": "attn_norm", "mlp_norm": "ffn_norm"}
+    linears = {"attention_in": "attn_qkv", "attention_out": "attn_output", "mlp_in": "ffn_up", "mlp_out": "ffn_down"}
+    values = {
+        "token_embd.weight": model.token_embedding.dequantised(),
+        "position_embd.weight": model.position_embedding.dequantised(),
+    }
+    norms = {"output_norm": model.final_norm}
+    for index, layer in enumerate(model.layers):
+        norms |= {f"blk.{index}.{name}": getattr(layer, role) for role, name in names.items()}
+        for role, name in linears.items():
+            values[f"blk.{index}.{name}.weight"] = getattr(layer, role).weight.dequantised()
+            values[f"blk.{index}.{name}.bias"] = getattr(layer, role).bias
+    for name, norm in norms.items():
+        values |= {f"{name}.weight": norm.gamma, f"{name}.bias": norm.beta}
+    sizes = {"block_count": 2, "embedding_length": 64, "attention.head_count": 4, "context_length": 32}
+    said = (
+        metadata("gpt2") | {f"gpt2.{name}": value for name, value in sizes.items()} | {"gpt2.attention.layer_norm_epsilon": 1e-5}
+    )
+    found, matrices = read_gpt2(write(tmp_path / "gpt2.gguf", {**said, "gpt2.feed_forward_length": 256}, values), False)
+    assert found.is_tied
+    assert len(matrices) == 10
+    expected = reference_logits(model, TOKENS)
+    np.testing.assert_allclose(stateful_logits(compile_model(build_text_graph(found), "exact"), TOKENS), expected, atol=CLOSE)
+    np.testing.assert_allclose(reference_logits(found, TOKENS), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

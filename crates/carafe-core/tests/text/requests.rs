@@ -166,7 +166,7 @@ fn every_number_is_held_to_its_range() {
         }
         for &value in bad.iter().chain(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]) {
             let refused = refusal(|request| set(request, value));
-            assert_eq!(refused, (format!("`{parameter}` must be {range}, got {value}"), Some(parameter)));
+            assert_eq!(refused, (format!("`{parameter}` must be {range}, got {value}"), Some(parameter.to_owned())));
         }
     }
 }
