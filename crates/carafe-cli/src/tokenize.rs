@@ -36,7 +36,7 @@ fn encode_options(options: &Tokenize) -> EncodeOptions {
 
 /// A tokenizer, in the sandbox or out of it.
 enum Opened {
-    Guest(Tokenizer),
+    Guest(Box<Tokenizer>),
     Native(Box<native::Tokenizer>),
 }
 
@@ -80,7 +80,7 @@ fn open(options: &Tokenize) -> Result<Opened> {
     if options.native {
         return Ok(Opened::Native(Box::new(native::Tokenizer::open(&form)?)));
     }
-    Ok(Opened::Guest(Tokenizer::open(&Sandbox::new()?, &name, form, Limits::default())?))
+    Ok(Opened::Guest(Box::new(Tokenizer::open(&Sandbox::new()?, &name, form, Limits::default())?)))
 }
 
 fn encode(tokenizer: &mut Opened, text: &str, options: &Tokenize) -> Result<()> {
