@@ -1,10 +1,12 @@
 """A running `carafe serve` on a port of its own, what holds its permits, and OpenAI's client to talk to it."""
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -26,6 +28,27 @@ PAUSE = 0.05
 #: of 250 tokens. A server with `--queue 1008` has no permit left while it runs.
 ENDLESS_SEQUENCES = 63 * 16
 ENDLESS = {"model": "tales", "prompt": ["Once upon a time"] * 63, "n": 16, "max_tokens": 250}
+
+
+#: Writes each message behind the first letter of its role.
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}{{ message.role[0] }}:{{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}a:{% endif %}"
+)
+#: Begins every answer with the mark of its reasoning.
+THINKING_TEMPLATE = PLAIN_TEMPLATE.replace("a:{%", "a:<think>\n{%") + "{# </think> #}"
+
+
+def chat_models(place: Path, template: str = PLAIN_TEMPLATE) -> Path:
+    """Makes a folder of models: `tiny-chat` is the tiny model's files and a chat template."""
+    folder = place / "tiny-chat"
+    shutil.copytree(ROOT / "fixtures/models/tiny", folder)
+    source = template.encode()
+    (folder / "chat_template.jinja").write_bytes(source)
+    entry = f'path = "chat_template.jinja", size = {len(source)}, sha256 = "{hashlib.sha256(source).hexdigest()}"'
+    manifest = (folder / "model.toml").read_text().replace('name = "tiny"', 'name = "tiny-chat"')
+    (folder / "model.toml").write_text(manifest.replace("[files]", f"[files]\nchat_template = {{ {entry} }}"))
+    return place
 
 
 class Server:

@@ -1,10 +1,12 @@
 //! The body of `POST /v1/chat/completions`: OpenAI's fields, and the usual extras of servers that
 //! run open models.
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 use carafe_host::text::{Prompt, Reasoning};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
@@ -56,12 +58,36 @@ generation_body! {
 }
 
 /// Whether the template is given the tools.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub(crate) enum ToolChoice {
     #[default]
     Auto,
     None,
+}
+
+/// By hand, since an object, which OpenAI's API has for a tool that must be called, is to be refused
+/// in the same words as a text.
+impl<'de> Deserialize<'de> for ToolChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choice;
+        impl Visitor<'_> for Choice {
+            type Value = ToolChoice;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("`auto` or `none`, since no model here can be made to call a tool")
+            }
+
+            fn visit_str<E: Error>(self, choice: &str) -> Result<ToolChoice, E> {
+                match choice {
+                    "auto" => Ok(ToolChoice::Auto),
+                    "none" => Ok(ToolChoice::None),
+                    _ => Err(E::invalid_value(Unexpected::Str(choice), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Choice)
+    }
 }
 
 impl Body for ChatRequest {

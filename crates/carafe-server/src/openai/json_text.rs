@@ -167,7 +167,7 @@ mod tests {
     fn what_goes_on_has_the_order_and_the_values_that_came() {
         let sent = r#" [ {"b": [1, -2, 1.0, 1e300, true, null], "a": "\u00e4 \"\n", "c": {}} , {} ] "#;
         let JsonObjects(text) = json(sent.as_bytes()).expect("objects");
-        assert_eq!(text, r#"[{"b":[1,-2,1.0,1e300,true,null],"a":"ä \"\n","c":{}},{}]"#);
+        assert_eq!(text, r#"[{"b":[1,-2,1.0,1e+300,true,null],"a":"ä \"\n","c":{}},{}]"#);
         let JsonObject(text) = json(br#"{"z": [[], [[]]], "y": 18446744073709551615}"#).expect("an object");
         assert_eq!(text, r#"{"z":[[],[[]]],"y":18446744073709551615}"#);
     }

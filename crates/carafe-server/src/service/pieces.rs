@@ -187,8 +187,11 @@ mod tests {
         EventKind::Finished(Finished { reason, text, reasoning, prompt_tokens: 1, generated_tokens: 1 })
     }
 
-    /// Text and offsets of the pieces that these events make, and those of the whole choice.
-    fn answers(events: &[EventKind]) -> (Vec<(String, Vec<usize>)>, (String, Vec<usize>)) {
+    /// Text and offsets of a piece.
+    type Shown = (String, Vec<usize>);
+
+    /// The pieces that these events make, and the whole choice.
+    fn answers(events: &[EventKind]) -> (Vec<Shown>, Shown) {
         let summary =
             |piece: Piece| (piece.text, piece.tokens.iter().map(|token| token.text_offset).collect::<Vec<usize>>());
         let (mut pieces, mut draft) =
@@ -198,7 +201,7 @@ mod tests {
         (parts, summary(draft.into_choice()))
     }
 
-    fn text(text: &str, offsets: &[usize]) -> (String, Vec<usize>) {
+    fn text(text: &str, offsets: &[usize]) -> Shown {
         (text.to_owned(), offsets.to_vec())
     }
 
