@@ -5,6 +5,7 @@ cargo xtask bench --quick                           a few minutes, into target/b
 cargo xtask bench --only decode aggregate           some scenarios; merged into what was measured before
 cargo xtask bench --contestants carafe llama-cpp    some contestants
 cargo xtask bench --report                          measure nothing, write docs/benchmarks.md again
+cargo xtask bench --model NAME --source FILE.gguf   a model that was added from a GGUF file, into docs/benchmarks-NAME.md
 """
 
 import argparse
@@ -24,7 +25,7 @@ from carafe_bench.results import Results
 from carafe_bench.runner import Runner, say
 
 CACHE = Path("target/bench")
-RESULTS = Path("docs/benchmarks.json")
+DOCUMENTS = Path("docs")
 BINARIES = Path("target/release")
 PICTURE = Path("images/cat_720p.jpg")
 TALES = Path("models/tales")
@@ -33,13 +34,16 @@ TALES = Path("models/tales")
 def main() -> int:
     """Measure what the command line asks for, and report."""
     arguments = _parser().parse_args()
-    out = arguments.out or (CACHE / "quick.json" if arguments.quick else RESULTS)
+    results_of_model = (
+        DOCUMENTS / f"benchmarks{'' if arguments.model == models.RANDOM else f'-{Path(arguments.model).name}'}.json"
+    )
+    out = arguments.out or (CACHE / "quick.json" if arguments.quick else results_of_model)
     if not arguments.report:
         _measure(arguments, out)
     results = Results.read(out)
     print(summary(results))
-    if out == RESULTS:
-        write_document(results)
+    if out == results_of_model:
+        write_document(results, out.with_suffix(".md"))
     return 0
 
 
@@ -74,7 +78,8 @@ def _settings(arguments: argparse.Namespace, model: models.Model) -> Settings:
     image = CACHE / "image.jpg"
     write_image(PICTURE, image)
     try:
-        write_genai_folder(model.folder, model.genai)
+        if model.genai.suffix != models.GGUF:
+            write_genai_folder(model.folder, model.genai)
     except RuntimeError as error:
         say(f"openvino-genai's graph could not be made: {error}")
     return Settings(
@@ -122,11 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", nargs="+", choices=names, default=names, metavar="SCENARIO", help=f"of {', '.join(names)}")
     add("--contestants", nargs="+", choices=ENTRIES, default=list(ENTRIES), metavar="NAME", help=f"of {', '.join(ENTRIES)}")
     add("--model", default=models.RANDOM, help="name or folder of a text model [default: GPT-2 small's shape, random weights]")
-    add("--source", type=Path, help="the .tflite or Hugging Face folder of --model, for llama.cpp and LiteRT")
+    add("--source", type=Path, help="the .tflite, Hugging Face folder or GGUF file of --model, for llama.cpp, genai and LiteRT")
     add("--image-model", type=Path, default=Path("models/mobilenet-v2"), help="folder of the image classifier")
     add("--profile", choices=("auto", "fast", "latency", "exact"), default="auto", help="Carafe's, and the plain loop's")
     add("--threads", type=int, default=machine.threads(), help="of every contestant [default: one for each core]")
-    add("--out", type=Path, help=f"results as JSON [default: {RESULTS}; with --quick {CACHE}/quick.json]")
+    add(
+        "--out",
+        type=Path,
+        help=f"results as JSON [default: docs/benchmarks.json, that of a model by its name; with --quick {CACHE}/quick.json]",
+    )
     add("--fresh", action="store_true", help="forget earlier results instead of adding to them")
     add("--report", action="store_true", help="measure nothing; write the document from the results that are there")
     return parser

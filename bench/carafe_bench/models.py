@@ -1,7 +1,9 @@
 """The model that is measured, in the form that each contestant reads, made of the same weights and kept in target/bench.
 
 The default is GPT-2 small's shape with random weights: its speed is that of the real one. `--model` names a bundled or pulled
-model, or a folder; with `--source` (its .tflite or Hugging Face folder) llama.cpp and LiteRT can take part as well.
+model, or a folder; with `--source` (its .tflite or Hugging Face folder) llama.cpp and LiteRT can take part as well. With
+`--source` a GGUF file, the model folder is one that `carafe models add` made of it, and llama.cpp and openvino-genai read the
+file itself, each by its own loader.
 """
 
 import os
@@ -14,6 +16,7 @@ from carafe_bench.gguf_file import write_gguf
 from carafe_tools.text_source import read_text_source
 
 RANDOM = "gpt2-random"
+GGUF = ".gguf"
 TOKENIZER = Path("fixtures/gpt2-tokenizer/tokenizer.json")
 
 
@@ -23,7 +26,7 @@ class Model:
 
     folder: Path
     gguf: Path | None
-    genai: Path
+    genai: Path  # a folder, or a GGUF file
     tflite: Path | None
 
     @property
@@ -38,6 +41,8 @@ def prepare(name: str, source: Path | None, cache: Path) -> Model:
         folder, source = _random(cache)
     else:
         folder = _find(name)
+    if source is not None and source.suffix == GGUF:
+        return Model(folder, source, source, None)
     return Model(folder, _gguf(folder, source, cache), cache / "genai" / folder.name, _tflite(source))
 
 

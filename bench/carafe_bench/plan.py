@@ -60,6 +60,7 @@ def scenarios(quick: bool, tales: Path) -> list[Scenario]:
         _prefill(quick),
         _aggregate(quick),
         _mixed(quick),
+        _mixed_chat(quick),
         _long_texts(quick),
         _second_turn(quick),
         _shared_prompt(quick),
@@ -105,6 +106,14 @@ def _mixed(quick: bool) -> Scenario:
     options = {**MIXED, "requests": 10 if quick else 30, "rate": 1.5}
     tasks = {"mixed": Task("mixed", seed=7, options=options)}
     return Scenario("mixed", "Mixed load", "ttft_p50_ms", tasks, 1 if quick else 2, False, seconds=300)
+
+
+def _mixed_chat(quick: bool) -> Scenario:
+    ranges = {"prompt_range": (16, 256), "new_range": (16, 128)}
+    options = {**ranges, "shared_tokens": 300, "requests": 10 if quick else 30, "rate": 1.5}
+    tasks = {"mixed-chat": Task("mixed", seed=7, options=options)}
+    title = "Mixed chat load, one system prompt"
+    return Scenario("mixed-chat", title, "ttft_p50_ms", tasks, 1 if quick else 3, False, seconds=300)
 
 
 def _long_texts(quick: bool) -> Scenario:

@@ -17,9 +17,8 @@ from carafe_bench.statistics import Spread
 from carafe_bench.tables import markdown
 from carafe_bench.tenants import FLOODING, MODEST
 
-DOCUMENT = Path("docs/benchmarks.md")
-PLOTS = Path("docs/benchmarks")
 ABSENT = "-"
+MIXED = ["tokens_per_second", "ttft_p50_ms", "ttft_p99_ms", "per_token_p50_ms", "per_token_p99_ms", "gap_max_ms"]
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -29,17 +28,18 @@ def summary(results: Results) -> str:
     return "\n\n".join(blocks)
 
 
-def write_document(results: Results) -> None:
-    """Fill the document's generated blocks, and write its plots."""
+def write_document(results: Results, document: Path) -> None:
+    """Fill the document's generated blocks, and write its plots into the folder of its name."""
+    folder = document.with_suffix("")
     for name, svg in plots(results).items():
-        PLOTS.mkdir(parents=True, exist_ok=True)
-        (PLOTS / f"{name}.svg").write_text(svg, encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     blocks = _blocks()
 
     def fill(match: re.Match[str]) -> str:
         return f"{match[1]}\n{blocks[match[2]](results) or 'Not measured.'}\n\n{match[3]}"
 
-    DOCUMENT.write_text(BLOCK.sub(fill, DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    document.write_text(BLOCK.sub(fill, document.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _blocks() -> dict[str, Callable[[Results], str]]:
@@ -50,11 +50,8 @@ def _blocks() -> dict[str, Callable[[Results], str]]:
         "prefill": lambda results: by_task(results, "prefill", "prompt_tokens_per_second"),
         "aggregate": lambda results: by_task(results, "aggregate", "decode_tokens_per_second"),
         "aggregate-whole": lambda results: by_task(results, "aggregate", "tokens_per_second"),
-        "mixed": lambda results: figures_table(
-            results,
-            "mixed",
-            ["tokens_per_second", "ttft_p50_ms", "ttft_p99_ms", "per_token_p50_ms", "per_token_p99_ms", "gap_max_ms"],
-        ),
+        "mixed": lambda results: figures_table(results, "mixed", MIXED),
+        "mixed-chat": lambda results: figures_table(results, "mixed-chat", MIXED),
         "long-texts": long_texts_table,
         "second-turn": lambda results: figures_table(
             results, "second-turn", ["second_ttft_ms", "cold_ttft_ms", "second_to_cold", "cached_tokens"]

@@ -10,7 +10,7 @@ QUICK = pytest.mark.parametrize("quick", [False, True])
 
 
 # who takes part in these has a process of its own for each task; the load of `mixed` has lengths that are drawn
-APART = {"speculation", "sampling", "mixed", "fairness"}
+APART = {"speculation", "sampling", "mixed", "mixed-chat", "fairness"}
 
 
 def openings(task):

@@ -16,6 +16,7 @@ from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
 
 LICENCE_TEXT = "LICENSE"
+NO_NOTICE = "No notice was given."
 
 
 @dataclass(frozen=True)

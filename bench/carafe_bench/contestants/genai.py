@@ -64,7 +64,7 @@ class _Pipeline:
     def start(self) -> None:
         properties = {"ATTENTION_BACKEND": self.attention, "INFERENCE_NUM_THREADS": self.settings.threads, **self.options()}
         self.pipeline = genai.LLMPipeline(self.settings.genai, "CPU", **properties)
-        self.words = Words(Path(self.settings.genai) / "tokenizer.json")
+        self.words = Words(Path(self.settings.model) / "tokenizer.json")
         self._generate(self.words.prompt(8), 2)
 
     def options(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Continuous:
         properties = {"INFERENCE_NUM_THREADS": self.settings.threads}
         scheduler = _scheduler(self.has_prefix_cache)
         self.pipeline = genai.ContinuousBatchingPipeline(self.settings.genai, scheduler, "CPU", properties)
-        self.words = Words(Path(self.settings.genai) / "tokenizer.json")
+        self.words = Words(Path(self.settings.model) / "tokenizer.json")
         self.next_id = 0
         self.run(Task("generate", prompt_tokens=8, new_tokens=2))
 

@@ -16,7 +16,7 @@ import llama_cpp as llama
 import numpy as np
 
 from carafe_bench import conversation
-from carafe_bench.arrivals import Arrival, arrivals
+from carafe_bench.arrivals import Arrival, arrivals, earlier
 from carafe_bench.contestant import MissingError, Settings, Task
 from carafe_bench.prompts import Words
 
@@ -63,22 +63,29 @@ class LlamaCpp:
         self._make_room(SEQUENCES if task.kind == "mixed" else task.concurrent)
         if task.kind == "second-turn":
             return {"figures": self._converse(task)}
-        return {"requests": self._serve(arrivals(task, self.words))}
+        return {"requests": self._serve(arrivals(task, self.words), earlier(task, self.words) or [])}
 
     def stop(self) -> None:
         """Free all."""
         llama.llama_free(self.context)
         llama.llama_model_free(self.model)
 
-    def _serve(self, waiting: list[Arrival]) -> list[dict[str, Any]]:
-        """Decode for every sequence that runs, one batch after the other; newcomers join when they arrive."""
-        began, running, entries = time.perf_counter(), [], []
+    def _serve(self, waiting: list[Arrival], kept: list[int]) -> list[dict[str, Any]]:
+        """Decode for every sequence that runs, one batch after the other; newcomers join when they arrive.
+
+        A prompt that is kept is computed first, and what others begin with alike is taken from it, as in llama.cpp's own server.
+        """
         places = list(range(self.room))
+        keeper = places.pop() if kept else None
+        if kept:
+            self._decode([_Sequence(keeper, 0, list(kept), {})])
+        began, running, entries = time.perf_counter(), [], []
         while waiting or running:
             now = time.perf_counter() - began
             while waiting and waiting[0].at <= now and places:
                 running.append(_sequence(waiting.pop(0), places.pop()))
                 entries.append(running[-1].entry)
+                self._begin_like(running[-1], kept, keeper)
             if not running:
                 time.sleep(max(0.0, waiting[0].at - now))
                 continue
@@ -88,7 +95,17 @@ class LlamaCpp:
                 running.remove(sequence)
                 places.append(sequence.place)
                 llama.llama_memory_seq_rm(self.memory, sequence.place, -1, -1)
+        if kept:
+            llama.llama_memory_seq_rm(self.memory, keeper, -1, -1)
         return entries
+
+    def _begin_like(self, sequence: _Sequence, kept: list[int], keeper: int | None) -> None:
+        """Let a new sequence begin with what it shares with the kept prompt; its last token is computed in any case."""
+        position = min(_common(kept, sequence.unread), len(sequence.unread) - 1)
+        if position > 0:
+            llama.llama_memory_seq_cp(self.memory, keeper, sequence.place, 0, position)
+            sequence.position = position
+            del sequence.unread[:position]
 
     def _converse(self, task: Task) -> conversation.Figures:
         """Answer prompts in one sequence; what two of them begin with stays in the cache, as in llama.cpp's own server."""

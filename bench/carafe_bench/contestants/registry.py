@@ -10,7 +10,7 @@ from pathlib import Path
 from carafe_bench.contestant import Contestant, MissingError, Settings
 
 TEXT = frozenset({"decode", "prefill", "aggregate", "width", "context"})
-SHARING = frozenset({"second-turn", "shared-prompt"})
+SHARING = frozenset({"second-turn", "shared-prompt", "mixed-chat"})
 RESOURCES = frozenset({"start", "start-cold", "memory"})
 
 
@@ -79,14 +79,14 @@ ENTRIES = {
         True,
     ),
     "llama-cpp": Entry(
-        "llama.cpp Q8_0, in process, parallel batch",
+        "llama.cpp, in process, parallel batch",
         "llama.LlamaCpp",
-        TEXT | RESOURCES | {"mixed", "second-turn"},
+        TEXT | RESOURCES | {"mixed", "mixed-chat", "second-turn"},
         "llama-cpp",
         True,
     ),
     "llama-cpp-server": Entry(
-        "llama.cpp Q8_0 through llama-cpp-python's server",
+        "llama.cpp through llama-cpp-python's server",
         "llama_server.LlamaServer",
         frozenset({"decode", "prefill", "aggregate", "mixed", "start", "memory"}),
         "llama-cpp",

@@ -320,6 +320,7 @@ impl From<RequestError> for ApiError {
             }
             RequestErrorCode::QueueFull => Self::ModelBusy { message },
             RequestErrorCode::InvalidResume => Self::Internal { detail: message },
+            RequestErrorCode::TemplateFailed => Self::ModelFailed { detail: message },
         }
     }
 }

@@ -27,8 +27,7 @@ pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
     match folder.manifest().task {
         Task::TextGeneration => {
             ensure!(!certificate.greedy.is_empty(), "the certificate records no greedy tokens to compare with");
-            let mut tokenizer =
-                Tokenizer::open(&Sandbox::new()?, model.name(), &model.tokenizer()?, Limits::default())?;
+            let mut tokenizer = Tokenizer::open(&Sandbox::new()?, model.name(), model.tokenizer()?, Limits::default())?;
             let repeat = |greedy: &Greedy| {
                 repeat_tokens(&mut tokenizer, greedy)?;
                 repeat_greedy(&model, greedy)

@@ -15,7 +15,7 @@ fn stands_for_itself(byte: u8) -> bool {
 }
 
 /// The character that byte-level BPE writes for `byte`.
-pub(super) fn character(byte: u8) -> char {
+fn character(byte: u8) -> char {
     if stands_for_itself(byte) {
         return char::from(byte);
     }
@@ -25,16 +25,25 @@ pub(super) fn character(byte: u8) -> char {
 
 /// The byte of every character below U+0144, by the character's number; none where byte-level BPE
 /// does not use the character.
-pub(super) fn bytes_by_character() -> Vec<Option<u8>> {
-    let mut table = Vec::new();
-    for byte in 0..=u8::MAX {
-        let number = u32::from(character(byte)) as usize;
-        if table.len() <= number {
-            table.resize(number + 1, None);
+#[derive(Debug)]
+pub(super) struct ByteTable(Vec<Option<u8>>);
+
+impl ByteTable {
+    pub(super) fn new() -> Self {
+        let mut table = Vec::new();
+        for byte in 0..=u8::MAX {
+            let number = u32::from(character(byte)) as usize;
+            table.resize(table.len().max(number + 1), None);
+            table[number] = Some(byte);
         }
-        table[number] = Some(byte);
+        Self(table)
     }
-    table
+
+    /// The bytes that a token's characters stand for; its own where one stands for none.
+    pub(super) fn bytes(&self, token: &str) -> Vec<u8> {
+        let bytes = token.chars().map(|character| self.0.get(character as usize).copied().flatten());
+        bytes.collect::<Option<_>>().unwrap_or_else(|| token.as_bytes().to_vec())
+    }
 }
 
 #[cfg(test)]
@@ -52,11 +61,11 @@ mod tests {
 
     #[test]
     fn every_byte_comes_back_from_its_character() {
-        let table = bytes_by_character();
+        let table = ByteTable::new();
         for byte in 0..=u8::MAX {
-            assert_eq!(table[character(byte) as usize], Some(byte));
+            assert_eq!(table.bytes(&character(byte).to_string()), [byte]);
         }
-        assert_eq!(table.iter().flatten().count(), 256);
-        assert_eq!(table.len(), 0x144);
+        assert_eq!(table.0.iter().flatten().count(), 256);
+        assert_eq!(table.0.len(), 0x144);
     }
 }

@@ -5,6 +5,8 @@
 //! never become a character turn into U+FFFD, one for each maximal ill-formed piece, so that the
 //! pieces joined equal `String::from_utf8_lossy` of all bytes at once.
 
+use std::mem;
+
 /// A decoder that delivers only whole characters, and counts them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Utf8Stream {
@@ -12,6 +14,10 @@ pub(super) struct Utf8Stream {
     pending: Vec<u8>,
     /// Characters delivered so far.
     characters: usize,
+    /// Whether some bytes were no character.
+    has_replaced: bool,
+    /// Whether what is unfinished was replaced in a text before this one.
+    was_replaced: bool,
 }
 
 /// What became of some bytes.
@@ -46,17 +52,39 @@ impl Utf8Stream {
             let (valid, invalid) = split_valid(rest);
             text.push_str(valid);
             read += valid.len();
-            match invalid {
-                Some(length) => {
-                    text.push(char::REPLACEMENT_CHARACTER);
-                    read += length;
-                }
-                None => break,
+            let Some(length) = invalid else { break };
+            self.has_replaced = true;
+            if read > 0 || !mem::take(&mut self.was_replaced) {
+                text.push(char::REPLACEMENT_CHARACTER);
             }
+            read += length;
         }
         self.pending.drain(..read);
+        self.was_replaced &= read == 0;
         self.characters += text.chars().count();
         text
+    }
+
+    /// Begins another text where this one has got to. What is unfinished was replaced in the text
+    /// so far, and is not replaced again.
+    pub(super) fn restart(&mut self) {
+        self.characters = 0;
+        self.was_replaced = self.is_unfinished();
+    }
+
+    /// Characters delivered so far.
+    pub(super) fn characters(&self) -> usize {
+        self.characters
+    }
+
+    /// Whether some bytes were no character.
+    pub(super) fn has_replaced(&self) -> bool {
+        self.has_replaced
+    }
+
+    /// Whether the start of a character has come without its end.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Ends the stream: a character that never became whole is U+FFFD.
@@ -65,6 +93,9 @@ impl Utf8Stream {
             return String::new();
         }
         self.pending.clear();
+        if mem::take(&mut self.was_replaced) {
+            return String::new();
+        }
         self.characters += 1;
         char::REPLACEMENT_CHARACTER.to_string()
     }
