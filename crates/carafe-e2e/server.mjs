@@ -47,7 +47,8 @@ export function makeChatModel() {
 /** Starts a server with these flags, and waits until it is ready. */
 export async function startServer(...flags) {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith("CARAFE_") || name === "CARAFE_OPENVINO");
-  const env = { ...Object.fromEntries(own), CARAFE_MODELS: `${ROOT}/fixtures/models`, XDG_DATA_HOME: "/nonexistent" };
+  const nothingOfTheUsers = { XDG_DATA_HOME: "/nonexistent", XDG_CACHE_HOME: "/nonexistent" };
+  const env = { ...Object.fromEntries(own), CARAFE_MODELS: `${ROOT}/fixtures/models`, ...nothingOfTheUsers };
   const child = spawn(BINARY, ["serve", "--port", "0", ...flags], { cwd: ROOT, env, stdio: ["ignore", "pipe", "ignore"] });
   const [line] = await once(createInterface({ input: child.stdout }), "line");
   const url = line.match(/^listening on (http:\S+)$/u)[1];

@@ -1,6 +1,7 @@
 """The commands of `python -m carafe_tools`: progress on stderr, data on stdout, the last line of which is JSON.
 
     python -m carafe_tools probe model.tflite --tokenizer tokenizer.json --prompt "Once upon a time"
+    python -m carafe_tools add FOLDER_OR_GGUF_FILE --out models/NAME
     python -m carafe_tools convert model.tflite --tokenizer tokenizer.json --out models/NAME
     python -m carafe_tools convert HUGGING_FACE_FOLDER --out models/NAME
     python -m carafe_tools convert classifier.tflite --labels labels.txt --out models/NAME
@@ -15,6 +16,7 @@
     python -m carafe_tools shapes tales --document docs/models.md
     python -m carafe_tools images
     python -m carafe_tools image-matrix
+    python -m carafe_tools zoo --document docs/models.md
 
 What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing half-written.
 """
@@ -25,25 +27,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from carafe_tools import classifier, image_matrix, images, weights
+from carafe_tools import add, image_matrix, images, weights, zoo
 from carafe_tools.certify import certify_folder
-from carafe_tools.convert import convert_text, is_classifier
 from carafe_tools.environment import PROFILES, peak_memory_bytes
-from carafe_tools.errors import ConversionError, require
+from carafe_tools.errors import ConversionError
 from carafe_tools.fixtures import write_fixtures
 from carafe_tools.folder import atomic_file
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.gpt2_writer import SEQUENCE, gpt2_tflite
-from carafe_tools.huggingface import is_huggingface
 from carafe_tools.huggingface_writer import write_huggingface
 from carafe_tools.layouts import certify_layouts
-from carafe_tools.manifest import Licence
-from carafe_tools.model_folder import About
-from carafe_tools.opening import Carafe, find_carafe
+from carafe_tools.opening import add_options, chosen_carafe
 from carafe_tools.perplexity import perplexity
 from carafe_tools.probe import probe
 from carafe_tools.shapes import SHAPES, Workshop, measure_shapes
-from carafe_tools.tflite_file import read_tflite
 from carafe_tools.tokenizer_files import from_gpt2_files
 
 GPT2_SMALL = Dimensions(layers=12, width=768, heads=12, positions=1024, vocabulary=50257)
@@ -64,31 +61,9 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def _convert(arguments: argparse.Namespace) -> dict[str, Any]:
-    name = arguments.name or arguments.out.resolve().name
-    about = About(name, Licence(arguments.licence, arguments.notice), arguments.description, arguments.licence_text)
-    if not is_huggingface(arguments.source) and is_classifier(read_tflite(arguments.source)):
-        require(arguments.labels is not None, "an image classifier needs the option `--labels`")
-        _refuse_options(arguments, "an image classifier", "tokenizer", "random_weights")
-        return classifier.convert(arguments.source, arguments.out, arguments.labels, about, _carafe(arguments))
-    _refuse_options(arguments, "a text model", "labels")
-    carafe = _carafe(arguments)
-    return convert_text(arguments.source, arguments.tokenizer, arguments.out, about, carafe, arguments.random_weights)
-
-
-def _carafe(arguments: argparse.Namespace) -> Carafe | None:
-    """Return the program that is to open the model; nothing where the person goes without."""
-    return None if arguments.unopened else find_carafe(arguments.carafe)
-
-
-def _refuse_options(arguments: argparse.Namespace, what: str, *foreign: str) -> None:
-    for name in foreign:
-        require(not getattr(arguments, name), f"{what} takes no option `--{name.replace('_', '-')}`")
-
-
 def _certify(arguments: argparse.Namespace) -> dict[str, Any]:
-    carafe = _carafe(arguments)
-    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write, carafe)
+    carafe = chosen_carafe(arguments)
+    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write, carafe, arguments.full)
 
 
 def _perplexity(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -126,7 +101,7 @@ def _tokenizer_json(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _fixtures(arguments: argparse.Namespace) -> dict[str, Any]:
-    return write_fixtures(arguments.folder, _carafe(arguments))
+    return write_fixtures(arguments.folder, chosen_carafe(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m carafe_tools", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    own = (_add_probe, _add_convert, _add_certify, _add_perplexity, _add_write_tflite, _add_tokenizer_json)
-    for add in (
+    own = (_add_probe, add.add_commands, _add_certify, _add_perplexity, _add_write_tflite, _add_tokenizer_json)
+    for add_command in (
         *own,
         _add_write_huggingface,
         _add_fixtures,
@@ -143,8 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         _add_shapes,
         images.add_command,
         image_matrix.add_command,
+        zoo.add_command,
     ):
-        add(commands)
+        add_command(commands)
     return parser
 
 
@@ -156,29 +132,14 @@ def _add_probe(commands: Any) -> None:
     command.set_defaults(run=_probe)
 
 
-def _add_convert(commands: Any) -> None:
-    command = commands.add_parser("convert", help="make a certified model folder of a .tflite or a Hugging Face folder")
-    command.add_argument("source", type=Path, metavar="SOURCE", help="a .tflite, or a Hugging Face folder")
-    command.add_argument("--out", type=Path, required=True, help="the model folder to write")
-    command.add_argument("--tokenizer", type=Path, help="tokenizer.json, for a text model; a Hugging Face folder has its own")
-    command.add_argument("--labels", type=Path, help="a label a line, for an image classifier")
-    command.add_argument("--name", help="the model's name, the folder's unless given")
-    command.add_argument("--description", default="", help="one line for people")
-    command.add_argument("--licence", default="NOASSERTION", help="SPDX identifier of the model's licence")
-    command.add_argument("--notice", default="No notice was given.", help="who made the model, from where")
-    command.add_argument("--licence-text", type=Path, metavar="FILE", help="the licence in full, to copy into the folder")
-    _add_random_weights(command)
-    _add_opening(command)
-    command.set_defaults(run=_convert)
-
-
 def _add_certify(commands: Any) -> None:
     command = commands.add_parser("certify", help="prove a model folder against its source again")
     command.add_argument("folder", type=Path, metavar="MODEL_FOLDER")
-    command.add_argument("--source", type=Path, required=True, help="the .tflite or folder that it was made from")
+    command.add_argument("--source", type=Path, help="what it was made from; not needed for a decoder of `add`")
+    command.add_argument("--full", action="store_true", help="of a decoder of `add`: on long prompts, too")
     command.add_argument("--write", action="store_true", help="replace the folder's certificate by the new one")
-    _add_random_weights(command)
-    _add_opening(command)
+    command.add_argument("--random-weights", action="store_true", help="of a text model: do not gate agreement with LiteRT")
+    add_options(command)
     command.set_defaults(run=_certify)
 
 
@@ -190,16 +151,6 @@ def _add_perplexity(commands: Any) -> None:
     command.add_argument("--window", type=int, help="tokens of a window; the model's context unless given")
     command.add_argument("--limit", type=int, help="score only so many tokens from the beginning")
     command.set_defaults(run=_perplexity)
-
-
-def _add_random_weights(command: Any) -> None:
-    command.add_argument("--random-weights", action="store_true", help="of a text model: do not gate agreement with LiteRT")
-
-
-def _add_opening(command: Any) -> None:
-    way = command.add_mutually_exclusive_group()
-    way.add_argument("--carafe", type=Path, metavar="FILE", help="the program to open the finished model with")
-    way.add_argument("--unopened", action="store_true", help="go without, and say so in the certificate")
 
 
 def _add_write_tflite(commands: Any) -> None:
@@ -238,7 +189,7 @@ def _add_tokenizer_json(commands: Any) -> None:
 def _add_fixtures(commands: Any) -> None:
     command = commands.add_parser("fixtures", help="write the generated fixtures of the tests again")
     command.add_argument("--folder", type=Path, default=Path("fixtures"))
-    _add_opening(command)
+    add_options(command)
     command.set_defaults(run=_fixtures)
 
 

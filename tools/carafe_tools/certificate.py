@@ -13,7 +13,6 @@ import openvino as ov
 
 from carafe_tools.environment import openvino_version, processor, read_model
 from carafe_tools.errors import ConversionError
-from carafe_tools.huggingface import source_bytes
 from carafe_tools.memory import measure_apart
 from carafe_tools.narrow import operations, require_narrow
 
@@ -30,7 +29,7 @@ def load_graph(folder: Path) -> ov.Model:
     return graph
 
 
-def describe(folder: Path, name: str, task: str, source: Path) -> dict[str, Any]:
+def describe(folder: Path, name: str, task: str, source_bytes: int) -> dict[str, Any]:
     """Return the part of a certificate that tells of the model, its files and the machine."""
     return {
         "format": FORMAT,
@@ -41,7 +40,7 @@ def describe(folder: Path, name: str, task: str, source: Path) -> dict[str, Any]
         "graph": describe_graph(load_graph(folder)),
         "memory": measure_apart(folder / GRAPH),
         "sizes": {
-            "source_bytes": source_bytes(source),
+            "source_bytes": source_bytes,
             "graph_bytes": (folder / GRAPH).stat().st_size,
             "weights_bytes": (folder / WEIGHTS).stat().st_size,
         },

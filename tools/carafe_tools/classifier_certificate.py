@@ -69,7 +69,7 @@ def certify_image(evidence: ImageEvidence, progress: Progress) -> dict[str, Any]
     scores = _comparisons(exact.scores, fast.scores, faithful, litert, len(pictures))
     bit_identical = {"exact": exact.bit_identical, "fast": fast.bit_identical}
     return {
-        **describe(evidence.folder, evidence.name, TASK, evidence.source),
+        **describe(evidence.folder, evidence.name, TASK, evidence.source.stat().st_size),
         "profiles": {"fast": fast.properties, "exact": exact.properties},
         "scores": scores,
         "pattern": {"formula": PATTERN_FORMULA, "profile": "exact", "top": _pattern_top(exact.compiled, shape)},

@@ -12,7 +12,7 @@ from typing import Any
 
 import openvino as ov
 
-from carafe_tools import text_certificate
+from carafe_tools import text_certificate, text_run
 from carafe_tools.certificate import CERTIFICATE, GRAPH, WEIGHTS, load_graph
 from carafe_tools.folder import atomic_folder
 from carafe_tools.gpt2 import Dimensions
@@ -21,9 +21,9 @@ from carafe_tools.manifest import Manifest, check_folder_name
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
 from carafe_tools.opening import Carafe
+from carafe_tools.prefill import prefill_chunk
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
-from carafe_tools.text_context import BLOCK_SIZE
 from carafe_tools.text_graph import build_text_graph
 from carafe_tools.text_source import read_text_source
 from carafe_tools.tflite_file import TfliteFile
@@ -32,10 +32,6 @@ from carafe_tools.tokenizer_files import eos_token
 TOKENIZER = "tokenizer.json"
 STEPS = 4 + text_certificate.STEPS
 WEIGHT_BITS = 8
-# How long the chunks are in which prompts are computed, up to so many million weights: large enough to be fast, and small enough
-# that others do not wait long for their next tokens.
-PREFILL_CHUNKS = ((30, 256), (400, 128), (2000, 64))
-SMALLEST_CHUNK = 32
 
 
 def is_classifier(file: TfliteFile) -> bool:
@@ -55,7 +51,7 @@ def convert_text(
     for key in source.dropped:
         progress.note(f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training, and no text is served so")
     if carafe is not None:
-        carafe.check_tokenizer(source.tokenizer_json, tokenizer_path or path, source.tokenizer, text_certificate.TEXTS)
+        carafe.check_tokenizer(source.tokenizer_json, tokenizer_path or path, source.tokenizer, text_run.TEXTS)
     with atomic_folder(out) as folder:
         progress.step("build the stateful graph and save it")
         graph = build_text_graph(source.model)
@@ -76,7 +72,7 @@ def _manifest(evidence: TextEvidence, about: About) -> Manifest:
     size = evidence.source.model.dimensions
     return Manifest(
         name=about.name,
-        task=text_certificate.TASK,
+        task=text_run.TASK,
         description=about.description or _description(size),
         files={"graph": GRAPH, "weights": WEIGHTS, "tokenizer": TOKENIZER, "certificate": CERTIFICATE},
         inputs=[],
@@ -97,13 +93,11 @@ def _text(size: Dimensions, eos: int) -> dict[str, Any]:
         "context_length": size.positions,
         "vocabulary_size": size.vocabulary,
         "eos_token_ids": [eos],
-        "prefill_chunk": prefill_chunk(size),
+        "prefill_chunk": prefill_chunk(num_weights(size), size.positions),
         "weight_bits": WEIGHT_BITS,
     }
 
 
-def prefill_chunk(size: Dimensions) -> int:
-    """Return the length of a model's prompt chunks, a multiple of a block's and no longer than the context needs."""
-    weights = 12 * size.layers * size.width**2 + size.vocabulary * size.width
-    chunk = next((chunk for millions, chunk in PREFILL_CHUNKS if weights < millions * 1e6), SMALLEST_CHUNK)
-    return min(chunk, -(-size.positions // BLOCK_SIZE) * BLOCK_SIZE)
+def num_weights(size: Dimensions) -> int:
+    """Return the number of a model's weights, but for its vectors."""
+    return 12 * size.layers * size.width**2 + size.vocabulary * size.width

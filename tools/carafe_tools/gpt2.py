@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from carafe_tools.errors import require
+from carafe_tools.safetensors_file import widened
 
 LARGEST_INT8 = 127  # symmetric: -128 is not used
 SMALLEST = 1e-12  # keeps the scale of zeros positive
@@ -84,9 +85,9 @@ class Quantised:
 
 @dataclass(frozen=True, eq=False)
 class Real:
-    """A matrix that the source holds in f32."""
+    """A matrix that the source holds in real numbers."""
 
-    values: np.ndarray  # f32 (rows, columns)
+    values: np.ndarray  # f32, f16, or as u16 the bits of bfloat16, (rows, columns)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,7 +100,7 @@ class Real:
 
     def dequantised(self, dtype: type = np.float32) -> np.ndarray:
         """Return the matrix."""
-        return self.values.astype(dtype)
+        return widened(self.values, "BF16" if self.values.dtype == np.uint16 else "F32").astype(dtype)
 
 
 @dataclass(frozen=True, eq=False)

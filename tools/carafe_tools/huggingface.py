@@ -5,7 +5,6 @@ so that memory holds one of them at a time. A configuration that computes someth
 and a tensor that no role asked for is refused by name, because a forgotten one would give fluent nonsense.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from carafe_tools.errors import require
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.json_file import read_json_object, read_text
-from carafe_tools.manifest import sha256
+from carafe_tools.manifest import files_sha256
 from carafe_tools.safetensors_file import STORED, StoredTensor, read_header
 from carafe_tools.tokenizer_files import from_gpt2_files
 
@@ -39,26 +38,26 @@ FIXED_OPTIONS: dict[str, tuple[Any, ...]] = {
 }
 
 
-class HuggingFaceFolder:
-    """A folder whose tensors can be read."""
+class TensorFolder:
+    """A folder whose tensors can be read, by their names without a prefix."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prefix: str) -> None:
         self.folder = folder
-        config = read_json_object(folder / CONFIG)
-        self.dimensions = _dimensions(config, folder / CONFIG)
-        self.epsilon = float(config["layer_norm_epsilon"])
-        self.is_tied = bool(config.get("tie_word_embeddings", True))
-        self.files = _weight_files(folder)
+        self.files = weight_files(folder)
         self._asked: set[str] = set()
         self._tensors: dict[str, StoredTensor] = {}  # by name without prefix
         for path in self.files:
-            found = {name.removeprefix(PREFIX): tensor for name, tensor in read_header(path).items()}
+            found = {name.removeprefix(prefix): tensor for name, tensor in read_header(path).items()}
             twice = sorted(found.keys() & self._tensors.keys())
             require(not twice, f"`{path}` has a tensor `{(twice or [''])[0]}` that an earlier shard has, too")
             self._tensors |= found
 
-    def tensor(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> np.ndarray:
-        """Return a tensor, or a range of its rows, as f32: it must have this shape, and what is read finite values."""
+    def has(self, name: str) -> bool:
+        """Say whether the folder has a tensor."""
+        return name in self._tensors
+
+    def stored(self, name: str, shape: tuple[int, ...]) -> StoredTensor:
+        """Return where a tensor lies: it must have this shape, and a type that can be read."""
         require(name in self._tensors, f"`{self.files[0]}` has no tensor `{name}`")
         self._asked.add(name)
         stored = self._tensors[name]
@@ -66,9 +65,31 @@ class HuggingFaceFolder:
         require(stored.shape == shape, f"{what} has shape {list(stored.shape)}; {list(shape)} was expected")
         known = ", ".join(f"`{kind}`" for kind in STORED)
         require(stored.type in STORED, f"{what} has type `{stored.type}`; one of {known} was expected")
+        return stored
+
+    def tensor(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> np.ndarray:
+        """Return a tensor, or a range of its rows, as f32: what is read must be finite."""
+        stored = self.stored(name, shape)
         values = stored.read(rows)
-        require(bool(np.isfinite(values).all()), f"{what} holds values that are not finite")
+        is_finite = bool(np.isfinite(values).all())
+        require(is_finite, f"the tensor `{name}` of `{stored.path}` holds values that are not finite")
         return values
+
+    def check_asked(self, what: str, ignored: tuple[str, ...] = ()) -> None:
+        """Refuse tensors that nobody asked for, but for those whose names end in a way that is known to hold no weights."""
+        extra = sorted(name for name in self._tensors if name not in self._asked and not name.endswith(ignored))
+        require(not extra, f"`{self.files[0]}` has a tensor `{(extra or [''])[0]}` that {what} has no place for")
+
+
+class HuggingFaceFolder(TensorFolder):
+    """A GPT-2's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        config = read_json_object(folder / CONFIG)
+        self.dimensions = _dimensions(config, folder / CONFIG)
+        self.epsilon = float(config["layer_norm_epsilon"])
+        self.is_tied = bool(config.get("tie_word_embeddings", True))
+        super().__init__(folder, PREFIX)
 
     def check_complete(self) -> None:
         """Refuse tensors that nobody asked for, and a head that contradicts the configuration."""
@@ -80,8 +101,7 @@ class HuggingFaceFolder:
                 f"`{self.folder / CONFIG}` ties the head to the token embedding, but `{HEAD}` differs from `wte.weight`; "
                 "if it is meant, `tie_word_embeddings` must be false",
             )
-        extra = sorted(name for name in self._tensors if name not in self._asked and not name.endswith(MASK_SUFFIXES))
-        require(not extra, f"`{self.files[0]}` has a tensor `{(extra or [''])[0]}` that a GPT-2 has no place for")
+        self.check_asked("a GPT-2", MASK_SUFFIXES)
 
     def tokenizer(self) -> str:
         """Return the contents of `tokenizer.json`, made of `vocab.json` and `merges.txt` where the folder has only these."""
@@ -100,22 +120,16 @@ def is_huggingface(path: Path) -> bool:
 
 
 def source_sha256(path: Path) -> str:
-    """Return the SHA-256 of what a model is made from: a file, or the weights of a folder.
-
-    Of several files it is that of the lines `HASH  NAME` in the order of names, as `sha256sum *.safetensors | sha256sum` has it.
-    """
-    files = _weight_files(path) if path.is_dir() else [path]
-    if len(files) == 1:
-        return sha256(files[0])
-    return hashlib.sha256("".join(f"{sha256(file)}  {file.name}\n" for file in files).encode()).hexdigest()
+    """Return the SHA-256 of what a model is made from: a file, or the weights of a folder in the order of names."""
+    return files_sha256(weight_files(path) if path.is_dir() else [path])
 
 
 def source_bytes(path: Path) -> int:
     """Return the size of what a model is made from."""
-    return sum(file.stat().st_size for file in (_weight_files(path) if path.is_dir() else [path]))
+    return sum(file.stat().st_size for file in (weight_files(path) if path.is_dir() else [path]))
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """Return the weights' files in the order of names."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]

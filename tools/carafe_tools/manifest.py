@@ -65,6 +65,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_sha256(files: list[Path]) -> str:
+    """Return the SHA-256 of what a model is made from.
+
+    Of several files it is that of the lines `HASH  NAME` in the order given, as `sha256sum FILES | sha256sum` has it.
+    """
+    if len(files) == 1:
+        return sha256(files[0])
+    return hashlib.sha256("".join(f"{sha256(file)}  {file.name}\n" for file in files).encode()).hexdigest()
+
+
 def check_name(name: str) -> str:
     """Return the name if it can be a model's, else refuse it."""
     require(

@@ -14,8 +14,10 @@ from carafe_tools.certificate import CERTIFICATE, comparisons, require_passed, w
 from carafe_tools.manifest import Licence, Manifest, update_file, write_manifest
 from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
+from carafe_tools.repository_files import LICENCE_FILES
 
 LICENCE_TEXT = "LICENSE"
+NO_NOTICE = "No notice was given."
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,13 @@ class About:
     name: str
     licence: Licence
     description: str = ""
-    licence_text: Path | None = None  # the licence in full, to copy into the folder
+    licence_texts: tuple[Path, ...] = ()  # the licence in full and what it asks to be kept, to copy into the folder
 
 
 def copy_licence(about: About, folder: Path) -> None:
-    """Copy the licence in full, where one is given, into a model folder."""
-    if about.licence_text is not None:
-        shutil.copyfile(about.licence_text, folder / LICENCE_TEXT)
+    """Copy the licence in full, where one is given, into a model folder, and notices and use policies under their names."""
+    for path in about.licence_texts:
+        shutil.copyfile(path, folder / (path.name if LICENCE_FILES.fullmatch(path.name) else LICENCE_TEXT))
 
 
 def finish(

@@ -5,6 +5,7 @@ asks early, before anything is built, whether the guest reads a `tokenizer.json`
 every conversion by running the finished folder in the sandbox. `find_carafe` says which program that is.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -52,6 +53,10 @@ class Carafe:
         answer = self._run(*words, refuses=f"the model folder `{stands_for}`", stands_for=(folder, stands_for))
         return {"by": self.version(), "repeated": json.loads(answer)["repeated"]}
 
+    def inspect(self, gguf: Path) -> str:
+        """Return what a GGUF file holds, with every length checked: an object of metadata and tensors, as JSON."""
+        return self._run("models", "inspect", gguf, "--json", refuses=f"`{gguf}`")
+
     def _run(self, *words: object, refuses: str = "its options", stands_for: tuple[Path, Path] | None = None) -> str:
         command = [str(self.path), *map(str, words)]
         result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
@@ -76,6 +81,18 @@ def find_carafe(named: Path | None) -> Carafe:
         "search path; name one by `--carafe FILE`, or pass `--unopened` to go without and have the certificate say so",
     )
     return Carafe(found)
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Let a command name the program, or go without one."""
+    way = command.add_mutually_exclusive_group()
+    way.add_argument("--carafe", type=Path, metavar="FILE", help="the program to open the finished model with")
+    way.add_argument("--unopened", action="store_true", help="go without, and say so in the certificate")
+
+
+def chosen_carafe(arguments: argparse.Namespace) -> Carafe | None:
+    """Return the program that is to open the model; nothing where the person goes without."""
+    return None if arguments.unopened else find_carafe(arguments.carafe)
 
 
 def _own_places() -> list[Path]:

@@ -16,8 +16,8 @@ from carafe_tools.certificate import load_graph
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.manifest import read_manifest
 from carafe_tools.progress import Progress
-from carafe_tools.text_certificate import TASK
 from carafe_tools.text_context import PagedContext, compile_paged
+from carafe_tools.text_run import TASK
 from carafe_tools.tokenizer_files import load
 
 CHUNK = 128  # tokens of a step

@@ -33,13 +33,17 @@ class StoredTensor:
 
     def read(self, rows: slice = slice(None)) -> np.ndarray:
         """Return the tensor, or a range of its rows, as f32."""
+        return widened(self.read_stored(rows), self.type)
+
+    def read_stored(self, rows: slice = slice(None)) -> np.ndarray:
+        """Return the tensor, or a range of its rows, as it is stored; of bfloat16 the bits, as u16."""
         dtype = STORED[self.type]
         start, stop, _ = rows.indices(self.shape[0]) if self.shape else (0, 1, 1)
         row = math.prod(self.shape[1:])
         count = max(stop - start, 0) * row
         values = np.fromfile(self.path, dtype, count, offset=self.offset + start * row * dtype.itemsize)
         require(len(values) == count, f"failed to read `{self.path}`: it ends within a tensor")
-        return widened(values, self.type).reshape((stop - start, *self.shape[1:]) if self.shape else ())
+        return values.reshape((stop - start, *self.shape[1:]) if self.shape else ())
 
 
 def widened(values: np.ndarray, kind: str) -> np.ndarray:

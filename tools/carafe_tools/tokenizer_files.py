@@ -61,12 +61,17 @@ def load(path: Path) -> Tokenizer:
 
 def parse(contents: str, path: Path) -> Tokenizer:
     """Return the tokenizer that the contents of a `tokenizer.json` describe, which came from a path."""
-    tokenizer = _open(lambda: Tokenizer.from_str(contents), f"`{path}` as a `tokenizer.json`")
+    tokenizer = open_tokenizer(contents, f"`{path}`")
     require(
         tokenizer.token_to_id(END_OF_TEXT) is not None,
         f"`{path}` has no token `{END_OF_TEXT}`",
     )
     return tokenizer
+
+
+def open_tokenizer(contents: str, origin: str) -> Tokenizer:
+    """Return the tokenizer, of whatever kind, that the contents of a `tokenizer.json` describe."""
+    return _open(lambda: Tokenizer.from_str(contents), f"{origin} as a `tokenizer.json`")
 
 
 def without_batching(contents: str, path: Path) -> tuple[str, list[str]]:

@@ -105,7 +105,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """A function that runs a command, expects exit code 1 and no data, and returns the sentence of the error."""
 
     def run(*words: object) -> str:
-        unopened = [UNOPENED] if words[0] in ("convert", "certify") else []
+        unopened = [UNOPENED] if words[0] in ("add", "convert", "certify") else []
         assert main([*map(str, words), *unopened]) == 1
         captured = capsys.readouterr()
         assert captured.out == ""

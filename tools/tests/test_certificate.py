@@ -15,7 +15,7 @@ from carafe_tools.certificate import load_graph, require_passed
 from carafe_tools.errors import ConversionError
 from carafe_tools.manifest import read_manifest, sha256
 from carafe_tools.narrow import wide_tensors
-from carafe_tools.text_certificate import GREEDY_TOKENS, PROMPTS, is_deterministic
+from carafe_tools.text_run import GREEDY_TOKENS, PROMPTS, is_deterministic
 
 pytestmark = [pytest.mark.openvino, pytest.mark.litert]
 

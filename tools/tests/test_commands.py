@@ -12,7 +12,8 @@ from conftest import FIXTURES, ROOT, UNOPENED, Tiny
 from carafe_tools.__main__ import main
 from carafe_tools.tflite_file import read_tflite
 
-LOCKS = ("requirements.txt", "requirements-runtime.txt")
+PARTS = ("requirements-runtime.txt", "requirements-add.txt")
+LOCKS = ("requirements.txt", "requirements-smollm2.txt", *PARTS)
 
 
 def last_line(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[list[str], dict]:
@@ -75,10 +76,23 @@ def test_a_lock_names_versions_and_hashes_and_no_index(name: str) -> None:
     assert all(re.match(r"[\w.-]+==\S+", block) and "--hash=sha256:" in block for block in requirements)
 
 
-def test_the_runtime_is_locked_to_the_same_openvino_as_the_tools() -> None:
-    blocks = [re.search(r"^openvino==.*?(?=\n\S|\Z)", (ROOT / "tools" / name).read_text(), re.M | re.S) for name in LOCKS]
-    tools, runtime = (set(re.findall(r"openvino==\S+|sha256:\w+", block.group())) for block in blocks)
-    assert tools == runtime
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_the_tools_is_locked_to_the_same_packages(name: str) -> None:
+    def packages(lock: str) -> set[tuple[str, frozenset[str]]]:
+        blocks = re.split(r"\n(?=\S)", (ROOT / "tools" / lock).read_text())
+        return {(block.split()[0], frozenset(re.findall(r"sha256:\w+", block))) for block in blocks if not block.startswith("#")}
+
+    assert packages(name)
+    assert packages(name) <= packages("requirements.txt")
+
+
+def test_the_default_model_is_pinned_alike_wherever_it_is_fetched() -> None:
+    pin = json.loads((ROOT / "tools/carafe_tools/data/smollm2.json").read_text())
+    lock = (ROOT / "tools/requirements-smollm2.txt").read_text()
+    assert f"{pin['package']}=={pin['version']}" in lock
+    assert f"sha256:{pin['wheel_sha256']}" in lock
+    for path in ("xtask/src/default_model.rs", "crates/carafe-cli/src/models/pull/wanted.rs"):
+        assert f'"{pin["gguf_sha256"]}"' in (ROOT / path).read_text(), path
 
 
 def test_fixtures_name_their_origin() -> None:

@@ -8,12 +8,13 @@ import pytest
 from conftest import FIXTURES, ROOT, Tiny
 
 from carafe_tools.certificate import load_graph
-from carafe_tools.convert import prefill_chunk
+from carafe_tools.convert import num_weights
 from carafe_tools.errors import ConversionError
 from carafe_tools.fixtures import SOURCE, TINY, write_tiny_source
 from carafe_tools.folder import atomic_file, atomic_folder
 from carafe_tools.gpt2 import Dimensions
 from carafe_tools.manifest import Licence, Manifest, Port, read_manifest, sha256, update_file, write_manifest
+from carafe_tools.prefill import prefill_chunk
 from carafe_tools.text_context import compile_paged, greedy
 
 LARGEST_BUNDLED = 16 << 20
@@ -132,7 +133,7 @@ def test_a_text_model_has_its_sizes_and_no_tensors(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize(("layers", "width", "chunk"), [(2, 64, 256), (12, 768, 128), (36, 1280, 64), (48, 4096, 32)])
 def test_the_larger_a_model_the_shorter_its_prompt_chunks(layers: int, width: int, chunk: int) -> None:
-    assert prefill_chunk(Dimensions(layers, width, 8, 1024, 50257)) == chunk
+    assert prefill_chunk(num_weights(Dimensions(layers, width, 8, 1024, 50257)), 1024) == chunk
 
 
 def bundled_text_models() -> list[Path]:

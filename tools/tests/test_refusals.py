@@ -197,7 +197,7 @@ def test_a_file_of_another_kind_is_refused(tiny: Tiny, refused: Callable[..., st
 
 def test_a_source_that_is_not_there_is_refused(tiny: Tiny, refused: Callable[..., str], tmp_path: Path) -> None:
     source = tmp_path / "none.tflite"
-    assert convert(refused, source, tiny.tokenizer, tmp_path / "out") == f"`{source}` is not a file"
+    assert convert(refused, source, tiny.tokenizer, tmp_path / "out") == f"`{source}` does not exist"
 
 
 def test_a_tokenizer_of_another_size_is_refused(tiny: Tiny, refused: Callable[..., str], tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 //! - `setup`: the native library, the tools' packages and the guest toolchain, each only if it is
 //!   missing
 //! - `guests`: the guests as WebAssembly components
-//! - `serve`: sets up, builds and starts the server with its web page
-//! - `demo`: the same for both models on the command line
+//! - `serve`: sets up, builds and starts the server with its web page, and before the first start
+//!   makes the default model
+//! - `demo`: the same for the models on the command line
 //! - `install`, `uninstall`: everything that `carafe` needs, into a folder like `~/.local`
 //! - `bench`: measures Carafe and its peers side by side
 //! - `test`, `lint`, `check`: what must hold before a commit
 //!
-//! The modules follow these words; `shell` runs programs and reports what they took.
+//! The modules follow these words; `default_model` makes the model that answers a newcomer, `shell`
+//! runs programs and reports what they took.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use clap::{Parser, Subcommand};
 use quality::Suite;
 
 mod bench;
+mod default_model;
 mod guests;
 mod install;
 mod native;
@@ -41,13 +44,14 @@ enum Command {
     Setup,
     /// Build the guests as components into guests/built.
     Guests,
-    /// Set up, build and start the server with its web page on http://127.0.0.1:3000.
+    /// Set up, build and start the server with its web page on http://127.0.0.1:3000. The first time
+    /// it also fetches and makes the default model, unless --model names others.
     Serve {
         /// Flags of `carafe serve`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         flags: Vec<OsString>,
     },
-    /// Set up, build, classify a bundled image and generate 64 tokens.
+    /// Set up, build, classify a bundled image, continue a text, and ask the default model a question.
     Demo,
     /// Install the program, the bundled models, OpenVINO, the conversion tools, manual pages and
     /// completions.
@@ -55,7 +59,7 @@ enum Command {
         /// Where to; the program becomes PREFIX/bin/carafe [default: ~/.local].
         #[arg(long)]
         prefix: Option<PathBuf>,
-        /// Leave out the conversion tools, which `carafe models pull` needs, and their Python.
+        /// Leave out the conversion tools, which `carafe models add` and `pull` need, and their Python.
         #[arg(long)]
         without_tools: bool,
     },

@@ -20,6 +20,8 @@ use crate::shell::{long_step, output, program, report, root, run, step, watch};
 const RUNTIME: &str = "tools/requirements-runtime.txt";
 /// Requirements of the conversion tools and their tests.
 pub(crate) const TOOLS: &str = "tools/requirements.txt";
+/// Those of them that making a model of a GGUF or a folder needs.
+const ADDING: &str = "tools/requirements-add.txt";
 /// Requirements of the tests with other people's clients.
 const CLIENTS: &str = "crates/carafe-e2e/requirements-clients.txt";
 /// Requirements of those that want other versions of the same packages.
@@ -48,6 +50,16 @@ pub(crate) fn runtime() -> Result<()> {
 pub(crate) fn wheel() -> Result<()> {
     let usually = "a download of about fifty megabytes, half a minute";
     install("install OpenVINO into .venv", usually, RUNTIME, &["--no-deps"])
+}
+
+/// Python packages for `carafe models add`; nothing to do where all of the tools' are there. The
+/// tools themselves are used as they lie in this tree.
+pub(crate) fn adding() -> Result<()> {
+    if is_installed(TOOLS) {
+        return Ok(());
+    }
+    let usually = "a download of about fifty megabytes, half a minute";
+    install("install what makes models into .venv", usually, ADDING, &["--no-deps"])
 }
 
 /// Python packages for conversion and tests, and the tools themselves.

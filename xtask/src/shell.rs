@@ -29,6 +29,11 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The `carafe` that was just built, wherever cargo has put it.
+pub(crate) fn carafe() -> Command {
+    cargo(&["run", "--release", "--quiet", "--package", "carafe-cli", "--"])
+}
+
 /// Runs a command that shows its own output.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("failed to start `{}`", words(command)))?;

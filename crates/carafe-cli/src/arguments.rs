@@ -11,10 +11,10 @@ mod serving;
 mod using;
 
 pub(crate) use bench::Bench;
-pub(crate) use models::{Models, ModelsCommand, Pull};
+pub(crate) use models::{Add, Making, Models, ModelsCommand, Pull};
 pub(crate) use running::{CpuPinning, Places, Running};
 pub(crate) use serving::{Health, LogForm, Serve};
-pub(crate) use using::{Classify, Generate, SamplingOptions, Tokenize};
+pub(crate) use using::{Chat, Classify, Generate, SamplingOptions, Tokenize};
 
 /// OpenVINO models from inside a WebAssembly sandbox.
 #[derive(Parser)]
@@ -30,11 +30,13 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "\
 Examples:
   carafe serve
+  carafe chat
   carafe generate --prompt 'Once upon a time'
   echo 'The fox' | carafe generate --temperature 0 --max-tokens 20
   carafe classify picture.jpg --top 3
   carafe tokenize 'Hello, world'
   carafe models list
+  carafe models add model.gguf
   carafe models pull gpt2
   carafe bench --concurrent 1,4,16 --explain
 
@@ -47,13 +49,15 @@ Environment:
 pub(crate) enum Command {
     /// Serve models over HTTP, with OpenAI's API and a web page.
     Serve(Serve),
+    /// Talk to a model, streaming.
+    Chat(Chat),
     /// Continue a text, streaming.
     Generate(Generate),
     /// Say what images show.
     Classify(Classify),
     /// Turn text into token ids, or token ids into text.
     Tokenize(Tokenize),
-    /// List, show, fetch and verify models.
+    /// List, show, add, fetch, remove and verify models.
     Models(Models),
     /// Ask a running server whether it is ready; the exit code tells.
     Health(Health),

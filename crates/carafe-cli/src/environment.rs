@@ -58,6 +58,8 @@ pub(crate) const SHUTDOWN_DELAY: &str = "CARAFE_SHUTDOWN_DELAY";
 pub(crate) const DRAIN: &str = "CARAFE_DRAIN";
 /// Stands for `serve --request-timeout`.
 pub(crate) const REQUEST_TIMEOUT: &str = "CARAFE_REQUEST_TIMEOUT";
+/// Stands for `serve --default-max-tokens`.
+pub(crate) const DEFAULT_MAX_TOKENS: &str = "CARAFE_DEFAULT_MAX_TOKENS";
 /// Stands for `serve --api-key-file`.
 pub(crate) const API_KEY_FILE: &str = "CARAFE_API_KEY_FILE";
 /// Stands for `serve --cors-origin`; several are separated by commas.
@@ -69,11 +71,11 @@ pub(crate) const LOG: &str = "CARAFE_LOG";
 /// Stands for `serve --log-prompts`.
 pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 
-/// A Python that has `carafe_tools`, for `models pull`.
+/// A Python that has `carafe_tools`, for `models add` and `models pull`.
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 28] = [
+const OWN: [&str; 29] = [
     MODELS,
     OPENVINO,
     PROFILE,
@@ -96,6 +98,7 @@ const OWN: [&str; 28] = [
     SHUTDOWN_DELAY,
     DRAIN,
     REQUEST_TIMEOUT,
+    DEFAULT_MAX_TOKENS,
     API_KEY_FILE,
     CORS_ORIGIN,
     ALLOWED_HOST,
@@ -137,6 +140,8 @@ fn own_variables() -> Vec<(String, String)> {
 /// The user's data folder by the XDG base directory specification; `~/.local/share` where it is not
 /// set.
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+/// The user's cache by the same specification; `~/.cache` where it is not set.
+const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
 /// The user's home folder.
 const HOME: &str = "HOME";
 /// Where Hugging Face's programs keep what they fetched; `~/.cache/huggingface` where it is not
@@ -146,6 +151,8 @@ const HF_HOME: &str = "HF_HOME";
 const HF_ENDPOINT: &str = "HF_ENDPOINT";
 /// Seconds that the hub may take for each step of an answer.
 const HF_HUB_DOWNLOAD_TIMEOUT: &str = "HF_HUB_DOWNLOAD_TIMEOUT";
+/// Whether the hub is not to be asked, as Hugging Face's programs read it.
+const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
 /// A token for the Hugging Face hub, before the one that its programs keep.
 const HF_TOKEN: &str = "HF_TOKEN";
 
@@ -182,6 +189,12 @@ pub(crate) fn hub_patience() -> Result<Duration> {
     }
 }
 
+/// Whether the hub is not to be asked.
+pub(crate) fn hub_is_offline() -> bool {
+    env::var(HF_HUB_OFFLINE)
+        .is_ok_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
+}
+
 /// What `HF_TOKEN` holds, or else the token that Hugging Face's programs keep in their home.
 pub(crate) fn hub_token(hub_home: &Path) -> Option<String> {
     let kept = || fs::read_to_string(hub_home.join("token")).ok();
@@ -194,10 +207,20 @@ pub(crate) fn hub_home() -> Option<PathBuf> {
     path(HF_HOME).or_else(|| Some(path(HOME)?.join(".cache/huggingface")))
 }
 
-/// The user's data folder; the specification wants relative paths ignored.
+/// The user's data folder.
 pub(crate) fn data_folder() -> Option<PathBuf> {
-    let from_xdg = path(XDG_DATA_HOME).filter(|path| path.is_absolute());
-    from_xdg.or_else(|| Some(path(HOME)?.join(".local/share")))
+    user_folder(XDG_DATA_HOME, ".local/share")
+}
+
+/// The user's cache.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    user_folder(XDG_CACHE_HOME, ".cache")
+}
+
+/// A folder of the XDG base directory specification, which wants relative paths ignored.
+fn user_folder(name: &str, in_home: &str) -> Option<PathBuf> {
+    let from_xdg = path(name).filter(|path| path.is_absolute());
+    from_xdg.or_else(|| Some(path(HOME)?.join(in_home)))
 }
 
 fn path(name: &str) -> Option<PathBuf> {

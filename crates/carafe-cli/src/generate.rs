@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use carafe_host::text::{EventKind, Prompt, Reasoning, Request, Sampling, TextOptions};
 use carafe_models::Task;
+use carafe_models::manifest::GenerationDefaults;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
@@ -49,9 +50,9 @@ pub(crate) fn run(options: &Generate) -> Result<ExitCode> {
         Some(prompt) => prompt.clone(),
         None => output::standard_input("`--prompt TEXT`")?,
     };
-    let request = request(options, prompt);
-    let seed = request.sampling.seed;
     let loaded = machine::load(&options.running, &options.model, Task::TextGeneration)?;
+    let request = request(options, prompt, &loaded.model.text()?.generation);
+    let seed = request.sampling.seed;
     let interrupted = watch_interrupts()?;
     let mut outcome = Outcome::new(Instant::now());
     let mut source = start(options, &loaded, request)?;
@@ -79,12 +80,12 @@ fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dy
     })
 }
 
-fn request(options: &Generate, prompt: String) -> Request {
+fn request(options: &Generate, prompt: String, model: &GenerationDefaults) -> Request {
     Request {
         prompt: Prompt::text(prompt),
         max_tokens: options.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
         max_tokens_is_default: options.max_tokens.is_none(),
-        sampling: sampling(&options.sampling),
+        sampling: sampling(&options.sampling, model),
         stop: options.stop.clone(),
         ignore_eos: options.ignore_eos,
         min_tokens: options.min_tokens,
@@ -98,14 +99,14 @@ fn request(options: &Generate, prompt: String) -> Request {
     }
 }
 
-/// How tokens are chosen, as the flags say.
-pub(crate) fn sampling(options: &SamplingOptions) -> Sampling {
+/// How tokens are chosen, as the flags say, and where they say nothing, as the model's makers do.
+pub(crate) fn sampling(options: &SamplingOptions, model: &GenerationDefaults) -> Sampling {
     Sampling {
-        temperature: options.temperature,
-        top_k: options.top_k,
-        top_p: options.top_p,
-        min_p: options.min_p,
-        repetition_penalty: options.repetition_penalty,
+        temperature: options.temperature.or(model.temperature).unwrap_or(1.0),
+        top_k: options.top_k.or(model.top_k),
+        top_p: options.top_p.or(model.top_p).unwrap_or(1.0),
+        min_p: options.min_p.or(model.min_p).unwrap_or(0.0),
+        repetition_penalty: options.repetition_penalty.or(model.repetition_penalty).unwrap_or(1.0),
         frequency_penalty: options.frequency_penalty,
         presence_penalty: options.presence_penalty,
         logit_bias: options.logit_bias.clone(),

@@ -26,20 +26,29 @@ const INSTALLED_MODELS: &str = "share/carafe/models";
 const INSTALLED_LIBRARIES: &str = "lib/carafe";
 /// Where the native layer is that is built with the source tree.
 const BUILT_LAYER: &str = "crates/carafe-openvino/native/built";
+/// Where models are in the user's data folder, and in the user's cache.
+const MODELS_OF_A_USER: &str = "carafe/models";
 const INSTALLED_PYTHON: &str = "lib/carafe/tools/bin/python";
 
-/// Places of models that are not named by the user: the user's data folder, then the bundled ones.
+/// Places of models that are not named by the user: the user's own, then the bundled ones.
 pub(crate) fn installed_model_places() -> Vec<PathBuf> {
     let bundled = installed_or_built(INSTALLED_MODELS, "models");
-    let mut places: Vec<PathBuf> = user_model_place().into_iter().chain([bundled]).collect();
+    let mut places: Vec<PathBuf> = user_model_places().into_iter().chain([bundled]).collect();
     // One place where the installation is the user's own.
     places.dedup();
     places
 }
 
-/// Where `models pull` puts models.
+/// Where `models add` and `models pull` put models.
 pub(crate) fn user_model_place() -> Option<PathBuf> {
-    environment::data_folder().map(|folder| folder.join("carafe/models"))
+    environment::data_folder().map(|folder| folder.join(MODELS_OF_A_USER))
+}
+
+/// Where models of this user are: those that were added, then those that `cargo xtask serve` keeps
+/// in the cache, from which they can be made again.
+pub(crate) fn user_model_places() -> Vec<PathBuf> {
+    let cached = environment::cache_folder().map(|folder| folder.join(MODELS_OF_A_USER));
+    user_model_place().into_iter().chain(cached).collect()
 }
 
 /// Pythons that may have the conversion tools.
@@ -66,6 +75,12 @@ pub(crate) fn find(places: &Places, name: &str, task: Task) -> Result<ModelFolde
     let folder = catalogue(places)?.find(name)?;
     folder.expect_task(task)?;
     Ok(folder)
+}
+
+/// Puts models with a chat template before the others, which stay in the order of their names: where
+/// nobody names a model, these are what most people want.
+pub(crate) fn chat_models_first(folders: &mut [ModelFolder]) {
+    folders.sort_by_key(|folder| !folder.manifest().can_chat());
 }
 
 /// A model, compiled and warm, and the OpenVINO that runs it.

@@ -1,8 +1,8 @@
 //! `carafe`: OpenVINO models from inside a WebAssembly sandbox, on the command line.
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags
-//! and `environment` the variables; each command is a module of its own: `serve`, `generate`,
-//! `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with an
+//! and `environment` the variables; each command is a module of its own: `serve`, `chat`,
+//! `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with an
 //! installation. What they share is in `machine` (finding and loading), `pinning` (of threads) and
 //! `output` (printing).
 
@@ -13,6 +13,7 @@ use arguments::{Arguments, Command, LogForm};
 mod arguments;
 mod bench;
 mod bytes;
+mod chat;
 mod classify;
 mod environment;
 mod generate;
@@ -50,6 +51,7 @@ fn start_log(arguments: &Arguments) {
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::Serve(options) => serve::run(options),
+        Command::Chat(options) => chat::run(options),
         Command::Generate(options) => generate::run(options),
         Command::Classify(options) => classify::run(options),
         Command::Tokenize(options) => tokenize::run(options),

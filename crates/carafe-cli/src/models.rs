@@ -13,10 +13,16 @@ use crate::arguments::{Models, ModelsCommand, Places};
 use crate::machine;
 use crate::output::{self, mebibytes};
 
+mod add;
+mod added;
 mod inspect;
+mod licence;
+mod name;
 mod pull;
+mod remove;
 mod rerun;
 mod show;
+mod tools;
 
 /// Runs the command.
 pub(crate) fn run(options: &Models) -> Result<ExitCode> {
@@ -30,8 +36,16 @@ pub(crate) fn run(options: &Models) -> Result<ExitCode> {
             inspect::run(file, *json)?;
             Ok(ExitCode::SUCCESS)
         }
+        ModelsCommand::Add(options) => {
+            add::run(options)?;
+            Ok(ExitCode::SUCCESS)
+        }
         ModelsCommand::Pull(options) => {
             pull::run(options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ModelsCommand::Remove { name, models, json } => {
+            remove::run(name, models.as_deref(), *json)?;
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Verify { name, run, json, places } => {
@@ -87,12 +101,30 @@ fn reason(error: carafe_models::Error) -> String {
 
 fn list_line(folder: &ModelFolder) -> String {
     let Manifest { name, task, description, .. } = folder.manifest();
-    format!("{name:<16} {:<21} {:>11}  {description}", task.name(), mebibytes(size(folder)))
+    let (task, size, facts) = (task.name(), mebibytes(size(folder)), facts(folder.manifest()));
+    format!("{name:<24} {task:<21} {size:>11}  {facts:<34} {description}")
+}
+
+/// What decides whether a model is the one to take: context, chat, licence.
+fn facts(manifest: &Manifest) -> String {
+    let context = manifest.text.as_ref().map(|text| format!("{} tokens", text.context_length));
+    let chat = manifest.can_chat().then(|| "chat".to_owned());
+    let licence = licence::words(&manifest.licence.spdx).to_owned();
+    context.into_iter().chain(chat).chain([licence]).collect::<Vec<_>>().join(", ")
 }
 
 fn list_entry(folder: &ModelFolder) -> Value {
-    let Manifest { name, task, description, .. } = folder.manifest();
-    json!({ "name": name, "task": task.name(), "description": description, "size": size(folder), "path": folder.path() })
+    let manifest = folder.manifest();
+    json!({
+        "name": manifest.name,
+        "task": manifest.task.name(),
+        "description": manifest.description,
+        "size": size(folder),
+        "context_length": manifest.text.as_ref().map(|text| text.context_length),
+        "chat_template": manifest.can_chat(),
+        "licence": manifest.licence.spdx,
+        "path": folder.path(),
+    })
 }
 
 /// Bytes of all files of a model.

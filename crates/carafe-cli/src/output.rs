@@ -42,6 +42,12 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Writes a text as it is to standard error, where it is no data.
+pub(crate) fn passed_on(text: &str) {
+    // There is nobody left to tell if standard error is closed.
+    let _ = write!(io::stderr().lock(), "{text}");
+}
+
 /// Shows a text on the terminal that the next one takes the place of.
 pub(crate) fn passing(text: &str) {
     let _ = write!(io::stderr().lock(), "\r{text}\x1b[K");

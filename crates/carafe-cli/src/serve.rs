@@ -191,6 +191,7 @@ fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
         let places: Vec<String> = catalogue.places().iter().map(|place| format!("`{}`", place.display())).collect();
         bail!("there is no model to serve; these places were searched: {}", places.join(", "));
     }
+    machine::chat_models_first(&mut folders);
     Ok(folders)
 }
 

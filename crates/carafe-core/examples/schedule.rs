@@ -10,9 +10,9 @@ use std::{cell::Cell, collections::BTreeMap, error::Error, rc::Rc};
 
 use carafe_core::text::Role;
 use carafe_core::text::{
-    EventKind, Generator, Logits, ModelInput, ModelRunner, PrefixSharing, Prompt, Request, RunError, TextModel,
-    Tokenizer, rng,
+    EventKind, Generator, Logits, ModelInput, ModelRunner, PrefixSharing, Prompt, Request, RunError, TextModel, rng,
 };
+use carafe_core::tokenizer::{Tokenizer, compact_form};
 
 /// Each load is simulated with so many seeds.
 const SEEDS: u64 = 8;
@@ -94,7 +94,7 @@ fn arrivals(load: &Load, seed: u64, vocabulary_size: u32) -> Vec<(f64, Request)>
 
 /// Runs a load to its end.
 fn simulate(load: &Load, seed: u64, total: &mut Outcome) -> Result<(), Box<dyn Error>> {
-    let tokenizer = Tokenizer::from_bytes(include_bytes!("../../../fixtures/models/tiny/tokenizer.json"))?;
+    let tokenizer = Tokenizer::open(&compact_form(include_bytes!("../../../fixtures/models/tiny/tokenizer.json"))?)?;
     let vocabulary_size = tokenizer.vocabulary_size();
     let model = TextModel {
         context_length: 1024,

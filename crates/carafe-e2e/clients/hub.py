@@ -1,18 +1,21 @@
 """A server on loopback that answers as the Hugging Face hub does: redirects, ranges, hashes in headers; and misbehaves on demand.
 
 Small files are answered in place with an ETag of git's kind. Large ones, of the kinds that the hub keeps in its own store, are
-redirected to another path and named by their SHA-256 in `X-Linked-ETag`. A `play` answers requests in the hub's place, in
-whatever way a test needs; what it leaves alone is answered as usual.
+redirected to another path and named by their SHA-256 in `X-Linked-ETag`. The API lists the files of a revision. A `play` answers
+requests for files in the hub's place, and a `list_play` those for the list, in whatever way a test needs; what it leaves alone is
+answered as usual.
 """
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
-STORED = (".safetensors", ".tflite")
+STORED = (".bin", ".gguf", ".safetensors", ".tflite")
+API = "/api/models/"
 STORE = "/store/"
 
 
@@ -64,22 +67,26 @@ class Hub:
 
     def __init__(self, folder: Path) -> None:
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
-        self.requests: list[str] = []  # the file of each
+        self.requests: list[str] = []  # the file of each, lists of files apart
+        self.lists = 0  # requests for the list
         self.ranges: list[tuple[str, str | None]] = []  # of every request for a stored file's contents
         self.tokens: list[str | None] = []  # what each request brought for `Authorization`
         self.cuts: list[int] = []  # after how many bytes the next answers break off
         self.commit = COMMIT
         self.claimed_hash: Callable[[bytes], str] = lambda contents: hashlib.sha256(contents).hexdigest()
         self.play: Play = lambda _: False
+        self.list_play: Play = lambda _: False
         self.token: str | None = None  # that requests must bring
         hub = self
 
         class Handler(Request):
             def do_GET(self) -> None:
-                hub.requests.append(self.file)
                 hub.tokens.append(self.headers["Authorization"])
-                if not hub.play(self):
-                    hub.answer(self)
+                if self.path.startswith(API):
+                    hub.lists += 1
+                    return hub.list_play(self) or hub.list(self)
+                hub.requests.append(self.file)
+                return hub.play(self) or hub.answer(self)
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -96,11 +103,24 @@ class Hub:
         """Return the headers by which the hub names a small file."""
         return {"ETag": f'"{git_hash(self.files[file])}"', "X-Repo-Commit": self.commit}
 
+    def may_not_read(self, request: Request) -> bool:
+        """Say whether a request lacks the token that it must bring."""
+        return self.token is not None and request.headers["Authorization"] != f"Bearer {self.token}"
+
+    def list(self, request: Request) -> None:
+        """Say which commit the revision is, and which files it has."""
+        if self.may_not_read(request):
+            return request.finish_with(401)
+        if request.path != f"{API}{self.repository}/revision/{self.revision}":
+            return request.finish_with(404)
+        listing = {"id": self.repository, "sha": self.commit, "siblings": [{"rfilename": name} for name in self.files]}
+        return request.finish_with(200, {"Content-Type": "application/json"}, json.dumps(listing).encode())
+
     def answer(self, request: Request) -> None:
         """Answer as the hub does."""
-        if self.token is not None and request.headers["Authorization"] != f"Bearer {self.token}":
+        if self.may_not_read(request):
             return request.finish_with(401)
-        prefix = f"/{self.repository}/resolve/{self.revision}/"
+        prefix = f"/{self.repository}/resolve/{self.commit}/"
         if request.path.startswith(STORE):
             return self.send(request)
         name = request.path.removeprefix(prefix)

@@ -61,15 +61,16 @@ class Puller:
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
-    def fetch(self, repository: str, **environment: str) -> dict[str, bytes]:
+    def fetch(self, repository: str, *words: str, **environment: str) -> dict[str, bytes]:
         """Fetch a repository with a converter that makes nothing of it, and return the files that came."""
-        result = self.run(repository, **(CONVERTS_NOTHING | environment))
+        result = self.run(repository, *words, **(CONVERTS_NOTHING | environment))
         assert "model.toml" in result.stderr.splitlines()[-1], result.stderr
         snapshot = self.cache / f"models--{repository.replace('/', '--')}" / "snapshots" / COMMIT
         return {path.name: path.read_bytes() for path in snapshot.iterdir()}
 
     def refuse(self, *words: str, **environment: str) -> str:
-        result = self.run(*words, **environment)
+        """Pull what is refused before anything is converted, and return why."""
+        result = self.run(*words, **(CONVERTS_NOTHING | environment))
         assert result.returncode == 1, result.stderr
         assert "panicked" not in result.stderr
         assert not self.models.exists() or not any(self.models.iterdir())

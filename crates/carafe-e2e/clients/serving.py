@@ -35,7 +35,11 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CARAFE_")}
         if "CARAFE_OPENVINO" in os.environ:
             environment["CARAFE_OPENVINO"] = os.environ["CARAFE_OPENVINO"]
-        environment |= {"CARAFE_MODELS": str(ROOT / "fixtures/models"), "XDG_DATA_HOME": "/nonexistent"}
+        environment |= {
+            "CARAFE_MODELS": str(ROOT / "fixtures/models"),
+            "XDG_DATA_HOME": "/nonexistent",
+            "XDG_CACHE_HOME": "/nonexistent",
+        }
         self.process = subprocess.Popen(
             [BINARY, "serve", "--port", str(port), *flags],
             env=environment,

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import BINARY
 from hub import COMMIT, Hub
-from pulling import ENDS_WITHIN, Puller
+from pulling import CONVERTS_NOTHING, ENDS_WITHIN, Puller
 
 pytest_plugins = ["pulling"]
 
@@ -25,14 +25,14 @@ def test_a_repository_becomes_a_certified_model_that_generates(hub: Hub, puller:
 
 
 def test_a_tflite_of_a_repository_is_taken_if_it_is_asked_for(hub: Hub, puller: Puller) -> None:
-    model = puller.pull(hub.repository, "--tflite", "8bit.tflite", "--name", "eight")
+    model = puller.pull(hub.repository, "--file", "8bit.tflite", "--name", "eight")
     assert model["path"] == str(puller.models / "eight")
     assert [name for name, _ in hub.ranges] == ["8bit.tflite"]
 
 
 def test_the_revision_that_is_asked_for_is_the_one_that_is_fetched(hub: Hub, puller: Puller) -> None:
     hub.revision = "v1.0"
-    assert "(revision `main`) has no file" in puller.refuse(hub.repository)
+    assert "the hub has no repository `test/tiny` (revision `main`), or no such revision of it" in puller.refuse(hub.repository)
     puller.pull(hub.repository, "--revision", "v1.0")
     assert COMMIT in (puller.models / "tiny/model.toml").read_text()
 
@@ -65,19 +65,62 @@ def test_gpt2_must_be_the_file_that_is_known(hub: Hub, puller: Puller) -> None:
         hub.revision = revision
         sentence = puller.refuse("gpt2", "--revision", revision)
         assert f"is {len(hub.files['8bit.tflite'])} bytes long; 125162496 were expected" in sentence
-        assert "`carafe models pull openai-community/gpt2 --tflite 64-8bits.tflite` takes it all the same" in sentence
-    puller.pull("openai-community/gpt2", "--tflite", "64-8bits.tflite")
+        assert "`carafe models pull openai-community/gpt2 --file 64-8bits.tflite` takes it all the same" in sentence
+    puller.pull("openai-community/gpt2", "--file", "64-8bits.tflite")
 
 
-def test_a_file_that_is_not_there_is_named(hub: Hub, puller: Puller) -> None:
+def test_what_is_missing_is_named_before_anything_is_fetched(hub: Hub, puller: Puller) -> None:
     del hub.files["config.json"]
-    assert "has no file `config.json`, or there is no such repository" in puller.refuse(hub.repository)
-    assert "`nobody/nothing` (revision `main`) has no file" in puller.refuse("nobody/nothing")
-
-
-def test_a_repository_without_safetensors_is_refused(hub: Hub, puller: Puller) -> None:
+    assert "there is no `config.json` beside the weights; there is `" in puller.refuse(hub.repository)
+    assert "the hub has no repository `nobody/nothing`" in puller.refuse("nobody/nothing")
     del hub.files["model.safetensors"]
-    assert "has neither `model.safetensors` nor shards of it" in puller.refuse(hub.repository)
+    sentence = puller.refuse(hub.repository)
+    assert "`openvino_model.xml`, `model.safetensors` or shards of it, or a .gguf was expected; there is `" in sentence
+    assert "there is no file `other.gguf`; there is `" in puller.refuse(hub.repository, "--file", "other.gguf")
+    assert hub.requests == []
+
+
+def test_a_file_that_is_listed_and_not_there_is_named(hub: Hub, puller: Puller) -> None:
+    hub.play = lambda request: request.file == "config.json" and (request.finish_with(404) or True)
+    assert "`test/tiny` (revision `main`) has no file `config.json`" in puller.refuse(hub.repository)
+
+
+def test_a_model_is_unpinned_unless_its_hash_is_known(hub: Hub, puller: Puller) -> None:
+    result = puller.run(hub.repository, **CONVERTS_NOTHING)
+    assert f"unpinned: what `{hub.repository}` holds at commit {COMMIT} is checked against the hub's own hashes" in result.stderr
+    assert "`distilgpt2` cannot be a repository; `gpt2`, `smollm2`, or one as `owner/name`, was expected" in puller.refuse(
+        "distilgpt2"
+    )
+
+
+EXPORT = {"openvino_model.xml": b"<net/>", "openvino_model.bin": bytes(1000), "chat_template.jinja": b"{{ messages }}"}
+
+
+def test_of_an_exported_repository_the_graph_is_fetched_with_all_that_tells_of_it(hub: Hub, puller: Puller) -> None:
+    texts = {name: name.encode() for name in ("LICENSE.txt", "NOTICE", "USE_POLICY.md", "README.md", "generation_config.json")}
+    hub.files |= EXPORT | texts | {"modeling_tiny.py": b"raise SystemExit", "openvino_tokenizer.bin": bytes(9)}
+    fetched = puller.fetch(hub.repository)
+    assert set(fetched) == {*EXPORT, *texts, "config.json", "tokenizer.json"}
+    assert all(contents == hub.files[name] for name, contents in fetched.items())
+
+
+def test_of_a_repository_of_gguf_the_one_that_is_named_is_fetched(hub: Hub, puller: Puller) -> None:
+    hub.files = {"tiny.Q4_0.gguf": b"four", "tiny.Q8_0.gguf": b"eight", "README.md": b"---\nlicense: mit\n---\n"}
+    assert "it has several .gguf, name one by `--file`: `tiny.Q4_0.gguf`, `tiny.Q8_0.gguf`" in puller.refuse(hub.repository)
+    fetched = puller.fetch(hub.repository, "--file", "tiny.Q8_0.gguf")
+    assert fetched == {name: hub.files[name] for name in ("tiny.Q8_0.gguf", "README.md")}
+
+
+@pytest.mark.parametrize("environment", [{}, {"HF_HUB_OFFLINE": "1"}])
+def test_offline_the_hub_is_not_asked(environment: dict[str, str], hub: Hub, puller: Puller) -> None:
+    flags = [] if environment else ["--offline"]
+    sentence = puller.refuse(hub.repository, *flags, **environment)
+    assert "nothing of `test/tiny` (revision `main`) was fetched before, and `--offline` or HF_HUB_OFFLINE forbids" in sentence
+    assert (hub.lists, hub.requests) == (0, [])
+    fetched = puller.fetch(hub.repository)
+    (lists, requests) = (hub.lists, len(hub.requests))
+    assert puller.fetch(hub.repository, *flags, **environment) == fetched
+    assert (hub.lists, len(hub.requests)) == (lists, requests)
 
 
 def test_a_repository_that_is_not_public_wants_a_token(hub: Hub, puller: Puller) -> None:
@@ -116,11 +159,12 @@ def test_a_hub_that_names_paths_is_refused(name: str, hub: Hub, puller: Puller) 
         ("../gpt2",),
         ("a/b/c",),
         ("",),
+        ("tiny",),
         ("test/tiny", "--revision", "../main"),
-        ("test/tiny", "--tflite", "../8bit.tflite"),
+        ("test/tiny", "--file", "../8bit.tflite"),
         ("test/tiny", "--name", "../tiny"),
         ("test/tiny", "--name", "Tiny"),
-        ("test/_tiny",),
+        ("test/___",),
         (f"test/{'a' * 65}",),
     ],
 )

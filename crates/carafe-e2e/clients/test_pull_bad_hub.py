@@ -319,7 +319,10 @@ def test_what_was_kept_and_is_not_what_its_name_says_is_not_used_without_a_hub(h
     kept = puller.cache / "models--test--tiny/snapshots" / hub.commit / "tokenizer.json"
     kept.resolve().write_bytes(with_two_ids_exchanged(hub.files["tokenizer.json"]))
     hub.close()
-    assert "failed to fetch `tokenizer.json`" in puller.refuse(hub.repository, **QUICK)
+    sentence = puller.refuse(hub.repository, **QUICK)
+    assert (
+        "the `tokenizer.json` of `test/tiny` (revision `main`) was not fetched before, and the hub cannot be reached" in sentence
+    )
     assert not kept.exists()
 
 
@@ -355,13 +358,81 @@ def test_a_text_file_of_very_many_bytes_is_refused_before_it_is_fetched(hub: Hub
     assert len(hub.requests) == 1
 
 
+# ---- the list of files
+
+
+BAD_LISTS = [
+    b"",
+    b"[]",
+    b"null",
+    b'{"siblings": []}',
+    b'{"sha": 7}',
+    b'{"sha": "a", "siblings": [{}]}',
+    b'{"sha": "a", "siblings": 1}',
+    b'{"sha": "../..", "siblings": []}',
+    b"\xff",
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("listing", BAD_LISTS)
+def test_a_list_that_no_hub_gives_is_refused(listing: bytes, hub: Hub, puller: Puller) -> None:
+    hub.list_play = always(200, {"Content-Type": "application/json"}, listing)
+    assert "in a way that no hub does" in puller.refuse(hub.repository, **QUICK)
+    assert hub.requests == []
+
+
+def test_a_list_of_very_many_files_or_bytes_is_refused(hub: Hub, puller: Puller) -> None:
+    files = [{"rfilename": f"{number}"} for number in range(100_001)]
+    hub.list_play = always(200, {}, json.dumps({"sha": hub.commit, "siblings": files}).encode())
+    assert "names 100001 files, where at most 100000 were expected" in puller.refuse(hub.repository, **QUICK)
+    hub.list_play = always(200, {}, b" " * ((16 << 20) + 1))
+    assert "the list of files of `test/tiny` (revision `main`) cannot be fetched: it goes on after" in puller.refuse(
+        hub.repository, **QUICK
+    )
+
+
+@pytest.mark.parametrize("name", ["../../model.safetensors", "/model.safetensors", ".model.safetensors", "model.safetensors\n"])
+def test_a_listed_name_that_is_not_plain_is_no_file(name: str, hub: Hub, puller: Puller) -> None:
+    files = [{"rfilename": name}, {"rfilename": "config.json"}, {"rfilename": "tokenizer.json"}]
+    hub.list_play = always(200, {}, json.dumps({"sha": hub.commit, "siblings": files}).encode())
+    sentence = puller.refuse(hub.repository, **QUICK)
+    assert "or a .gguf was expected; there is `config.json`, `tokenizer.json`;" in sentence
+    assert hub.requests == []
+
+
+def test_a_file_of_another_commit_than_the_list_is_refused(hub: Hub, puller: Puller) -> None:
+    headers = {**hub.names("config.json"), "X-Repo-Commit": "0" * 40, "Content-Range": "bytes 0-0/9"}
+    hub.play = always(206, headers, b"{")
+    assert f"is answered of the commit {'0' * 40}; {hub.commit} was asked for" in puller.refuse(hub.repository, **QUICK)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 429, 500])
+def test_a_hub_that_gives_no_list_is_refused_in_words(status: int, hub: Hub, puller: Puller) -> None:
+    hub.list_play = always(status)
+    sentence = puller.refuse(hub.repository, **QUICK)
+    assert re.search("may not be read|has no repository|asks to wait|answered [0-9]+ when asked for the list of files", sentence)
+    assert hub.requests == []
+
+
+def test_the_token_for_the_list_goes_to_no_other_host(hub: Hub, puller: Puller, repository: Path) -> None:
+    other = Hub(repository)
+    try:
+        hub.list_play = always(307, {"Location": f"{other.url}/api/models/test/tiny/revision/main"})
+        hub.token = "hf_secret"
+        assert_whole(hub, puller.fetch(hub.repository, HF_TOKEN="hf_secret", **QUICK))
+        assert other.tokens == [None]
+    finally:
+        other.close()
+
+
 # ---- time
 
 
 def test_a_hub_that_says_nothing_is_waited_for_within_bounds(hub: Hub, puller: Puller) -> None:
     with silent() as url:
         sentence = puller.refuse(hub.repository, **QUICK, HF_ENDPOINT=url)
-    assert "failed to fetch `config.json`" in sentence
+    assert "failed to fetch the list of files" in sentence
     assert "is kept" not in sentence
 
 

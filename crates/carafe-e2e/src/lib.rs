@@ -3,6 +3,7 @@
 //! A machine without OpenVINO fails these tests with the words of `carafe-openvino`; `cargo xtask
 //! test` sets it up first.
 
+pub mod chat;
 pub mod server;
 
 use std::env;
@@ -38,6 +39,7 @@ pub fn carafe(arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
     let mut command = Command::new(binary);
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     command.env("CARAFE_MODELS", root().join("fixtures/models")).env("XDG_DATA_HOME", "/nonexistent");
+    command.env("XDG_CACHE_HOME", "/nonexistent");
     Ok(command)
 }
 

@@ -165,7 +165,7 @@ fn another_format_is_refused_by_its_number_and_with_what_to_do() -> Result<()> {
     let error = with_format("3")?;
     assert!(error.contains("format version 3") && error.contains("update Carafe"), "{error}");
     let error = with_format("1")?;
-    assert!(error.contains("format version 1") && error.contains("carafe models pull NAME --again"), "{error}");
+    assert!(error.contains("format version 1") && error.contains("carafe models add SOURCE --again"), "{error}");
     Ok(())
 }
 

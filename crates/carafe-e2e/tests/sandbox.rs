@@ -5,9 +5,12 @@ use std::fs;
 use anyhow::{Error, Result};
 use carafe_e2e::{collect, greedy, load, root, start};
 use carafe_host::text::{TextModel, TextOptions};
-use carafe_host::tokenizer::Tokenizer;
+use carafe_host::tokenizer::{EncodeOptions, Tokenizer, compact_form};
 use carafe_host::{Limits, Sandbox};
 use carafe_openvino::Profile;
+
+/// A text as a user types it.
+const PLAIN: EncodeOptions = EncodeOptions { add_special_tokens: true, parse_special: false };
 
 #[test]
 fn guests_import_wasi_nn_and_nothing_else() -> Result<()> {
@@ -28,8 +31,8 @@ fn guests_import_wasi_nn_and_nothing_else() -> Result<()> {
 fn gpt2s_own_tokenizer_needs_less_than_64_mib_of_guest_memory() -> Result<()> {
     let file = fs::read(root().join("fixtures/gpt2-tokenizer/tokenizer.json"))?;
     let limits = Limits { guest_memory: 64 << 20, ..Limits::default() };
-    let mut tokenizer = Tokenizer::open(&Sandbox::new()?, "gpt2", &file, limits)?;
-    assert_eq!(tokenizer.encode("hello world")?.iter().map(|token| token.id).collect::<Vec<_>>(), [31373, 995]);
+    let mut tokenizer = Tokenizer::open(&Sandbox::new()?, "gpt2", compact_form("gpt2", &file)?, limits)?;
+    assert_eq!(tokenizer.encode("hello world", PLAIN)?.iter().map(|token| token.id).collect::<Vec<_>>(), [31373, 995]);
     Ok(())
 }
 
@@ -37,11 +40,11 @@ fn gpt2s_own_tokenizer_needs_less_than_64_mib_of_guest_memory() -> Result<()> {
 fn a_tokenizer_that_trapped_goes_on_in_a_new_instance() -> Result<()> {
     let file = fs::read(root().join("fixtures/models/tiny/tokenizer.json"))?;
     let limits = Limits { guest_memory: 8 << 20, ..Limits::default() };
-    let mut tokenizer = Tokenizer::open(&Sandbox::new()?, "tiny", &file, limits)?;
-    let tokens = tokenizer.encode("The fox")?;
-    let trap = tokenizer.encode(&"q9".repeat(4 << 20)).err();
+    let mut tokenizer = Tokenizer::open(&Sandbox::new()?, "tiny", compact_form("tiny", &file)?, limits)?;
+    let tokens = tokenizer.encode("The fox", PLAIN)?;
+    let trap = tokenizer.encode(&"q9".repeat(4 << 20), PLAIN).err();
     assert!(matches!(trap, Some(carafe_host::Error::Trap(_))), "{trap:?}");
-    assert_eq!(tokenizer.encode("The fox")?.len(), tokens.len());
+    assert_eq!(tokenizer.encode("The fox", PLAIN)?.len(), tokens.len());
     Ok(())
 }
 

@@ -78,7 +78,7 @@ fn routes_methods_types_and_sizes_are_refused_in_the_same_shape() -> Result<()> 
         ("/v1/completions", &["-H", "Content-Type: text/plain", "-d", "{}"], 415, json!("unsupported_media_type")),
         ("/v1/completions", &["-H", json_type, "--data-binary", &large], 413, json!("body_too_large")),
         ("/v1/completions", &["-H", json_type, "-d", "{"], 400, Value::Null),
-        ("/v1/chat/completions", &["-H", json_type, "-d", "{}"], 400, json!("unsupported")),
+        ("/v1/chat/completions", &["-H", json_type, "-d", "{\"messages\": []}"], 400, json!("unsupported")),
     ];
     for (path, options, status, code) in cases {
         let (got, _, got_code) = refusal(&server.curl(path, options)?)?;

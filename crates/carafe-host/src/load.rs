@@ -11,10 +11,10 @@ use carafe_models::{ModelFolder, Task};
 use carafe_openvino::{ClassifierSpec, DecoderSpec, Graph, GraphFiles, GraphKind, Options, Runtime, TensorSpec};
 use carafe_tensor::Role;
 
-use crate::Error;
 use crate::bindings::text::exports::carafe::guests::generation::ChatTemplate;
 use crate::decoder::{DecoderLimits, served_cache};
 use crate::store::Graphs;
+use crate::{Error, tokenizer};
 
 /// A model whose graph is compiled.
 #[derive(Clone)]
@@ -131,12 +131,14 @@ impl LoadedGraph {
         self.folder.manifest().image.as_ref().ok_or_else(|| self.wrong_task(Task::ImageClassification))
     }
 
-    /// The content of `tokenizer.json`, checked against the manifest.
+    /// The compact form of the model's tokenizer, which guests open; made of `tokenizer.json`,
+    /// checked against the manifest. That takes a second for the largest vocabularies.
     ///
     /// # Errors
-    /// [`Error::Model`] if there is none, or another one.
+    /// [`Error::Model`] if there is none, or another one, [`Error::Open`] if it cannot be used.
     pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
-        self.read(self.folder.manifest().files.tokenizer.as_ref(), Task::TextGeneration)
+        let file = self.read(self.folder.manifest().files.tokenizer.as_ref(), Task::TextGeneration)?;
+        tokenizer::compact_form(self.name(), &file)
     }
 
     /// The model's chat template, checked against the manifest, if it has one.

@@ -2,16 +2,27 @@
 
 use std::sync::Arc;
 
+use carafe_tensor::error_chain;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
 use crate::bindings::text::Text;
 use crate::bindings::text::exports::carafe::guests::tokenization::GuestTokenizer;
-pub use crate::bindings::text::exports::carafe::guests::tokenization::Token;
+pub use crate::bindings::text::exports::carafe::guests::tokenization::{EncodeOptions, Token};
 use crate::guest::{Guest, GuestConfig, Instance, trap};
 use crate::store::{Graphs, State, start_call};
 use crate::text_guest::TextGuest;
 use crate::{Error, Limits, Sandbox};
+
+/// The compact form of a Hugging Face `tokenizer.json`, which guests open; `name` stands for it in
+/// errors. Tokenizers come with models, so the host reads them itself, once for all guests.
+///
+/// # Errors
+/// [`Error::Open`] if it cannot be used.
+pub fn compact_form(name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
+    let refused = |error| Error::Open { model: name.to_owned(), message: error_chain(&error) };
+    carafe_core::tokenizer::compact_form(json).map_err(refused)
+}
 
 /// A tokenizer that runs in a guest of its own, which may name no graph.
 pub struct Tokenizer {
@@ -19,23 +30,31 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Opens a Hugging Face `tokenizer.json`; `name` stands for it in errors.
+    /// Opens the [`compact_form`] of a tokenizer; `name` stands for it in errors.
     ///
     /// # Errors
     /// [`Error::Open`] with the guest's refusal, [`Error::Trap`].
-    pub fn open(sandbox: &Sandbox, name: &str, file: &[u8], limits: Limits) -> Result<Self, Error> {
+    pub fn open(sandbox: &Sandbox, name: &str, form: Vec<u8>, limits: Limits) -> Result<Self, Error> {
         let config = GuestConfig { sandbox: sandbox.clone(), graphs: Graphs::default(), limits };
         let guest = TextGuest::link(&sandbox.text_guest()?, config)?;
-        let template = TokenizerTemplate { guest, name: name.to_owned(), file: file.to_owned() };
+        let template = TokenizerTemplate { guest, name: name.to_owned(), form };
         Ok(Self { guest: Guest::open(Arc::new(template))? })
     }
 
-    /// Cuts a text into tokens.
+    /// The most memory that the guest has had, in bytes.
+    #[must_use]
+    pub fn guest_memory(&self) -> u64 {
+        self.guest.memory()
+    }
+
+    /// Cuts a text into tokens; `options` says what to make of special ones.
     ///
     /// # Errors
     /// [`Error::Tokenization`] with the guest's words, [`Error::Trap`].
-    pub fn encode(&mut self, text: &str) -> Result<Vec<Token>, Error> {
-        self.guest.call(|instance| instance.call(|guest, store, tokenizer| guest.call_encode(store, tokenizer, text)))
+    pub fn encode(&mut self, text: &str, options: EncodeOptions) -> Result<Vec<Token>, Error> {
+        self.guest.call(|instance| {
+            instance.call(|guest, store, tokenizer| guest.call_encode(store, tokenizer, text, options))
+        })
     }
 
     /// Joins tokens to a text.
@@ -51,7 +70,7 @@ impl Tokenizer {
 struct TokenizerTemplate {
     guest: TextGuest,
     name: String,
-    file: Vec<u8>,
+    form: Vec<u8>,
 }
 
 /// A running guest with its tokenizer.
@@ -66,7 +85,7 @@ impl Instance for TokenizerInstance {
 
     fn open(template: &TokenizerTemplate) -> Result<Self, Error> {
         let (mut store, guest) = template.guest.instantiate()?;
-        let opened = guest.carafe_guests_tokenization().tokenizer().call_open(&mut store, &template.file);
+        let opened = guest.carafe_guests_tokenization().tokenizer().call_open(&mut store, &template.form);
         let tokenizer = opened
             .map_err(|error| trap(&store, &error))?
             .map_err(|message| Error::Open { model: template.name.clone(), message })?;

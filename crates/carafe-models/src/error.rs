@@ -34,7 +34,7 @@ pub enum Error {
     },
     /// The manifest is of an earlier format, which this version does not read any more.
     #[error(
-        "`{path}` has format version {got}, and this version of Carafe reads format {expected}\nhint: make the model anew, with `carafe models pull NAME --again` or `python -m carafe_tools convert`"
+        "`{path}` has format version {got}, and this version of Carafe reads format {expected}\nhint: make the model anew, with `carafe models add SOURCE --again` or `carafe models pull OWNER/NAME --again`"
     )]
     OlderFormat {
         /// The manifest.

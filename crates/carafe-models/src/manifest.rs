@@ -363,6 +363,12 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Whether the model holds conversations: it has the template that makes prompts of them.
+    #[must_use]
+    pub fn can_chat(&self) -> bool {
+        self.files.chat_template.is_some()
+    }
+
     /// The graph's input of this role.
     #[must_use]
     pub fn input(&self, role: Role) -> Option<&Tensor> {

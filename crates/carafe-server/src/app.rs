@@ -16,15 +16,19 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::chat::ChatRequest;
 use crate::classify::ClassifyParameters;
+use crate::completions::CompletionRequest;
 use crate::error::ApiError;
 use crate::infer::InferParameters;
 use crate::known_fields::{KnownFields, names_of};
 use crate::layers::{head, host, keys, origin, record};
+use crate::openai::field_names;
 use crate::openapi::{self, Document};
 use crate::record::Recorder;
 use crate::server::Server;
-use crate::{catalogue, classify, completions, health, infer, page, suggestion};
+use crate::tokenize::{ApplyTemplateRequest, DetokenizeRequest, TokenizeRequest};
+use crate::{catalogue, chat, classify, completions, health, infer, page, suggestion, tokenize};
 
 #[cfg(test)]
 mod refusals;
@@ -59,7 +63,10 @@ pub(crate) fn app(server: Server) -> Router {
 fn model_routes(server: &Server) -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .routes(routes!(completions::create))
-        .routes(routes!(completions::chat))
+        .routes(routes!(chat::create))
+        .routes(routes!(tokenize::tokenize))
+        .routes(routes!(tokenize::detokenize))
+        .routes(routes!(tokenize::apply_template))
         .routes(routes!(catalogue::list))
         .routes(routes!(catalogue::show))
         .routes(routes!(classify::classify))
@@ -78,9 +85,16 @@ fn health_routes() -> OpenApiRouter<Server> {
 
 /// Every field that a handler reads or names.
 fn known_fields() -> KnownFields {
-    let parameters = [names_of::<InferParameters>(), names_of::<ClassifyParameters>()].concat();
-    // The last are named by handlers that read no fields.
-    completions::field_names().chain(parameters).chain(["image", "messages"]).collect()
+    let others = [
+        names_of::<InferParameters>(),
+        names_of::<ClassifyParameters>(),
+        names_of::<TokenizeRequest>(),
+        names_of::<DetokenizeRequest>(),
+        names_of::<ApplyTemplateRequest>(),
+        // Named by a handler that reads a form.
+        &["image"],
+    ];
+    field_names::<CompletionRequest>().chain(field_names::<ChatRequest>()).chain(others.concat()).collect()
 }
 
 async fn unknown_route(OriginalUri(uri): OriginalUri, routes: Arc<[String]>) -> ApiError {
@@ -306,12 +320,31 @@ mod tests {
         assert_eq!(ask(request).1["version"], env!("CARGO_PKG_VERSION"));
     }
 
+    /// Those who have no key may look at the page, ask how the server is, and read what the API is.
+    #[test]
+    fn every_route_needs_a_key_but_those_that_tell_of_the_server_alone() {
+        let (_, document) = ask(get("/openapi.json"));
+        let open = ["/healthz", "/readyz", "/health", "/metrics"];
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            for method in methods.as_object().expect("methods").keys() {
+                let method: Method = method.to_uppercase().parse().expect("a method");
+                let mut request = get(&path.replace("{id}", "tales"));
+                *request.method_mut() = method.clone();
+                let (status, _) = ask(request);
+                assert_eq!(status == 401, !open.contains(&&**path), "{method} {path}: {status}");
+            }
+        }
+        for path in ["/", "/openapi.json"] {
+            assert_eq!(ask(get(path)).0, 200, "{path}");
+        }
+    }
+
     #[test]
     fn every_route_that_is_described_exists() {
         let (status, document) = ask(get("/openapi.json"));
         assert_eq!(status, 200);
         let paths = document["paths"].as_object().expect("paths");
-        assert_eq!(paths.len(), 11);
+        assert_eq!(paths.len(), 14);
         for path in paths.keys() {
             assert_ne!(ask(get(path)).0, 404, "{path}");
         }

@@ -7,6 +7,7 @@ use carafe_host::LoadedGraph;
 use carafe_models::Certificate;
 use carafe_models::certificate::Comparison;
 use carafe_models::folder::MANIFEST;
+use carafe_models::manifest::GenerationDefaults;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -37,6 +38,10 @@ pub(crate) struct ModelCard {
     pub(crate) context_length: Option<u32>,
     /// The same number under vLLM's name, which its clients look for.
     max_model_len: Option<u32>,
+    /// Whether the model answers conversations; text models only.
+    pub(crate) chat_template: Option<bool>,
+    /// How tokens are chosen where a request does not say it; text models only.
+    generation: Option<GenerationCard>,
     /// Number of token ids; text models only.
     vocabulary_size: Option<u32>,
     /// Memory of the KV cache in bytes; text models only.
@@ -52,6 +57,26 @@ pub(crate) struct ModelCard {
     /// SPDX expression.
     licence: String,
     certificate: CertificateCard,
+}
+
+/// The model's own defaults; what is absent changes nothing unless a request says so.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct GenerationCard {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    min_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    repetition_penalty: Option<f32>,
 }
 
 /// What the conversion of a model proved; a report, not a signature.
@@ -102,6 +127,8 @@ impl ModelCard {
             openvino: openvino.to_owned(),
             context_length: text.map(|_| graph.context_length()),
             max_model_len: text.map(|_| graph.context_length()),
+            chat_template: text.map(|_| manifest.files.chat_template.is_some()),
+            generation: text.map(|text| GenerationCard::of(&text.generation)),
             vocabulary_size: text.map(|text| text.vocabulary_size),
             kv_cache_bytes: cache.map(|layout| layout.block_bytes * u64::from(num_blocks)),
             kv_cache_tokens: cache.map(|layout| u64::from(layout.block_size) * u64::from(num_blocks)),
@@ -121,6 +148,13 @@ impl ModelCard {
         let conversion: String = self.certificate.sha256.chars().take(12).collect();
         let version = self.openvino.split('-').next().unwrap_or_default();
         format!("fp_{conversion}_{}_{version}", self.profile)
+    }
+}
+
+impl GenerationCard {
+    fn of(defaults: &GenerationDefaults) -> Self {
+        let GenerationDefaults { temperature, top_k, top_p, min_p, repetition_penalty } = *defaults;
+        Self { temperature, top_k, top_p, min_p, repetition_penalty }
     }
 }
 

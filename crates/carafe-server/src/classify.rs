@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::MultipartError;
-use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Multipart, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use carafe_host::image::{Classification, Label, Pixels};
@@ -12,14 +12,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::body::{keep_part, read_image};
-use crate::deadline::Deadline;
 use crate::error::ApiError;
 use crate::extract::Query;
 use crate::media_type::{content_type, said};
 use crate::openapi::RequestErrors;
-use crate::record::{Record, milliseconds};
+use crate::record::milliseconds;
 use crate::server::Server;
-use crate::tenant::Tenant;
+use crate::service::{Caller, Classifier};
 
 /// Media types that say nothing of a body: none at all, any bytes, and what curl says of data if it
 /// is given no type.
@@ -115,13 +114,11 @@ struct InputPixels {
 )]
 pub(crate) async fn classify(
     State(server): State<Server>,
-    Extension(record): Extension<Record>,
-    Extension(deadline): Extension<Deadline>,
-    Extension(tenant): Extension<Tenant>,
+    caller: Caller,
     Query(parameters): Query<ClassifyParameters>,
     request: Request,
 ) -> Result<Json<ClassifyResponse>, ApiError> {
-    run(&server, &record, deadline, &tenant, parameters, request).await.map(Json)
+    run(&server, caller, parameters, request).await.map(Json)
 }
 
 /// An image in a form.
@@ -136,23 +133,15 @@ struct ImageForm {
 /// Reads an image from a request and classifies it.
 pub(crate) async fn run(
     server: &Server,
-    record: &Record,
-    mut deadline: Deadline,
-    tenant: &Tenant,
+    caller: Caller,
     parameters: ClassifyParameters,
     request: Request,
 ) -> Result<ClassifyResponse, ApiError> {
-    let models = server.models()?;
-    let served = models.image(parameters.model.as_deref())?;
-    record.note(|facts| facts.model = Some(served.card.id.clone()));
+    let mut classifier = Classifier::find(caller, parameters.model.as_deref())?;
     let image = image(server, request).await?;
-    let _place = served.places.take(tenant, 1)?;
-    let classification = deadline.bound(served.model.classify(image, parameters.top.unwrap_or(5))).await??;
-    server.metrics().observe_image(&served.card.id, &classification.times);
-    record.note(|facts| facts.queue = Some(classification.times.queue));
-    let response = ClassifyResponse::of(served.card.id.clone(), served.card.profile.clone(), &classification, record);
+    let classification = classifier.classify(image, parameters.top.unwrap_or(5)).await?;
     let input = parameters.input.unwrap_or_default().then(|| InputPixels::of(&classification.pixels));
-    Ok(ClassifyResponse { input, ..response })
+    Ok(ClassifyResponse { input, ..ClassifyResponse::of(&classifier, &classification) })
 }
 
 /// Whether a body of this type may be an image. The guest decides by its bytes: names of types are
@@ -210,11 +199,11 @@ const BROKEN_FORM: &str = "each part must begin at the `boundary` that `Content-
     be followed by that boundary and `--`";
 
 impl ClassifyResponse {
-    fn of(model: String, profile: String, classification: &Classification, record: &Record) -> Self {
-        let times = &classification.times;
+    fn of(classifier: &Classifier, classification: &Classification) -> Self {
+        let (card, times) = (classifier.card(), &classification.times);
         Self {
-            model,
-            profile,
+            model: card.id.clone(),
+            profile: card.profile.clone(),
             width: classification.width,
             height: classification.height,
             labels: classification.labels.iter().map(LabelScore::of).collect(),
@@ -223,7 +212,7 @@ impl ClassifyResponse {
                 decode_ms: milliseconds(times.decode),
                 resize_ms: milliseconds(times.resize),
                 model_ms: milliseconds(times.model),
-                total_ms: milliseconds(record.elapsed()),
+                total_ms: milliseconds(classifier.elapsed()),
             },
             guest_memory_bytes: classification.guest_memory,
             input: None,

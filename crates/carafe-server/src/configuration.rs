@@ -21,6 +21,9 @@ pub struct Configuration {
     pub drain: Duration,
     /// How long one request may take, from its head to the end of its answer.
     pub request_timeout: Duration,
+    /// The most tokens of an answer in a conversation whose request does not say how many; none
+    /// leaves it to the context.
+    pub default_max_tokens: Option<NonZeroU32>,
     /// Who may use `/v1/…` and `/infer`; everybody if there are none.
     pub api_keys: ApiKeys,
     /// Web pages that may use the API besides the server's own.
@@ -50,6 +53,7 @@ impl Configuration {
             shutdown_delay: Duration::ZERO,
             drain: Duration::ZERO,
             request_timeout: Duration::from_secs(60),
+            default_max_tokens: None,
             api_keys: ApiKeys::default(),
             cors_origins: Vec::new(),
             allowed_hosts: Vec::new(),

@@ -129,6 +129,20 @@ impl ApiError {
         Self::Invalid { param: Some(param.to_owned()), code: Some("unsupported"), message: message.into() }
     }
 
+    /// The same in the words of a protocol that calls some of the service's parameters otherwise:
+    /// `names` are pairs of the service's name and its own. What is about one of its own fields
+    /// alone stays as it is.
+    pub(crate) fn renamed(self, names: &[(&str, &str)]) -> Self {
+        let Self::Invalid { param: Some(param), code, message } = self else { return self };
+        if names.iter().any(|(_, own)| param.starts_with(own)) && !names.iter().any(|(name, _)| param == *name) {
+            return Self::Invalid { param: Some(param), code, message };
+        }
+        let own = names.iter().find(|(name, _)| param == *name).map_or(&*param, |(_, own)| own).to_owned();
+        let in_words =
+            |message: String, (name, own): &(&str, &str)| message.replace(&format!("`{name}`"), &format!("`{own}`"));
+        Self::Invalid { param: Some(own), code, message: names.iter().fold(message, in_words) }
+    }
+
     /// The status of a response that is this error.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -306,6 +320,7 @@ impl From<RequestError> for ApiError {
             }
             RequestErrorCode::QueueFull => Self::ModelBusy { message },
             RequestErrorCode::InvalidResume => Self::Internal { detail: message },
+            RequestErrorCode::TemplateFailed => Self::ModelFailed { detail: message },
         }
     }
 }
@@ -382,6 +397,25 @@ mod tests {
                 (429, &retry_after.parse().expect("a value"))
             );
         }
+    }
+
+    #[test]
+    fn a_protocol_names_the_parameters_of_an_error_as_its_own_are_called() {
+        let names = [("prompt", "messages"), ("max_tokens", "max_completion_tokens")];
+        let exceeded = "`prompt` has 300 and `max_tokens` is 5; no `max_tokens` fits, shorten `prompt`";
+        let renamed = ApiError::invalid("prompt", exceeded).renamed(&names);
+        assert_eq!(renamed.param(), Some("messages"));
+        let words =
+            "`messages` has 300 and `max_completion_tokens` is 5; no `max_completion_tokens` fits, shorten `messages`";
+        assert_eq!(renamed.to_string(), words);
+        let least =
+            ApiError::invalid("min_tokens", "`min_tokens` is 9; it must be at most `max_tokens`, 5").renamed(&names);
+        assert_eq!(least.to_string(), "`min_tokens` is 9; it must be at most `max_completion_tokens`, 5");
+        let own = ApiError::invalid("messages[1].content", "use `/v1/completions` and `prompt`").renamed(&names);
+        assert_eq!(
+            (own.param(), own.to_string().as_str()),
+            (Some("messages[1].content"), "use `/v1/completions` and `prompt`")
+        );
     }
 
     #[test]

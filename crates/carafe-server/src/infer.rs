@@ -3,22 +3,21 @@
 #![expect(unused_qualifications, reason = "utoipa's code for parameters")]
 
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use carafe_host::text::Prompt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::body::read_text;
 use crate::classify::{self, ClassifyParameters, ClassifyResponse};
-use crate::completions::{self, CompletionRequest, CompletionResponse, PromptField, RunReport, Usage};
-use crate::deadline::Deadline;
 use crate::error::ApiError;
 use crate::extract::Query;
 use crate::media_type::{content_type, said};
+use crate::openai::Usage;
 use crate::openapi::RequestErrors;
-use crate::record::Record;
 use crate::server::Server;
-use crate::tenant::Tenant;
+use crate::service::{Caller, Generation, GenerationRequest, RunReport, finish_name};
 
 /// Tokens that a text is continued by if it is not said.
 const DEFAULT_MAX_TOKENS: u32 = 64;
@@ -46,8 +45,8 @@ pub(crate) struct InferTextResponse {
     text: String,
     /// `stop` or `length`.
     finish_reason: Option<&'static str>,
-    usage: Option<Usage>,
-    carafe: Option<RunReport>,
+    usage: Usage,
+    carafe: RunReport,
 }
 
 /// A text's continuation or an image's labels.
@@ -71,22 +70,19 @@ enum InferResponse {
 )]
 pub(crate) async fn infer(
     State(server): State<Server>,
-    Extension(record): Extension<Record>,
-    Extension(deadline): Extension<Deadline>,
-    Extension(tenant): Extension<Tenant>,
+    caller: Caller,
     Query(parameters): Query<InferParameters>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (kind, _) = content_type(request.headers());
     match kind.as_str() {
         "text/plain" => {
-            let body = completion(parameters, text(&server, request).await?);
-            let response = completions::complete(&server, &record, &deadline, tenant, body, DEFAULT_MAX_TOKENS).await?;
-            Ok(Json(InferTextResponse::of(response)).into_response())
+            let request = generation(parameters, text(&server, request).await?);
+            Ok(Json(InferTextResponse::of(Generation::start(&caller, request).await?).await?).into_response())
         }
         kind if classify::is_image(kind) => {
             let parameters = ClassifyParameters::new(parameters.model, parameters.top);
-            let answer = classify::run(&server, &record, deadline, &tenant, parameters, request).await;
+            let answer = classify::run(&server, caller, parameters, request).await;
             Ok(Json(answer.map_err(|error| with_text_type(error, kind))?).into_response())
         }
         other => {
@@ -105,26 +101,28 @@ async fn text(server: &Server, request: Request) -> Result<String, ApiError> {
     })
 }
 
-fn completion(parameters: InferParameters, prompt: String) -> CompletionRequest {
-    CompletionRequest {
+fn generation(parameters: InferParameters, text: String) -> GenerationRequest {
+    GenerationRequest {
         model: parameters.model,
-        prompt: Some(PromptField::Text(prompt)),
+        prompts: vec![(!text.is_empty()).then_some(Prompt::text(text))],
         max_tokens: parameters.max_tokens,
-        ..CompletionRequest::default()
+        default_max_tokens: DEFAULT_MAX_TOKENS,
+        ..GenerationRequest::default()
     }
 }
 
 impl InferTextResponse {
-    fn of(response: CompletionResponse) -> Self {
-        let choice = response.choices.into_iter().next();
-        let (text, finish_reason) = choice.map_or_else(Default::default, |choice| (choice.text, choice.finish_reason));
-        Self {
-            model: response.head.model,
-            text,
-            finish_reason,
-            usage: response.usage.flatten(),
-            carafe: response.carafe,
-        }
+    async fn of(generation: Generation) -> Result<Self, ApiError> {
+        let model = generation.card().id.clone();
+        let generated = generation.gather().await?;
+        let choice = generated.choices.into_iter().next().unwrap_or_default();
+        Ok(Self {
+            model,
+            text: choice.text,
+            finish_reason: choice.finish.map(finish_name),
+            usage: generated.usage.into(),
+            carafe: generated.report,
+        })
     }
 }
 

@@ -1,11 +1,12 @@
-//! Carafe over HTTP: OpenAI's completions API, image classification, metrics and the web page.
+//! Carafe over HTTP: OpenAI's chat and completions APIs, image classification, metrics and the web page.
 //!
 //! Modules use only those below them; from the top:
 //!
 //! - `run`: the listener and its end; `app`: the routes; `layers`: what stands before the handlers
 //!   (the record of each request, its head, host names, origins, keys)
-//! - `completions`, `classify`, `infer`, `catalogue`, `health`, `page`: the routes' handlers, which
-//!   `openapi` describes
+//! - `completions`, `chat`, `tokenize`, `classify`, `infer`, `catalogue`, `health`, `page`: the
+//!   routes' handlers, which `openapi` describes; `openai` is what the first three share
+//! - `service`: generation and classification, in no protocol's words
 //! - `extract`: how a request is read; `record`: what is told of it afterwards
 //! - [`Server`]: made from a [`Configuration`], given its [`Models`] when they are loaded, in a
 //!   `phase` of its life
@@ -27,6 +28,7 @@ mod app;
 mod body;
 mod card;
 mod catalogue;
+mod chat;
 mod classify;
 mod completions;
 mod configuration;
@@ -43,6 +45,7 @@ mod layers;
 mod media_type;
 mod metrics;
 mod models;
+mod openai;
 mod openapi;
 mod origin;
 mod page;
@@ -52,8 +55,10 @@ mod random;
 mod record;
 mod run;
 mod server;
+mod service;
 mod suggestion;
 mod tenant;
+mod tokenize;
 
 pub use configuration::Configuration;
 pub use host::{HostName, HostNameError};

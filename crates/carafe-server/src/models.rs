@@ -7,6 +7,7 @@ use carafe_host::image::ImageModel;
 use carafe_host::text::{TextModel, TextOptions};
 use carafe_host::{Error, Limits, LoadedGraph, Sandbox};
 use carafe_models::Task;
+use carafe_models::manifest::GenerationDefaults;
 
 use crate::admission::Places;
 use crate::card::ModelCard;
@@ -28,6 +29,22 @@ pub(crate) struct Served<M> {
     pub(crate) places: Places,
     /// What a text begins with; text models only.
     pub(crate) eos_token_id: Option<u32>,
+    /// How tokens are chosen where a request does not say it; text models only.
+    pub(crate) generation: GenerationDefaults,
+}
+
+impl Served<TextModel> {
+    /// Refuses a conversation if the model has no chat template.
+    pub(crate) fn check_chat(&self) -> Result<(), ApiError> {
+        if self.card.chat_template == Some(true) {
+            return Ok(());
+        }
+        let message = format!(
+            "the model `{}` has no chat template: it continues texts and does not converse; use `/v1/completions`",
+            self.card.id
+        );
+        Err(ApiError::unsupported("messages", message))
+    }
 }
 
 /// Says how the places of each model are shared between keys, if there are several.
@@ -69,24 +86,26 @@ impl Models {
         configuration: &Configuration,
         image_workers: NonZeroU32,
     ) -> Result<Self, Error> {
-        let (mut text, mut image) = (Vec::new(), Vec::new());
+        let (mut served_text, mut image) = (Vec::new(), Vec::new());
         tell_places(configuration);
         for graph in graphs {
             let card = ModelCard::of(graph, openvino)?;
             let places = Places::new(configuration.queue.get(), configuration.api_keys.count());
             match graph.folder().manifest().task {
                 Task::TextGeneration => {
-                    let eos_token_id = graph.text()?.eos_token_ids.first().copied();
+                    let text = graph.text()?;
+                    let (eos_token_id, generation) = (text.eos_token_ids.first().copied(), text.generation);
                     let model = TextModel::start(sandbox, graph, options, limits)?;
-                    text.push(Arc::new(Served { card, model, places, eos_token_id }));
+                    served_text.push(Arc::new(Served { card, model, places, eos_token_id, generation }));
                 }
                 Task::ImageClassification => {
                     let model = ImageModel::start(sandbox, graph, limits, image_workers)?;
-                    image.push(Arc::new(Served { card, model, places, eos_token_id: None }));
+                    let generation = GenerationDefaults::default();
+                    image.push(Arc::new(Served { card, model, places, eos_token_id: None, generation }));
                 }
             }
         }
-        Ok(Self { text, image })
+        Ok(Self { text: served_text, image })
     }
 
     /// The text model of this name, or the first one.

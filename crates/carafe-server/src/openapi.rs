@@ -15,7 +15,7 @@ use crate::server::Server;
 #[openapi(
     info(
         title = "Carafe",
-        description = "OpenVINO models from inside a WebAssembly sandbox: OpenAI's completions API, and image classification."
+        description = "OpenVINO models from inside a WebAssembly sandbox: OpenAI's chat and completions APIs, and image classification."
     ),
     tags(
         (name = "text", description = "Text generation"),

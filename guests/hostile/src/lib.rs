@@ -153,11 +153,11 @@ impl tokenization::Guest for Hostile {
 struct NoTokenizer;
 
 impl tokenization::GuestTokenizer for NoTokenizer {
-    fn open(_file: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
+    fn open(_form: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
         Ok(tokenization::Tokenizer::new(Self))
     }
 
-    fn encode(&self, _text: String) -> Result<Vec<tokenization::Token>, String> {
+    fn encode(&self, _text: String, _options: tokenization::EncodeOptions) -> Result<Vec<tokenization::Token>, String> {
         Ok(Vec::new())
     }
 

@@ -5,7 +5,7 @@ use carafe_core::text;
 
 carafe_core::wit_conversions!(crate::bindings::exports::carafe::guests::generation);
 
-pub(crate) fn event(event: text::Event, tokenizer: &text::Tokenizer) -> wit::Event {
+pub(crate) fn event(event: text::Event, tokenizer: &carafe_core::tokenizer::Tokenizer) -> wit::Event {
     wit::Event { request: event.request, kind: event_kind(event.kind, tokenizer) }
 }
 

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 
 use bindings::exports::carafe::guests::{generation, tokenization};
 use carafe_core::text;
+use carafe_core::tokenizer::EncodeOptions;
 
 mod bindings;
 mod convert;
@@ -22,16 +23,18 @@ impl tokenization::Guest for Text {
 }
 
 /// A tokenizer that the host has opened.
-struct Tokenizer(text::Tokenizer);
+struct Tokenizer(carafe_core::tokenizer::Tokenizer);
 
 impl tokenization::GuestTokenizer for Tokenizer {
-    fn open(file: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
-        let tokenizer = open_tokenizer(&file)?;
+    fn open(form: Vec<u8>) -> Result<tokenization::Tokenizer, String> {
+        let tokenizer = open_tokenizer(form)?;
         Ok(tokenization::Tokenizer::new(Self(tokenizer)))
     }
 
-    fn encode(&self, text: String) -> Result<Vec<tokenization::Token>, String> {
-        let ids = self.0.encode(&text).map_err(|error| text::error_chain(&error))?;
+    fn encode(&self, text: String, options: tokenization::EncodeOptions) -> Result<Vec<tokenization::Token>, String> {
+        let tokenization::EncodeOptions { add_special_tokens, parse_special } = options;
+        let options = EncodeOptions { add_special_tokens, parse_special };
+        let ids = self.0.encode(&text, options).map_err(|error| text::error_chain(&error))?;
         Ok(tokens(ids, &self.0))
     }
 
@@ -50,8 +53,8 @@ impl generation::Guest for Text {
 }
 
 /// Token ids with the bytes that they stand for.
-fn tokens(ids: Vec<u32>, tokenizer: &text::Tokenizer) -> Vec<tokenization::Token> {
-    let bytes = |id| tokenizer.token_bytes(id).unwrap_or_default().to_vec();
+fn tokens(ids: Vec<u32>, tokenizer: &carafe_core::tokenizer::Tokenizer) -> Vec<tokenization::Token> {
+    let bytes = |id| tokenizer.token_bytes(id).unwrap_or_default();
     ids.into_iter().map(|id| tokenization::Token { id, bytes: bytes(id) }).collect()
 }
 
@@ -62,10 +65,11 @@ impl generation::GuestPreparer for Preparer {
     fn open(
         model: generation::Model,
         tokenizer: Vec<u8>,
-        _template: Option<generation::ChatTemplate>,
+        template: Option<generation::ChatTemplate>,
     ) -> Result<generation::Preparer, String> {
-        let tokenizer = open_tokenizer(&tokenizer)?;
-        let preparer = text::Preparer::new(convert::model(model), tokenizer);
+        let tokenizer = open_tokenizer(tokenizer)?;
+        let conversations = template.map(|template| open_conversations(template, &tokenizer)).transpose()?;
+        let preparer = text::Preparer::new(convert::model(model), tokenizer, conversations);
         preparer.map(|preparer| generation::Preparer::new(Self(preparer))).map_err(|error| text::error_chain(&error))
     }
 
@@ -88,8 +92,18 @@ impl generation::GuestPreparer for Preparer {
     }
 }
 
-fn open_tokenizer(file: &[u8]) -> Result<text::Tokenizer, String> {
-    text::Tokenizer::from_bytes(file).map_err(|error| text::error_chain(&error))
+fn open_conversations(
+    template: generation::ChatTemplate,
+    tokenizer: &carafe_core::tokenizer::Tokenizer,
+) -> Result<text::Conversations, String> {
+    let special_tokens = template.special_tokens.into_iter().collect();
+    let conversations = text::Conversations::open(&template.source, &special_tokens, tokenizer);
+    conversations.map_err(|error| text::error_chain(&error))
+}
+
+/// Opens a tokenizer; its compact form is freed.
+fn open_tokenizer(form: Vec<u8>) -> Result<carafe_core::tokenizer::Tokenizer, String> {
+    carafe_core::tokenizer::Tokenizer::open(&form).map_err(|error| text::error_chain(&error))
 }
 
 /// A text model that the host has opened.
@@ -98,7 +112,7 @@ struct Generator(RefCell<text::Generator<runner::WasiNn>>);
 impl generation::GuestGenerator for Generator {
     fn open(model: generation::Model, tokenizer: Vec<u8>) -> Result<generation::Generator, String> {
         let runner = runner::WasiNn::open(&model).map_err(|error| text::error_chain(&error))?;
-        let tokenizer = open_tokenizer(&tokenizer)?;
+        let tokenizer = open_tokenizer(tokenizer)?;
         let generator = text::Generator::new(runner, tokenizer, convert::model(model))
             .map_err(|error| text::error_chain(&error))?;
         Ok(generation::Generator::new(Self(RefCell::new(generator))))

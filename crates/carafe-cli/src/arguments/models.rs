@@ -1,8 +1,9 @@
 //! Flags of `carafe models`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Places;
 
@@ -46,10 +47,25 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a model from the Hugging Face hub, convert and certify it, and put it into the user's
-    /// data folder.
+    /// Make a model of a file or folder on this machine: check, convert and certify it, and put it
+    /// into the user's data folder.
+    #[command(after_help = ADD_HELP)]
+    Add(Add),
+    /// Fetch a model from the Hugging Face hub, and add it as `add` does.
     #[command(after_help = PULL_HELP)]
     Pull(Pull),
+    /// Remove a model that `add` or `pull` has put into the user's folders.
+    Remove {
+        /// The model.
+        name: String,
+        /// Folder of model folders that it is in [default: the user's data folder, then the user's
+        /// cache].
+        #[arg(long, value_name = "DIR")]
+        models: Option<PathBuf>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a model's files, and with --run what it computes.
     Verify {
         /// The model, or the path of its folder, which has a `/`.
@@ -66,32 +82,106 @@ pub(crate) enum ModelsCommand {
     },
 }
 
+const ADD_HELP: &str = "\
+Sources:
+  a folder with openvino_model.xml, as `optimum-cli export openvino` makes it
+  a .gguf
+  a Hugging Face folder with config.json and safetensors
+  an 8-bit .tflite of a GPT-2, with --tokenizer
+
+Environment:
+  CARAFE_PYTHON  a Python that has carafe_tools, for the conversion
+
+Examples:
+  carafe models add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2
+  carafe models add exported/qwen3-0.6b --context-length 8192";
+
 const PULL_HELP: &str = "\
+What is taken of a repository, the first that is there: openvino_model.xml, safetensors, its one .gguf.
+
 Environment:
   HF_ENDPOINT              another hub than https://huggingface.co
   HF_HOME                  where what was fetched is kept [default: ~/.cache/huggingface]
   HF_TOKEN                 for repositories that are not public; no other host sees it
+  HF_HUB_OFFLINE           1 for --offline
   HF_HUB_DOWNLOAD_TIMEOUT  seconds that the hub may take to answer, or to send less than 1 KiB each [default: 30]
   CARAFE_PYTHON            a Python that has carafe_tools, for the conversion";
 
 #[derive(Args)]
+pub(crate) struct Add {
+    /// A folder, a .gguf or a .tflite.
+    pub(crate) source: PathBuf,
+    /// The `tokenizer.json` of a .tflite; other sources have their own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// The licence in full, a notice or a use policy, to be kept with the model; may be given several
+    /// times. Those of a folder are found.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) licence_text: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+#[derive(Args)]
 pub(crate) struct Pull {
-    /// `gpt2` (OpenAI's, from its 8-bit .tflite), `distilgpt2`, or any repository with a GPT-2, as
-    /// `owner/name`.
+    /// A repository as `owner/name`, or a short name for one file whose hash is known: `smollm2`
+    /// (SmolLM2-135M-Instruct, a .gguf) or `gpt2` (OpenAI's, an 8-bit .tflite).
     pub(crate) model: String,
     /// Branch, tag or commit of the repository.
     #[arg(long, value_name = "REVISION", default_value = "main")]
     pub(crate) revision: String,
-    /// Take this 8-bit .tflite of the repository instead of its safetensors.
+    /// Take this .gguf, or 8-bit .tflite, of the repository.
     #[arg(long, value_name = "FILE")]
-    pub(crate) tflite: Option<String>,
-    /// What the model shall be called [default: as the repository].
+    pub(crate) file: Option<String>,
+    /// Ask no hub; use what was fetched before.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// How a source becomes a model.
+#[derive(Args)]
+pub(crate) struct Making {
+    /// What the model shall be called [default: as the file, folder or repository].
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Convert again where the model is there already.
+    /// Folder of model folders to put it into [default: the user's data folder].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+    /// Most tokens of a prompt and its output together [default: what the source says].
+    #[arg(long, value_name = "N")]
+    pub(crate) context_length: Option<NonZeroU32>,
+    /// Round the weights of a .gguf or of safetensors to this: faster for one text at a time on
+    /// processors with AVX2 alone [default: as the source has them].
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub(crate) weights: Option<Weights>,
+    /// The licence as an SPDX expression [default: what the source says].
+    #[arg(long, value_name = "SPDX")]
+    pub(crate) licence: Option<String>,
+    /// Certify with the whole context instead of a short prompt.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Make it anew where there is a model of this name already.
     #[arg(long)]
     pub(crate) again: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What weights can be rounded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Weights {
+    /// 8-bit integers.
+    Int8,
+}
+
+impl Weights {
+    /// The type as the flag spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+        }
+    }
 }

@@ -48,6 +48,10 @@ pub(crate) struct Serve {
     /// How many seconds one request may take.
     #[arg(long, env = environment::REQUEST_TIMEOUT, value_name = "SECONDS", default_value = "300")]
     pub(crate) request_timeout: NonZeroU32,
+    /// Most tokens of an answer in a chat whose request does not say how many [default: what the
+    /// context has room for].
+    #[arg(long, env = environment::DEFAULT_MAX_TOKENS, value_name = "N")]
+    pub(crate) default_max_tokens: Option<NonZeroU32>,
     /// File with API keys, one a line, each with its limits behind it, like `KEY sequences=4
     /// tokens_per_minute=20000`; without it everybody may use the models.
     #[arg(long, env = environment::API_KEY_FILE, value_name = "FILE")]

@@ -1,4 +1,4 @@
-//! Flags of the commands that use a model once: `generate`, `classify`, `tokenize`.
+//! Flags of the commands that use a model: `generate`, `chat`, `classify`, `tokenize`.
 
 use std::path::PathBuf;
 
@@ -52,25 +52,64 @@ pub(crate) struct Generate {
     pub(crate) running: Running,
 }
 
+#[derive(Args)]
+#[command(after_help = CHAT_HELP)]
+pub(crate) struct Chat {
+    /// Model to talk to; it must have a chat template [default: the first that has].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// What the model is told before the conversation.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// Most tokens of an answer [default: what fits into the model's context].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: Option<u32>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingOptions,
+    /// Further variables of the chat template, like `{"enable_thinking": false}`.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) template_arguments: Option<String>,
+    /// Draft tokens per step, 0 to 7 (prompt-lookup speculative decoding); accepted ones save
+    /// steps.
+    #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = TextOptions::default().draft_tokens,
+        value_parser = clap::value_parser!(u32).range(0..=7))]
+    pub(crate) draft_tokens: u32,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+const CHAT_HELP: &str = "\
+Ctrl-C ends an answer, and twice at the prompt the program; Ctrl-D ends the program. Commands are lines that begin
+with `/`; `/help` shows them. Without a terminal each line of standard input is a message, answers go to standard
+output, and what a model thinks before its answer goes to standard error.
+
+Examples:
+  carafe chat
+  carafe chat --model smollm2-135m-instruct --system 'Answer in one sentence.' --temperature 0
+  echo 'What is the capital of France?' | carafe chat";
+
 /// How tokens are chosen.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct SamplingOptions {
-    /// 0 (always the most probable token) to 2.
-    #[arg(long, value_name = "T", default_value_t = 1.0)]
-    pub(crate) temperature: f32,
-    /// Choose among the K most probable tokens only.
+    /// 0 (always the most probable token) to 2 [default: the model's, else 1].
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f32>,
+    /// Choose among the K most probable tokens only [default: the model's, else all].
     #[arg(long, value_name = "K")]
     pub(crate) top_k: Option<u32>,
-    /// Choose among the most probable tokens that together reach this probability; 0 to 1.
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    pub(crate) top_p: f32,
-    /// Choose among tokens at least this share as probable as the best; 0 to below 1.
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    pub(crate) min_p: f32,
-    /// Above 1 makes tokens of prompt and output less likely, below 1 more.
-    #[arg(long, value_name = "R", default_value_t = 1.0)]
-    pub(crate) repetition_penalty: f32,
+    /// Choose among the most probable tokens that together reach this probability, 0 to 1 [default:
+    /// the model's, else 1].
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// Choose among tokens at least this share as probable as the best, 0 to below 1 [default: the
+    /// model's, else 0].
+    #[arg(long, value_name = "P")]
+    pub(crate) min_p: Option<f32>,
+    /// Above 1 makes tokens of prompt and output less likely, below 1 more [default: the model's,
+    /// else 1].
+    #[arg(long, value_name = "R")]
+    pub(crate) repetition_penalty: Option<f32>,
     /// Subtracted from a token's logit for each time the output holds it; -2 to 2.
     #[arg(long, value_name = "F", default_value_t = 0.0)]
     pub(crate) frequency_penalty: f32,
@@ -122,6 +161,19 @@ pub(crate) struct Tokenize {
     /// Turn token ids (separated by spaces or commas) into text.
     #[arg(long)]
     pub(crate) decode: bool,
+    /// Read many texts from standard input, each a JSON string on a line of its own, and print an
+    /// array of token ids for each.
+    #[arg(long, conflicts_with_all = ["text", "decode", "json"])]
+    pub(crate) lines: bool,
+    /// Leave out what the tokenizer adds to a text, such as a BOS token.
+    #[arg(long)]
+    pub(crate) no_add_special_tokens: bool,
+    /// Make special tokens of those that the text spells out, instead of ordinary text.
+    #[arg(long)]
+    pub(crate) parse_special: bool,
+    /// Run without WebAssembly.
+    #[arg(long)]
+    pub(crate) native: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

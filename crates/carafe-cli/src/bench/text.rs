@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use carafe_host::text::{EventKind, Generation, PrefixSharing, Prompt, Request, TextModel, TextOptions, TextStats};
 use carafe_host::{LoadedGraph, Sandbox};
 use carafe_models::Task;
+use carafe_models::manifest::GenerationDefaults;
 use serde_json::{Value, json};
 
 use super::explain::Parts;
@@ -117,7 +118,8 @@ fn listen(mut generation: Generation, began: Instant) -> Result<RequestTimes> {
 
 fn requests(options: &Bench, model: &LoadedGraph, concurrent: u32) -> Result<Vec<Request>> {
     let vocabulary = model.text()?.vocabulary_size;
-    let sampling = generate::sampling(&options.sampling);
+    // A measurement says by its flags alone what was measured.
+    let sampling = generate::sampling(&options.sampling, &GenerationDefaults::default());
     let request = |number: u32| {
         let prompt = match &options.prompt {
             Some(text) => Prompt::text(text),

@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
-use carafe_core::text::{Generator, Logits, ModelInput, ModelRunner, RunError, Tokenizer, error_chain};
+use carafe_core::text::{Generator, Logits, ModelInput, ModelRunner, RunError, error_chain};
+use carafe_core::tokenizer::Tokenizer;
 use carafe_host::LoadedGraph;
 use carafe_host::text as host;
 use carafe_openvino::{Context, ElementType, Graph, TensorView};
@@ -35,7 +36,7 @@ impl Native {
     /// Makes a generator for a loaded model.
     pub(crate) fn generator(model: &LoadedGraph, options: host::TextOptions) -> Result<Generator<OpenVino>> {
         let sizes = convert::model(host::description(model, options)?);
-        let tokenizer = Tokenizer::from_bytes(&model.tokenizer()?)?;
+        let tokenizer = Tokenizer::open(&model.tokenizer()?)?;
         let runner = OpenVino { graph: model.graph().clone(), context: None };
         Ok(Generator::new(runner, tokenizer, sizes)?)
     }

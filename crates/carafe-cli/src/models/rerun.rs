@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use anyhow::{Context, Result, bail, ensure};
 use carafe_host::image::ImageModel;
 use carafe_host::text::{EventKind, Prompt, Request, TextOptions};
-use carafe_host::tokenizer::Tokenizer;
+use carafe_host::tokenizer::{EncodeOptions, Tokenizer};
 use carafe_host::{DecoderLimits, Limits, LoadedGraph, Sandbox};
 use carafe_models::certificate::{Greedy, Pattern};
 use carafe_models::{ModelFolder, Task};
@@ -27,8 +27,7 @@ pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
     match folder.manifest().task {
         Task::TextGeneration => {
             ensure!(!certificate.greedy.is_empty(), "the certificate records no greedy tokens to compare with");
-            let mut tokenizer =
-                Tokenizer::open(&Sandbox::new()?, model.name(), &model.tokenizer()?, Limits::default())?;
+            let mut tokenizer = Tokenizer::open(&Sandbox::new()?, model.name(), model.tokenizer()?, Limits::default())?;
             let repeat = |greedy: &Greedy| {
                 repeat_tokens(&mut tokenizer, greedy)?;
                 repeat_greedy(&model, greedy)
@@ -45,7 +44,9 @@ pub(super) fn run(folder: &ModelFolder) -> Result<Vec<String>> {
 
 /// The guest must cut a prompt into the tokens that the certificate's figures are of.
 fn repeat_tokens(tokenizer: &mut Tokenizer, greedy: &Greedy) -> Result<()> {
-    let tokens: Vec<_> = tokenizer.encode(&greedy.prompt)?.iter().map(|token| token.id).collect();
+    // As the tools cut it.
+    let options = EncodeOptions { add_special_tokens: true, parse_special: false };
+    let tokens: Vec<_> = tokenizer.encode(&greedy.prompt, options)?.iter().map(|token| token.id).collect();
     ensure!(
         tokens == greedy.prompt_tokens,
         "the prompt {:?} has the tokens {tokens:?}; the certificate says {:?}",

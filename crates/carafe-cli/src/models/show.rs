@@ -4,9 +4,11 @@ use std::fs;
 
 use anyhow::Result;
 use carafe_models::certificate::Comparison;
+use carafe_models::manifest::GenerationDefaults;
 use carafe_models::{Certificate, Manifest, ModelFolder};
 use serde_json::{Value, json};
 
+use super::licence;
 use crate::output::{self, mebibytes};
 
 /// Prints a model.
@@ -27,22 +29,38 @@ fn description(manifest: &Manifest) -> Vec<String> {
     let mut lines = vec![
         format!("{}: {}", manifest.name, manifest.description),
         format!("task        {}", manifest.task.name()),
-        format!("licence     {}", manifest.licence.spdx),
+        format!("licence     {}", licence::words(&manifest.licence.spdx)),
         format!("made from   {} (SHA-256 {})", manifest.provenance.source, manifest.provenance.source_sha256),
         format!("made by     {}, OpenVINO {}", manifest.provenance.tool, manifest.provenance.openvino),
     ];
     if let Some(text) = &manifest.text {
         let (context, vocabulary) = (text.context_length, text.vocabulary_size);
+        let template = if manifest.can_chat() { "a chat template" } else { "no chat template" };
         lines.push(format!(
-            "text        context {context} tokens, vocabulary {vocabulary}, {} bits a weight",
+            "text        context {context} tokens, vocabulary {vocabulary}, {} bits a weight, {template}",
             text.weight_bits
         ));
+        lines.extend(defaults(&text.generation).map(|defaults| format!("defaults    {defaults}")));
     }
     if let Some(image) = &manifest.image {
         lines.push(format!("image       {} x {}, {:?}, {:?}", image.width, image.height, image.layout, image.resize));
     }
     lines.push("files".to_owned());
     lines
+}
+
+/// What holds where a request says nothing; none if the model's makers do not say it.
+fn defaults(generation: &GenerationDefaults) -> Option<String> {
+    let GenerationDefaults { temperature, top_k, top_p, min_p, repetition_penalty } = generation;
+    let numbers = [
+        ("temperature", *temperature),
+        ("top_p", *top_p),
+        ("min_p", *min_p),
+        ("repetition_penalty", *repetition_penalty),
+    ];
+    let numbers = numbers.iter().filter_map(|(name, value)| Some(format!("{name} {}", (*value)?)));
+    let all: Vec<String> = numbers.chain(top_k.map(|count| format!("top_k {count}"))).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn proof(certificate: &Certificate) -> Vec<String> {

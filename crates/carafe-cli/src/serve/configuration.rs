@@ -153,6 +153,7 @@ fn server(options: &Serve) -> Result<Configuration> {
         shutdown_delay: Duration::from_secs(options.shutdown_delay.into()),
         drain: Duration::from_secs(options.drain.into()),
         request_timeout: Duration::from_secs(options.request_timeout.get().into()),
+        default_max_tokens: options.default_max_tokens,
         api_keys: options.api_key_file.as_deref().map(api_keys).transpose()?.unwrap_or_default(),
         cors_origins: options.cors_origin.clone(),
         allowed_hosts: options.allowed_host.clone(),
@@ -200,6 +201,7 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         shutdown_delay_seconds: u64,
         drain_seconds: u64,
         request_timeout_seconds: u64,
+        default_max_tokens: Option<NonZeroU32>,
         /// The limits of each key; keys themselves are not shown.
         api_keys: Vec<KeyLimits>,
         cors_origins: Vec<String>,
@@ -212,6 +214,7 @@ fn server_fields<S: Serializer>(server: &Configuration, serializer: S) -> Result
         shutdown_delay_seconds: server.shutdown_delay.as_secs(),
         drain_seconds: server.drain.as_secs(),
         request_timeout_seconds: server.request_timeout.as_secs(),
+        default_max_tokens: server.default_max_tokens,
         api_keys: server.api_keys.limits().collect(),
         cors_origins: server.cors_origins.iter().map(ToString::to_string).collect(),
         allowed_hosts: server.allowed_hosts.iter().map(ToString::to_string).collect(),

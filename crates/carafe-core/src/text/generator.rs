@@ -18,8 +18,8 @@ use super::{
     request_error::RequestError,
     scheduler::{Scheduler, SchedulerOutput},
     sequence::Sequence,
-    tokenizer::Tokenizer,
 };
+use crate::tokenizer::Tokenizer;
 
 /// How many requests may wait.
 pub const MAX_WAITING: usize = 1024;
@@ -82,12 +82,12 @@ impl<R: ModelRunner> Generator<R> {
             needs_reset: true,
             scheduler: Scheduler::new(&model),
             without_model: Vec::new(),
-            model,
-            processor: OutputProcessor::new(tokenizer),
+            processor: OutputProcessor::new(tokenizer, &model),
             logits: Logits::default(),
             next_id: 1,
             num_forward_passes: 0,
             scheduled_requests: 0,
+            model,
         })
     }
 
@@ -174,7 +174,7 @@ impl<R: ModelRunner> Generator<R> {
         for mut sequence in self.without_model.drain(..) {
             let request = sequence.id;
             events.extend(sequence.take_start().map(|kind| Event { request, kind }));
-            output_processor::finish_without_model(sequence, events);
+            output_processor::finish_without_model(sequence, &self.processor.tokenizer, events);
         }
         while let Some(sequence) = self.scheduler.admit(&self.model) {
             let request = sequence.id;

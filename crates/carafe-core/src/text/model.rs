@@ -1,6 +1,6 @@
 //! What the generator must know of a text model: its sizes and its EOS tokens.
 
-use super::tokenizer::Tokenizer;
+use crate::tokenizer::Tokenizer;
 
 /// The sizes of a text model, as its manifest gives them, and of its KV cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,13 +88,12 @@ pub enum ModelError {
         /// The model's `block_size`.
         block_size: u32,
     },
-    /// The tokenizer is another model's: a token without text could be sampled, or a text have a
-    /// token without logits.
-    #[error("the model knows {model} tokens, its tokenizer {tokenizer}; the two must be equal")]
+    /// The tokenizer is another model's: a text could have a token without logits.
+    #[error("the model knows {model} tokens, its tokenizer {tokenizer}; the tokenizer may have fewer, but not more")]
     Vocabulary {
         /// The model's `vocabulary_size`.
         model: u32,
-        /// The tokenizer's vocabulary size.
+        /// The tokenizer's vocabulary size: what its ids are below.
         tokenizer: u32,
     },
     /// An EOS token is no token of the model.
@@ -108,7 +107,8 @@ pub enum ModelError {
 }
 
 impl TextModel {
-    /// Checks the sizes, and that `tokenizer` has exactly the model's vocabulary.
+    /// Checks the sizes, and that the model knows every token of `tokenizer`. It may know more, which
+    /// are never chosen.
     pub fn check(&self, tokenizer: &Tokenizer) -> Result<(), ModelError> {
         for (name, value) in [
             ("context_length", self.context_length),
@@ -125,7 +125,7 @@ impl TextModel {
         let least = self.prefill_chunk.saturating_add(self.max_num_seqs);
         check_size("max_num_batched_tokens", self.max_num_batched_tokens, least)?;
         self.check_blocks()?;
-        if tokenizer.vocabulary_size() != self.vocabulary_size {
+        if tokenizer.vocabulary_size() > self.vocabulary_size {
             return Err(ModelError::Vocabulary { model: self.vocabulary_size, tokenizer: tokenizer.vocabulary_size() });
         }
         match self.eos_token_ids.iter().find(|&&id| id >= self.vocabulary_size) {

@@ -1,6 +1,6 @@
 //! Makes tokens and events of the logits of an inference.
 
-use std::{error::Error, mem};
+use std::{error::Error, mem, ops::Range};
 
 use super::{
     event::{Event, EventKind, FailureKind, FinishReason},
@@ -10,8 +10,12 @@ use super::{
     sampler::Sampler,
     scheduler::{ScheduledRow, Scheduler, SchedulerOutput},
     sequence::{Accepted, Choice, Sequence},
-    tokenizer::Tokenizer,
 };
+use crate::tokenizer::Tokenizer;
+
+/// The logit of an id without a token. It is far below any model's, and so many of them that a
+/// vocabulary is full of them still have a finite sum.
+const LOGIT_WITHOUT_TOKEN: f32 = -1e30;
 
 /// Counters of what was computed and chosen.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,6 +30,8 @@ pub(super) struct Counters {
 #[derive(Debug)]
 pub(super) struct OutputProcessor {
     pub(super) tokenizer: Tokenizer,
+    /// Ids that the model has logits for and the tokenizer no token.
+    without_token: Vec<Range<usize>>,
     sampler: Sampler,
     /// A copy of a row of logits as the model gave it.
     raw: Vec<f32>,
@@ -33,8 +39,14 @@ pub(super) struct OutputProcessor {
 }
 
 impl OutputProcessor {
-    pub(super) fn new(tokenizer: Tokenizer) -> Self {
-        Self { tokenizer, sampler: Sampler::default(), raw: Vec::new(), counters: Counters::default() }
+    pub(super) fn new(tokenizer: Tokenizer, model: &TextModel) -> Self {
+        Self {
+            without_token: without_token(&tokenizer, model),
+            tokenizer,
+            sampler: Sampler::default(),
+            raw: Vec::new(),
+            counters: Counters::default(),
+        }
     }
 
     /// Processes every row of an inference; sequences that come to their end by it leave the
@@ -48,6 +60,7 @@ impl OutputProcessor {
         events: &mut Vec<Event>,
     ) {
         let mut rest = logits.values();
+        self.mask(rest, model);
         let mut finished = Vec::new();
         for row in &output.rows {
             let (own, others) = mem::take(&mut rest).split_at_mut(row.num_logits * model.vocabulary_size as usize);
@@ -59,6 +72,14 @@ impl OutputProcessor {
             scheduler.cache_blocks(row.index);
         }
         scheduler.finish(&finished);
+    }
+
+    /// Makes ids without a token, in all rows, so improbable that they are never chosen and weigh
+    /// nothing: many a model's vocabulary is filled up to a round number.
+    fn mask(&self, logits: &mut [f32], model: &TextModel) {
+        for row in logits.chunks_exact_mut(model.vocabulary_size as usize) {
+            self.without_token.iter().for_each(|range| row[range.clone()].fill(LOGIT_WITHOUT_TOKEN));
+        }
     }
 
     /// Notes what was computed of a sequence, and chooses tokens if that is all it has. False if it
@@ -88,7 +109,7 @@ impl OutputProcessor {
             return true;
         }
         if !sequence.wants_tokens() {
-            events.push(finish(sequence));
+            events.push(finish(sequence, &self.tokenizer));
             return false;
         }
         self.decode(sequence, &row.draft_tokens, logits, model, events)
@@ -155,12 +176,25 @@ impl OutputProcessor {
     }
 }
 
+/// The ids below the model's vocabulary size that have no token.
+fn without_token(tokenizer: &Tokenizer, model: &TextModel) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for id in (0..model.vocabulary_size).filter(|&id| !tokenizer.has_token(id)) {
+        let id = id as usize;
+        match ranges.last_mut().filter(|last| last.end == id) {
+            Some(last) => last.end += 1,
+            None => ranges.push(id..id + 1),
+        }
+    }
+    ranges
+}
+
 /// Ends a request that generates and scores nothing; it needs no model.
-pub(super) fn finish_without_model(mut sequence: Sequence, events: &mut Vec<Event>) {
+pub(super) fn finish_without_model(mut sequence: Sequence, tokenizer: &Tokenizer, events: &mut Vec<Event>) {
     let request = sequence.id;
     sequence.advance(sequence.prompt_tokens);
     events.extend(sequence.take_echo().map(|kind| Event { request, kind }));
-    events.push(finish(&mut sequence));
+    events.push(finish(&mut sequence, tokenizer));
 }
 
 /// The event of a request whose inference failed.
@@ -169,8 +203,8 @@ pub(super) fn failed_run(request: u64, error: &RunError) -> Event {
 }
 
 /// The event of a request that generates nothing more.
-fn finish(sequence: &mut Sequence) -> Event {
-    let (reason, rest) = sequence.finish(FinishReason::Length);
+fn finish(sequence: &mut Sequence, tokenizer: &Tokenizer) -> Event {
+    let (reason, rest) = sequence.finish(FinishReason::Length, tokenizer);
     finished(sequence, reason, rest)
 }
 

@@ -1,25 +1,24 @@
 //! The text of a sequence: bytes of tokens in, text to deliver out, and where in it each token
 //! begins.
 //!
-//! Characters are put together from the bytes of several tokens (`utf8`), then stop strings are cut
-//! off (`stop`). A prompt that is echoed is part of the text and goes through the same decoder, so
+//! The tokenizer's stream makes characters of tokens, then stop strings are cut off (`stop`). A prompt that is echoed is part of the text and goes through the same decoder, so
 //! that a character that begins in the prompt and ends in the output is one character. Stop strings
 //! are looked for in what comes after the prompt, such a character included. Last, what the model
 //! marks as its reasoning is told from its answer (`reasoning`).
 //!
-//! It does not know which tokens have no text: the caller passes no bytes for those.
+//! It does not know which tokens have no text: the caller passes none for those.
 
 use super::{
     event::FinishReason,
     reasoning::{Delta, Reasoning, ReasoningSplitter},
     stop::{Matched, StopMatcher},
-    utf8::{Decoded, Utf8Stream},
 };
+use crate::tokenizer::{StreamedText, TextStream, Tokenizer};
 
 /// The text of one sequence.
 #[derive(Debug, Default)]
 pub(super) struct OutputText {
-    utf8: Utf8Stream,
+    stream: TextStream,
     stops: StopMatcher,
     reasoning: ReasoningSplitter,
 }
@@ -45,10 +44,10 @@ pub(super) struct Echo {
 }
 
 impl OutputText {
-    /// An empty text that ends with any of these strings, none of which may be empty.
-    pub(super) fn new(stops: Vec<String>, reasoning: Reasoning) -> Self {
-        let reasoning = ReasoningSplitter::new(reasoning);
-        Self { utf8: Utf8Stream::default(), stops: StopMatcher::new(stops), reasoning }
+    /// A text that goes on after `stream` and ends with any of these strings, none of which may be
+    /// empty.
+    pub(super) fn new(stream: TextStream, stops: Vec<String>, reasoning: Reasoning) -> Self {
+        Self { stream, stops: StopMatcher::new(stops), reasoning: ReasoningSplitter::new(reasoning) }
     }
 
     /// Whether a token with these bytes marks reasoning, and so has text even if it is special.
@@ -57,18 +56,18 @@ impl OutputText {
     }
 
     /// Begins the text with the tokens of an echoed prompt.
-    pub(super) fn echo<'a>(&mut self, tokens: impl Iterator<Item = &'a [u8]>) -> Echo {
+    pub(super) fn echo(&mut self, tokens: impl Iterator<Item = Option<u32>>, tokenizer: &Tokenizer) -> Echo {
         let mut echo = Echo { text: String::new(), offsets: Vec::new() };
-        for Decoded { text, offset } in tokens.map(|bytes| self.utf8.push(bytes)) {
+        for StreamedText { text, offset } in tokens.map(|token| self.decode(token, tokenizer)) {
             echo.text.push_str(&text);
             echo.offsets.push(offset);
         }
         echo
     }
 
-    /// Takes the bytes of the next token of the output; none of one that has no text.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> TokenText {
-        let Decoded { text, offset } = self.utf8.push(bytes);
+    /// Takes the next token of the output; none for one that has no text.
+    pub(super) fn push(&mut self, token: Option<u32>, tokenizer: &Tokenizer) -> TokenText {
+        let StreamedText { text, offset } = self.decode(token, tokenizer);
         let Matched { text, stopped } = self.stops.push(&text);
         let delta = if stopped { self.last(text) } else { self.reasoning.push(text) };
         TokenText { delta, offset, stopped }
@@ -76,8 +75,8 @@ impl OutputText {
 
     /// Lets go of what was held back. Even then a stop string may be completed, by the replacement
     /// of an unfinished character.
-    pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, Delta) {
-        let unfinished = self.utf8.finish();
+    pub(super) fn finish(&mut self, reason: FinishReason, tokenizer: &Tokenizer) -> (FinishReason, Delta) {
+        let unfinished = self.stream.finish(tokenizer);
         let Matched { text, stopped } = self.stops.push(&unfinished);
         if stopped {
             return (FinishReason::Stop, self.last(text));
@@ -93,5 +92,12 @@ impl OutputText {
         delta.reasoning.push_str(&reasoning);
         delta.text.push_str(&text);
         delta
+    }
+
+    fn decode(&mut self, token: Option<u32>, tokenizer: &Tokenizer) -> StreamedText {
+        match token {
+            Some(token) => self.stream.push(token, tokenizer),
+            None => self.stream.skip(),
+        }
     }
 }

@@ -1,23 +1,26 @@
 //! Makes tokens of prompts, apart from the generator, and checks the requests that they belong to.
 //!
 //! A long prompt takes its tokenizer a while, and a conversation its template; so this may run on
-//! another thread than the one that steps the batch. It has the model's sizes and tokenizer, and
-//! knows nothing of what runs.
+//! another thread than the one that steps the batch. It has the model's sizes, tokenizer and chat
+//! template, and knows nothing of what runs.
 
 use super::{
-    Tokenizer,
+    conversation::Conversations,
     model::{ModelError, TextModel},
-    prompt::{Chat, Prompt, TextPrompt},
-    reasoning::Reasoning,
+    prompt::{Prompt, TextPrompt},
+    reasoning::{Reasoning, ReasoningMarks},
     request::Request,
     request_error::RequestError,
 };
+use crate::{chat::Chat, tokenizer::Tokenizer};
 
 /// What makes tokens of prompts.
 #[derive(Debug)]
 pub struct Preparer {
     model: TextModel,
     tokenizer: Tokenizer,
+    /// None where the model has no chat template.
+    conversations: Option<Conversations>,
 }
 
 /// A request's prompt, and what its making has shown.
@@ -30,10 +33,14 @@ pub struct PreparedPrompt {
 }
 
 impl Preparer {
-    /// A preparer for a model whose tokenizer this is.
-    pub fn new(model: TextModel, tokenizer: Tokenizer) -> Result<Self, ModelError> {
+    /// A preparer for a model whose tokenizer this is, and whose chat template, if it has one.
+    pub fn new(
+        model: TextModel,
+        tokenizer: Tokenizer,
+        conversations: Option<Conversations>,
+    ) -> Result<Self, ModelError> {
         model.check(&tokenizer)?;
-        Ok(Self { model, tokenizer })
+        Ok(Self { model, tokenizer, conversations })
     }
 
     /// The model's tokenizer.
@@ -42,28 +49,48 @@ impl Preparer {
     }
 
     /// Checks a request, and makes tokens of its prompt.
-    pub fn prepare(&self, request: Request) -> Result<PreparedPrompt, RequestError> {
-        let reasoning = request.reasoning.clone();
+    pub fn prepare(&self, mut request: Request) -> Result<PreparedPrompt, RequestError> {
+        let mut marks = None;
+        if let Prompt::Chat(chat) = &request.prompt {
+            let (tokens, found) = self.conversation(chat)?;
+            (request.prompt, marks) = (Prompt::Tokens(tokens), found);
+        }
+        let reasoning = prepared(request.reasoning.clone(), marks);
         let request = request.validate(&self.model, &self.tokenizer)?;
         Ok(PreparedPrompt { tokens: request.prompt().to_vec(), reasoning })
     }
 
     /// The text that the model's chat template makes of a conversation.
-    pub fn render(&self, _chat: &Chat) -> Result<String, RequestError> {
-        Err(RequestError::NoChatTemplate)
+    pub fn render(&self, chat: &Chat) -> Result<String, RequestError> {
+        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)?.text(chat)
     }
 
     /// The tokens of a prompt, whatever their number.
     pub fn tokenize(&self, prompt: Prompt) -> Result<Vec<u32>, RequestError> {
         match prompt {
-            Prompt::Text(TextPrompt { text, .. }) => self.tokenizer.encode(&text).map_err(RequestError::Tokenizer),
+            Prompt::Text(TextPrompt { text, options }) => {
+                self.tokenizer.encode(&text, options).map_err(RequestError::Tokenizer)
+            }
             Prompt::Tokens(tokens) => Ok(tokens),
-            Prompt::Chat(_) => Err(RequestError::NoChatTemplate),
+            Prompt::Chat(chat) => Ok(self.conversation(&chat)?.0),
         }
     }
 
     /// The text of tokens, special ones included.
     pub fn detokenize(&self, tokens: &[u32]) -> Result<String, RequestError> {
         self.tokenizer.decode(tokens).map_err(RequestError::Detokenize)
+    }
+
+    fn conversation(&self, chat: &Chat) -> Result<(Vec<u32>, Option<ReasoningMarks>), RequestError> {
+        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)?.tokens(chat, &self.tokenizer)
+    }
+}
+
+/// What a request's reasoning becomes, where the template knows these marks.
+fn prepared(asked: Reasoning, marks: Option<ReasoningMarks>) -> Reasoning {
+    match (asked, marks) {
+        (Reasoning::Apart, Some(marks)) => Reasoning::Marked(marks),
+        (Reasoning::Apart, None) => Reasoning::InText,
+        (asked, _) => asked,
     }
 }

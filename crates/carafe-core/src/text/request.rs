@@ -11,8 +11,8 @@ use super::{
     request_error::{Asked, ContextExceeded, PromptLength, RequestError},
     sampling::Sampling,
     stop::{MAX_STOP_BYTES, MAX_STOPS},
-    tokenizer::Tokenizer,
 };
+use crate::tokenizer::Tokenizer;
 
 /// One request for text.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +82,9 @@ impl Request {
         if self.min_tokens > self.max_tokens && !self.max_tokens_is_default {
             return Err(RequestError::MinTokens { min_tokens: self.min_tokens, max_tokens: self.max_tokens });
         }
-        self.sampling.check(model.vocabulary_size)?;
+        self.sampling.check()?;
+        let biased: Vec<u32> = self.sampling.logit_bias.iter().map(|&(token, _)| token).collect();
+        check_tokens("logit_bias", &biased, model, tokenizer)?;
         check_stops(&self.stop)?;
         if let Some(count) = self.logprobs.filter(|&count| count > MAX_LOGPROBS) {
             return Err(RequestError::TooManyLogprobs { count, limit: MAX_LOGPROBS });
@@ -94,8 +96,8 @@ impl Request {
             Asked::MaxTokens(self.max_tokens)
         };
         let room = room(PromptLength::Exactly(prompt.len()), asked, model.context_length)?;
-        check_tokens("prompt", &prompt, model)?;
-        check_tokens("resume", &self.resume, model)?;
+        check_tokens("prompt", &prompt, model, tokenizer)?;
+        check_tokens("resume", &self.resume, model, tokenizer)?;
         Ok(ValidRequest {
             prompt,
             max_tokens: self.max_tokens.max(self.min_tokens).min(room),
@@ -145,19 +147,26 @@ fn prompt_tokens(prompt: Prompt, model: &TextModel, tokenizer: &Tokenizer) -> Re
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens,
         Prompt::Chat(_) => return Err(RequestError::UnpreparedChat),
-        Prompt::Text(TextPrompt { text, .. }) => {
-            let at_least = text.len().div_ceil(tokenizer.longest_token().max(1));
+        Prompt::Text(TextPrompt { text, options }) => {
+            let at_least = tokenizer.least_tokens(text.len());
             room(PromptLength::AtLeast(at_least), Asked::Nothing, model.context_length)?;
-            tokenizer.encode(&text).map_err(RequestError::Tokenizer)?
+            tokenizer.encode(&text, options).map_err(RequestError::Tokenizer)?
         }
     };
     if tokens.is_empty() { Err(RequestError::EmptyPrompt) } else { Ok(tokens) }
 }
 
-/// Refuses tokens that the model does not know.
-fn check_tokens(parameter: &'static str, tokens: &[u32], model: &TextModel) -> Result<(), RequestError> {
+/// Refuses tokens that the model does not know, and those that the tokenizer does not: the model
+/// may have logits for ids that stand for nothing.
+fn check_tokens(
+    parameter: &'static str,
+    tokens: &[u32],
+    model: &TextModel,
+    tokenizer: &Tokenizer,
+) -> Result<(), RequestError> {
     let vocabulary_size = model.vocabulary_size;
-    match tokens.iter().find(|&&token| token >= vocabulary_size) {
+    match tokens.iter().find(|&&token| token >= vocabulary_size || !tokenizer.has_token(token)) {
+        Some(&token) if token < vocabulary_size => Err(RequestError::NoToken { parameter, token }),
         Some(&token) => Err(RequestError::UnknownToken { parameter, token, vocabulary_size }),
         None => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::tokenizer::TokenizerError;
+use crate::{chat::ChatError, tokenizer::TokenizerError};
 
 /// What a caller must tell apart in order to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum RequestErrorCode {
     QueueFull,
     /// `resume` does not belong to this request.
     InvalidResume,
+    /// The model's chat template fails, whatever the conversation.
+    TemplateFailed,
 }
 
 /// Prompt and output together would not fit into the context.
@@ -116,6 +118,12 @@ pub enum RequestError {
         "the model has no chat template, so it cannot answer `messages`; send the whole text as `prompt` of a completion"
     )]
     NoChatTemplate,
+    /// The rendered conversation could not be turned into tokens.
+    #[error("`messages` cannot be turned into tokens")]
+    Messages(#[source] TokenizerError),
+    /// The conversation could not be rendered.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     /// The prompt is a conversation that no preparer has made tokens of: a mistake of the caller's.
     #[error("a conversation must be prepared before it is submitted")]
     UnpreparedChat,
@@ -132,6 +140,14 @@ pub enum RequestError {
         min_tokens: u32,
         /// The request's `max_tokens`.
         max_tokens: u32,
+    },
+    /// An id that the model has logits for, but the tokenizer no token.
+    #[error("`{parameter}` names token {token}; the tokenizer has no token with this id")]
+    NoToken {
+        /// Where it was named: `prompt`, `logit_bias` or `resume`.
+        parameter: &'static str,
+        /// The id.
+        token: u32,
     },
     /// A token that the model does not know.
     #[error("`{parameter}` names token {token}; the model's tokens are below {vocabulary_size}")]
@@ -224,22 +240,26 @@ impl RequestError {
         match self {
             Self::ContextExceeded(_) => RequestErrorCode::ContextLengthExceeded,
             Self::QueueFull { .. } => RequestErrorCode::QueueFull,
-            Self::ResumeFinished { .. } | Self::UnknownToken { parameter: "resume", .. } => {
-                RequestErrorCode::InvalidResume
-            }
+            Self::Chat(error) if !error.is_request_fault() => RequestErrorCode::TemplateFailed,
+            Self::ResumeFinished { .. }
+            | Self::UnknownToken { parameter: "resume", .. }
+            | Self::NoToken { parameter: "resume", .. } => RequestErrorCode::InvalidResume,
             _ => RequestErrorCode::Invalid,
         }
     }
 
     /// The parameter that is at fault; none where the request itself is in order.
-    pub fn parameter(&self) -> Option<&'static str> {
+    pub fn parameter(&self) -> Option<&str> {
         match self {
             Self::EmptyPrompt | Self::Tokenizer(_) => Some("prompt"),
-            Self::NoChatTemplate | Self::UnpreparedChat => Some("messages"),
+            Self::Chat(error) => error.request_field(),
+            Self::NoChatTemplate | Self::UnpreparedChat | Self::Messages(_) => Some("messages"),
             Self::Detokenize(_) => Some("tokens"),
             Self::ContextExceeded(exceeded) => Some(exceeded.parameter()),
             Self::MinTokens { .. } => Some("min_tokens"),
-            Self::UnknownToken { parameter, .. } | Self::OutOfRange { parameter, .. } => Some(parameter),
+            Self::UnknownToken { parameter, .. }
+            | Self::NoToken { parameter, .. }
+            | Self::OutOfRange { parameter, .. } => Some(parameter),
             Self::ZeroTopK => Some("top_k"),
             Self::TooManyBiases { .. } | Self::BiasTwice { .. } => Some("logit_bias"),
             Self::TooManyStops { .. } | Self::EmptyStop { .. } | Self::StopTooLong { .. } => Some("stop"),

@@ -67,7 +67,7 @@ impl Sampling {
     }
 
     /// Refuses what is out of range.
-    pub(super) fn check(&self, vocabulary_size: u32) -> Result<(), RequestError> {
+    pub(super) fn check(&self) -> Result<(), RequestError> {
         let require = |holds: bool, parameter, range, value: f32| {
             if holds { Ok(()) } else { Err(RequestError::OutOfRange { parameter, range, value }) }
         };
@@ -83,20 +83,17 @@ impl Sampling {
         if self.top_k == Some(0) {
             return Err(RequestError::ZeroTopK);
         }
-        self.check_biases(vocabulary_size)
+        self.check_biases()
     }
 
-    /// Refuses biases that are too many, too large, or on tokens that are unknown or named twice.
-    fn check_biases(&self, vocabulary_size: u32) -> Result<(), RequestError> {
+    /// Refuses biases that are too many, too large, or on tokens that are named twice.
+    fn check_biases(&self) -> Result<(), RequestError> {
         let count = self.logit_bias.len();
         if count > MAX_LOGIT_BIASES {
             return Err(RequestError::TooManyBiases { count, limit: MAX_LOGIT_BIASES });
         }
         let mut seen = BTreeSet::new();
         for &(token, value) in &self.logit_bias {
-            if token >= vocabulary_size {
-                return Err(RequestError::UnknownToken { parameter: "logit_bias", token, vocabulary_size });
-            }
             if !(-100.0..=100.0).contains(&value) {
                 return Err(RequestError::OutOfRange { parameter: "logit_bias", range: "-100 to 100", value });
             }

@@ -21,8 +21,8 @@ use super::{
     request_error::RequestError,
     rng,
     sampler::Sampler,
-    tokenizer::Tokenizer,
 };
+use crate::tokenizer::{TextStream, Tokenizer};
 
 /// The state of a request that has been accepted.
 #[derive(Debug)]
@@ -79,9 +79,12 @@ impl Sequence {
     ) -> Result<Self, RequestError> {
         let tokens = mem::take(&mut request.prompt);
         let resume = mem::take(&mut request.resume);
-        let mut text = OutputText::new(mem::take(&mut request.stop), mem::take(&mut request.reasoning));
-        let bytes = tokens.iter().map(|&token| tokenizer.token_bytes(token).unwrap_or_default());
-        let echo = request.echo.then(|| text.echo(bytes));
+        let is_skipped = |token| request.skip_special_tokens && tokenizer.is_special(token);
+        let texts = tokens.iter().map(|&token| Some(token).filter(|&token| !is_skipped(token)));
+        let stream =
+            if request.echo { TextStream::new() } else { TextStream::after(texts.clone().flatten(), tokenizer) };
+        let mut text = OutputText::new(stream, mem::take(&mut request.stop), mem::take(&mut request.reasoning));
+        let echo = request.echo.then(|| text.echo(texts, tokenizer));
         let mut sequence = Self {
             id,
             prompt_tokens: tokens.len(),
@@ -288,30 +291,33 @@ impl Sequence {
     pub(super) fn accept(&mut self, token: u32, model: &TextModel, tokenizer: &Tokenizer) -> Accepted {
         self.tokens.push(token);
         self.penalties.count(token);
-        let ends_text = model.eos_token_ids.contains(&token);
-        let bytes = if ends_text { None } else { self.bytes_of(token, tokenizer) };
-        let TokenText { delta, offset, stopped } = self.text.push(bytes.unwrap_or_default());
+        let is_eos = model.eos_token_ids.contains(&token);
+        let has_text = Some(token).filter(|_| !self.is_skipped(token, is_eos, tokenizer));
+        let TokenText { delta, offset, stopped } = self.text.push(has_text, tokenizer);
         let finished = if stopped {
             Some((FinishReason::Stop, Delta::default()))
-        } else if ends_text && !self.request.ignore_eos {
-            Some(self.finish(FinishReason::Eos))
+        } else if is_eos && !self.request.ignore_eos {
+            Some(self.finish(FinishReason::Eos, tokenizer))
         } else if self.generated_tokens() >= self.request.max_tokens as usize {
-            Some(self.finish(FinishReason::Length))
+            Some(self.finish(FinishReason::Length, tokenizer))
         } else {
             None
         };
         Accepted { delta, text_offset: offset, finished }
     }
 
-    /// The bytes that a token adds to the text; none of one that is special, unless those are wanted
-    /// or it marks reasoning.
-    fn bytes_of<'a>(&self, token: u32, tokenizer: &'a Tokenizer) -> Option<&'a [u8]> {
-        let skips = self.request.skip_special_tokens && tokenizer.is_special(token);
-        tokenizer.token_bytes(token).filter(|bytes| !skips || self.text.is_mark(bytes))
+    /// Whether a token gives no text: one that ends the text never does, and others that are special
+    /// or EOS only where special tokens are wanted, or where they mark reasoning.
+    fn is_skipped(&self, token: u32, is_eos: bool, tokenizer: &Tokenizer) -> bool {
+        if is_eos && !self.request.ignore_eos {
+            return true;
+        }
+        let is_mark = || tokenizer.token_bytes(token).is_some_and(|bytes| self.text.is_mark(&bytes));
+        self.request.skip_special_tokens && (is_eos || tokenizer.is_special(token)) && !is_mark()
     }
 
     /// Ends the text: why, and what had been held back.
-    pub(super) fn finish(&mut self, reason: FinishReason) -> (FinishReason, Delta) {
-        self.text.finish(reason)
+    pub(super) fn finish(&mut self, reason: FinishReason, tokenizer: &Tokenizer) -> (FinishReason, Delta) {
+        self.text.finish(reason, tokenizer)
     }
 }

@@ -61,7 +61,8 @@ macro_rules! wit_conversions {
         pub(crate) fn prompt(prompt: wit::Prompt) -> $crate::text::Prompt {
             match prompt {
                 wit::Prompt::Text(wit::TextPrompt { text, add_special_tokens, parse_special }) => {
-                    $crate::text::Prompt::Text($crate::text::TextPrompt { text, add_special_tokens, parse_special })
+                    let options = $crate::tokenizer::EncodeOptions { add_special_tokens, parse_special };
+                    $crate::text::Prompt::Text($crate::text::TextPrompt { text, options })
                 }
                 wit::Prompt::Tokens(tokens) => $crate::text::Prompt::Tokens(tokens),
                 wit::Prompt::Chat(conversation) => $crate::text::Prompt::Chat(chat(conversation)),
@@ -69,14 +70,14 @@ macro_rules! wit_conversions {
         }
 
         /// The conversation in the core's words.
-        pub(crate) fn chat(chat: wit::Chat) -> $crate::text::Chat {
-            $crate::text::Chat {
+        pub(crate) fn chat(chat: wit::Chat) -> $crate::chat::Chat {
+            $crate::chat::Chat {
                 messages: chat.messages,
                 tools: chat.tools,
                 template_arguments: chat.template_arguments,
                 add_generation_prompt: chat.add_generation_prompt,
                 continue_final_message: chat.continue_final_message,
-                now: chat.now,
+                now: i64::try_from(chat.now).unwrap_or(i64::MAX),
             }
         }
 
@@ -112,13 +113,17 @@ macro_rules! wit_conversions {
                 Code::ContextLengthExceeded => wit::RequestErrorCode::ContextLengthExceeded,
                 Code::QueueFull => wit::RequestErrorCode::QueueFull,
                 Code::InvalidResume => wit::RequestErrorCode::InvalidResume,
+                Code::TemplateFailed => wit::RequestErrorCode::TemplateFailed,
             };
             let message = $crate::text::error_chain(error);
             wit::RequestError { code, parameter: error.parameter().map(str::to_owned), message }
         }
 
         /// An event in the words of the WIT.
-        pub(crate) fn event_kind(kind: $crate::text::EventKind, tokenizer: &$crate::text::Tokenizer) -> wit::EventKind {
+        pub(crate) fn event_kind(
+            kind: $crate::text::EventKind,
+            tokenizer: &$crate::tokenizer::Tokenizer,
+        ) -> wit::EventKind {
             use $crate::text::EventKind as Kind;
             match kind {
                 Kind::Started { prompt_tokens, cached_tokens } => {
@@ -143,7 +148,10 @@ macro_rules! wit_conversions {
             }
         }
 
-        fn prompt_token(token: $crate::text::PromptToken, tokenizer: &$crate::text::Tokenizer) -> wit::PromptToken {
+        fn prompt_token(
+            token: $crate::text::PromptToken,
+            tokenizer: &$crate::tokenizer::Tokenizer,
+        ) -> wit::PromptToken {
             let logprobs = token.logprobs.map(|logprobs| token_logprobs(&logprobs, tokenizer));
             let bytes = bytes(token.id, tokenizer);
             wit::PromptToken { id: token.id, bytes, text_offset: token.text_offset, logprobs }
@@ -151,7 +159,7 @@ macro_rules! wit_conversions {
 
         fn token_logprobs(
             logprobs: &$crate::text::TokenLogprobs,
-            tokenizer: &$crate::text::Tokenizer,
+            tokenizer: &$crate::tokenizer::Tokenizer,
         ) -> wit::TokenLogprobs {
             let top = logprobs.top.iter().map(|token| wit::TokenLogprob {
                 id: token.id,
@@ -161,8 +169,8 @@ macro_rules! wit_conversions {
             wit::TokenLogprobs { chosen: logprobs.logprob, top: top.collect() }
         }
 
-        fn bytes(token: u32, tokenizer: &$crate::text::Tokenizer) -> Vec<u8> {
-            tokenizer.token_bytes(token).unwrap_or_default().to_vec()
+        fn bytes(token: u32, tokenizer: &$crate::tokenizer::Tokenizer) -> Vec<u8> {
+            tokenizer.token_bytes(token).unwrap_or_default()
         }
 
         fn finish_reason(reason: $crate::text::FinishReason) -> wit::FinishReason {

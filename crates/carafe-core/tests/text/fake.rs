@@ -14,8 +14,9 @@ use std::{
 use carafe_core::text::{DECODER_INPUTS, Role};
 use carafe_core::text::{
     Event, EventKind, FinishReason, Generator, Logits as Answer, ModelInput, ModelRunner, PrefixSharing, Prompt,
-    PromptToken, Request, RunError, Sampling, TextModel, TokenLogprobs, Tokenizer, rng,
+    PromptToken, Request, RunError, Sampling, TextModel, TokenLogprobs, rng,
 };
+use carafe_core::tokenizer::{Tokenizer, TokenizerError, compact_form};
 use serde_json::{Value, json};
 
 /// The EOS token of [`tokenizer`].
@@ -69,9 +70,14 @@ pub(crate) fn tokenizer_json() -> Value {
     })
 }
 
+/// Opens a tokenizer as a host and a guest do together.
+pub(crate) fn open(json: &Value) -> Result<Tokenizer, TokenizerError> {
+    Tokenizer::open(&compact_form(json.to_string().as_bytes())?)
+}
+
 /// A small byte-level BPE: token 0 is EOS, token 1 + b the byte b.
 pub(crate) fn tokenizer() -> Tokenizer {
-    Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes()).unwrap()
+    open(&tokenizer_json()).unwrap()
 }
 
 /// The model that goes with [`tokenizer`]: short context and short chunks, so that prompts are cut;

@@ -7,6 +7,7 @@ mod echo;
 mod fake;
 mod generator;
 mod golden;
+mod kinds;
 mod limits;
 mod offsets;
 mod properties;

@@ -22,7 +22,13 @@ fn delivered(outcome: &Outcome) -> (String, Vec<u32>) {
 
 /// The bytes of a token that is written: EOS has none there.
 fn written(token: u32) -> Vec<u8> {
-    if token == EOS { Vec::new() } else { tokenizer().token_bytes(token).unwrap().to_vec() }
+    if token == EOS { Vec::new() } else { tokenizer().token_bytes(token).unwrap() }
+}
+
+/// A prompt after whose own text the output's is a text of its own: it ends with a whole character.
+fn whole(mut prompt: Vec<u32>) -> Vec<u32> {
+    prompt.push(byte_token(b'a'));
+    prompt
 }
 
 /// How many characters of the lossy text come before the one that holds the byte at `place`, or
@@ -57,10 +63,11 @@ proptest! {
         output in tokens(1..6),
         echo in any::<bool>(),
     ) {
+        let prompt = if echo { prompt } else { whole(prompt) };
         let outcome = run(script(prompt.len(), output.clone()), request(&prompt, output.len(), echo));
         let (text, offsets) = delivered(&outcome);
 
-        let echoed = prompt.iter().filter(|_| echo).map(|&token| tokenizer().token_bytes(token).unwrap().to_vec());
+        let echoed = prompt.iter().filter(|_| echo).map(|&token| written(token));
         let pieces: Vec<Vec<u8>> = echoed.chain(output.iter().map(|&token| written(token))).collect();
         let bytes = pieces.concat();
         prop_assert_eq!(&text, &String::from_utf8_lossy(&bytes));
@@ -102,6 +109,15 @@ fn a_character_that_begins_in_an_echoed_prompt_is_whole_when_the_output_ends_it(
     assert_eq!((text.as_str(), outcome.texts.concat().as_str()), ("a", "👋"));
     assert_eq!(tokens.iter().map(|token| token.text_offset).collect::<Vec<_>>(), [0, 1, 1]);
     assert_eq!(outcome.text_offsets, [1, 1]);
+}
+
+#[test]
+fn a_character_that_begins_in_the_prompt_comes_whole_with_the_output_that_ends_it() {
+    let bytes: Vec<u32> = "a👋b".bytes().map(byte_token).collect();
+    let (prompt, output) = bytes.split_at(3);
+    assert_eq!(run(script(3, output.to_vec()), request(prompt, 3, false)).texts.concat(), "👋b");
+    let never_ended = [byte_token(b'b')];
+    assert_eq!(run(script(3, never_ended.to_vec()), request(prompt, 1, false)).texts.concat(), "b");
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
     let tokenizer = tokenizer();
     let Prompt::Tokens(prompt) = &request.prompt else { unreachable!("the requests below have tokens") };
     let (mut penalties, mut sampler) = (Penalties::new(prompt), Sampler::default());
-    let echoed: Vec<u8> = prompt.iter().flat_map(|&token| tokenizer.token_bytes(token).unwrap().to_vec()).collect();
+    let texts = prompt.iter().filter(|&&token| token != EOS);
+    let echoed: Vec<u8> = texts.flat_map(|&token| tokenizer.token_bytes(token).unwrap()).collect();
     let (mut tokens, mut bytes) = (Vec::new(), if request.echo { echoed } else { Vec::new() });
     // What of an echoed prompt is not whole comes with the output.
     let echoed = whole_characters(&bytes).len();
@@ -52,7 +53,7 @@ fn expected(logits: &Logits, request: &Request) -> (Vec<u32>, String, FinishReas
         tokens.push(token);
         let ended = token == EOS && !request.ignore_eos;
         if token != EOS {
-            bytes.extend_from_slice(tokenizer.token_bytes(token).unwrap());
+            bytes.extend_from_slice(&tokenizer.token_bytes(token).unwrap());
         }
         if let Some(text) = stopped(&whole_characters(&bytes)[echoed..], &request.stop) {
             return (tokens, text, FinishReason::Stop);
@@ -110,14 +111,18 @@ fn request() -> impl Strategy<Value = Request> {
     let stop = prop::collection::vec("[ab👋]{1,3}", 0..3);
     let logprobs = (prop::option::of(0u32..5), any::<bool>());
     (prompt, 1u32..30, sampling(), stop, any::<bool>(), 0u32..6, logprobs).prop_map(
-        |(prompt, max_tokens, sampling, stop, ignore_eos, min_tokens, (logprobs, echo))| Request {
-            sampling,
-            stop,
-            ignore_eos,
-            min_tokens: min_tokens.min(max_tokens),
-            logprobs,
-            echo,
-            ..Request::new(Prompt::Tokens(prompt), max_tokens)
+        |(mut prompt, max_tokens, sampling, stop, ignore_eos, min_tokens, (logprobs, echo))| {
+            // So that the text of the output begins with a character of its own.
+            prompt.extend((!echo).then_some(byte_token(b'a')));
+            Request {
+                sampling,
+                stop,
+                ignore_eos,
+                min_tokens: min_tokens.min(max_tokens),
+                logprobs,
+                echo,
+                ..Request::new(Prompt::Tokens(prompt), max_tokens)
+            }
         },
     )
 }

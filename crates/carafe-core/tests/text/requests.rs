@@ -10,11 +10,11 @@ use carafe_core::text::{
 use crate::fake::{self, Fake, greedy, model, noise, tokenizer};
 
 /// The error and the parameter that are named when `change` was made to a request that is in order.
-fn refusal(change: impl FnOnce(&mut Request)) -> (String, Option<&'static str>) {
+fn refusal(change: impl FnOnce(&mut Request)) -> (String, Option<String>) {
     let mut request = greedy(4);
     change(&mut request);
     let error = request.validate(&model(), &tokenizer()).unwrap_err();
-    (error.to_string(), error.parameter())
+    (error.to_string(), error.parameter().map(str::to_owned))
 }
 
 /// Asserts that a request is in order after `change`.
@@ -29,7 +29,10 @@ fn assert_valid(change: impl FnOnce(&mut Request)) {
 fn an_empty_prompt_is_refused() {
     for prompt in [Prompt::text(""), Prompt::Tokens(Vec::new())] {
         let (message, parameter) = refusal(|request| request.prompt = prompt);
-        assert_eq!((message.as_str(), parameter), ("`prompt` is empty; it must hold at least 1 token", Some("prompt")));
+        assert_eq!(
+            (message.as_str(), parameter.as_deref()),
+            ("`prompt` is empty; it must hold at least 1 token", Some("prompt"))
+        );
     }
 }
 
@@ -43,7 +46,7 @@ fn a_prompt_and_output_beyond_the_context_are_refused() {
     });
     let expected = "This model's maximum context length is 64 tokens; `prompt` has 60 and `max_tokens` is 5; \
                     the largest `max_tokens` that fits is 4";
-    assert_eq!((message.as_str(), parameter), (expected, Some("max_tokens")));
+    assert_eq!((message.as_str(), parameter.as_deref()), (expected, Some("max_tokens")));
     let (message, _) = refusal(|request| request.max_tokens = u32::MAX);
     assert!(message.contains("`max_tokens` is 4294967295"), "{message}");
 }
@@ -58,7 +61,7 @@ fn a_prompt_longer_than_the_context_is_at_fault_itself_whatever_is_asked_for() {
         let expected = format!(
             "This model's maximum context length is 64 tokens; `prompt` has 65{asked}; no `max_tokens` fits, shorten `prompt`"
         );
-        assert_eq!((message, parameter), (expected, Some("prompt")));
+        assert_eq!((message, parameter.as_deref()), (expected, Some("prompt")));
     }
 }
 
@@ -84,7 +87,7 @@ fn min_tokens_without_max_tokens_are_refused_where_they_do_not_fit() {
     });
     let expected = "This model's maximum context length is 64 tokens; `prompt` has 60 and `min_tokens` is 5; \
                     the largest `max_tokens` that fits is 4";
-    assert_eq!((message.as_str(), parameter), (expected, Some("min_tokens")));
+    assert_eq!((message.as_str(), parameter.as_deref()), (expected, Some("min_tokens")));
 }
 
 #[test]
@@ -123,14 +126,14 @@ fn more_min_tokens_than_max_tokens_are_refused() {
     assert_valid(|request| request.min_tokens = 4);
     let (message, parameter) = refusal(|request| request.min_tokens = 5);
     assert_eq!(message, "`min_tokens` is 5; it must be at most `max_tokens`, 4");
-    assert_eq!(parameter, Some("min_tokens"));
+    assert_eq!(parameter.as_deref(), Some("min_tokens"));
 }
 
 #[test]
 fn tokens_outside_the_vocabulary_are_refused_wherever_they_are_named() {
     let (message, parameter) = refusal(|request| request.prompt = Prompt::Tokens(vec![262, 263]));
     assert_eq!(message, "`prompt` names token 263; the model's tokens are below 263");
-    assert_eq!(parameter, Some("prompt"));
+    assert_eq!(parameter.as_deref(), Some("prompt"));
     let (message, _) = refusal(|request| request.resume = vec![u32::MAX]);
     assert_eq!(message, "`resume` names token 4294967295; the model's tokens are below 263");
     let (message, _) = refusal(|request| request.sampling.logit_bias = vec![(263, 0.0)]);
@@ -163,7 +166,7 @@ fn every_number_is_held_to_its_range() {
         }
         for &value in bad.iter().chain(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]) {
             let refused = refusal(|request| set(request, value));
-            assert_eq!(refused, (format!("`{parameter}` must be {range}, got {value}"), Some(parameter)));
+            assert_eq!(refused, (format!("`{parameter}` must be {range}, got {value}"), Some(parameter.to_owned())));
         }
     }
 }
@@ -173,7 +176,7 @@ fn a_top_k_of_zero_is_refused_and_one_beyond_the_vocabulary_keeps_all() {
     assert_valid(|request| request.sampling.top_k = Some(u32::MAX));
     let (message, parameter) = refusal(|request| request.sampling.top_k = Some(0));
     assert_eq!(message, "`top_k` is 0; it must be at least 1, or absent to keep every token");
-    assert_eq!(parameter, Some("top_k"));
+    assert_eq!(parameter.as_deref(), Some("top_k"));
 }
 
 #[test]
@@ -192,7 +195,7 @@ fn more_biases_than_allowed_are_refused() {
 fn stop_strings_are_held_to_their_number_and_length() {
     assert_valid(|request| request.stop = vec!["a".repeat(256); 4]);
     let (message, parameter) = refusal(|request| request.stop = vec!["a".to_owned(); 5]);
-    assert_eq!((message.as_str(), parameter), ("`stop` has 5 strings; at most 4 are allowed", Some("stop")));
+    assert_eq!((message.as_str(), parameter.as_deref()), ("`stop` has 5 strings; at most 4 are allowed", Some("stop")));
     let (message, _) = refusal(|request| request.stop = vec!["a".to_owned(), String::new()]);
     assert_eq!(message, "`stop` string 1 is empty");
     let (message, _) = refusal(|request| request.stop = vec!["é".repeat(129)]);
@@ -203,7 +206,7 @@ fn stop_strings_are_held_to_their_number_and_length() {
 fn more_logprobs_than_allowed_are_refused() {
     assert_valid(|request| request.logprobs = Some(20));
     let (message, parameter) = refusal(|request| request.logprobs = Some(21));
-    assert_eq!((message.as_str(), parameter), ("`logprobs` is 21; it must be at most 20", Some("logprobs")));
+    assert_eq!((message.as_str(), parameter.as_deref()), ("`logprobs` is 21; it must be at most 20", Some("logprobs")));
 }
 
 #[test]
@@ -219,11 +222,44 @@ fn a_full_queue_refuses_until_a_request_leaves_it() {
     assert!(generator.submit(greedy(1)).is_ok());
 }
 
+/// A model whose vocabulary is filled up to 270, and whose favourites are ids without a token.
+fn filled_up() -> Fake {
+    let logits = |_: &[u32]| (0..270).map(|id: u32| if id >= 263 { 50.0 } else { (id % 7) as f32 }).collect();
+    Fake { model: TextModel { vocabulary_size: 270, ..model() }, ..Fake::new(Rc::new(logits)) }
+}
+
+#[test]
+fn ids_without_a_token_are_never_chosen_and_not_among_the_most_probable() {
+    for temperature in [0.0, 2.0] {
+        let mut request = Request { logprobs: Some(20), ignore_eos: true, ..greedy(20) };
+        request.sampling.temperature = temperature;
+        let mut generator = fake::generator(filled_up());
+        generator.submit(request).unwrap();
+        for event in fake::drain(&mut generator) {
+            if let EventKind::Token { id, logprobs, .. } = event.kind {
+                let best = logprobs.unwrap().top[0];
+                assert!(id < 263 && best.id < 263 && best.logprob > -5.0, "{id} {best:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_without_a_token_are_refused_wherever_a_request_names_them() {
+    let mut biased = greedy(1);
+    biased.sampling.logit_bias = vec![(265, 1.0)];
+    let prompt = Request::new(Prompt::Tokens(vec![265]), 1);
+    let resume = Request { resume: vec![265], ..greedy(2) };
+    for (request, parameter) in [(biased, "logit_bias"), (prompt, "prompt"), (resume, "resume")] {
+        let error = fake::generator(filled_up()).submit(request).unwrap_err();
+        let expected = format!("`{parameter}` names token 265; the tokenizer has no token with this id");
+        assert_eq!((error.to_string(), error.parameter()), (expected, Some(parameter)));
+    }
+}
+
 #[test]
 fn a_model_that_does_not_fit_its_tokenizer_is_refused() {
     let error = |model| Generator::new(Fake::new(noise(1)), tokenizer(), model).map(|_| ()).unwrap_err();
-    let larger = TextModel { vocabulary_size: 264, ..model() };
-    assert_eq!(error(larger), ModelError::Vocabulary { model: 264, tokenizer: 263 });
     let smaller = TextModel { vocabulary_size: 262, ..model() };
     assert_eq!(error(smaller), ModelError::Vocabulary { model: 262, tokenizer: 263 });
     let outside = TextModel { eos_token_ids: vec![0, 263], ..model() };

@@ -1,6 +1,7 @@
 //! The text of a request: whole characters, stop strings, EOS.
 
 use carafe_core::text::FinishReason;
+use carafe_core::tokenizer::EncodeOptions;
 
 use crate::fake::{self, EOS, byte_token, greedy, run, script};
 
@@ -79,7 +80,7 @@ fn text_held_back_for_a_stop_string_is_written_at_the_end() {
 
 #[test]
 fn a_stop_string_in_the_middle_of_a_token_cuts_the_token() {
-    let hell = fake::tokenizer().encode("hell").unwrap();
+    let hell = fake::tokenizer().encode("hell", EncodeOptions::default()).unwrap();
     assert_eq!(hell.len(), 1);
     let mut request = greedy(9);
     request.stop = vec!["el".to_owned()];

@@ -1,13 +1,17 @@
 //! What is said of bodies and queries that cannot be read.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 
 use super::known_fields;
+use crate::chat::ChatRequest;
 use crate::classify::ClassifyParameters;
-use crate::completions::{CompletionRequest, field_names};
+use crate::completions::CompletionRequest;
 use crate::error::ApiError;
 use crate::extract::{json, query};
 use crate::infer::InferParameters;
+use crate::openai::{Body, Checked, field_names};
 
 /// Words of Rust, of serde and of its parsers, which mean nothing to a client.
 const RUST: [&str; 24] = [
@@ -65,7 +69,7 @@ const VALUES: [&str; 22] = [
 
 /// The message, the parameter and the code of what is said of a body; none if it can be read.
 fn refusal_of(body: &str) -> Option<(String, Option<String>, Option<&'static str>)> {
-    said_of(json::<CompletionRequest>(body.as_bytes()).err()?)
+    said_of(json::<Checked<CompletionRequest>>(body.as_bytes()).err()?)
 }
 
 fn query_refusal<T: DeserializeOwned>(text: &str) -> Option<(String, Option<String>, Option<&'static str>)> {
@@ -88,10 +92,28 @@ fn message_of(body: &str) -> String {
     refusal_of(body).map(|(message, ..)| message).unwrap_or_default()
 }
 
+/// The names of a body's fields, each of which has one meaning, is described, and may be null.
+fn check_fields<T: Body>() {
+    let document = include_str!("../../../../docs/http-api.md");
+    let names: BTreeSet<&str> = field_names::<T>().collect();
+    assert_eq!(names.len(), field_names::<T>().count(), "no field is known twice");
+    for name in names {
+        assert!(document.contains(&format!("`{name}`")), "the document does not name `{name}`");
+        let body = json::<Checked<T>>(format!("{{\"{name}\": null}}").as_bytes()).expect(name);
+        assert!(body.supported().is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn every_field_is_known_once_and_described_and_null_asks_for_nothing() {
+    check_fields::<CompletionRequest>();
+    check_fields::<ChatRequest>();
+}
+
 #[test]
 fn every_field_with_a_value_of_every_type_is_taken_or_refused_by_its_name_in_words_of_the_api() {
     let mut refused = 0;
-    for field in field_names() {
+    for field in field_names::<CompletionRequest>() {
         for value in VALUES {
             let model = if field == "model" { "" } else { "\"model\": \"tiny\", " };
             let Some((message, param, _)) = refusal_of(&format!("{{{model}\"{field}\": {value}}}")) else { continue };
@@ -101,6 +123,25 @@ fn every_field_with_a_value_of_every_type_is_taken_or_refused_by_its_name_in_wor
                 param == field || inside.iter().any(|inside| param.starts_with(inside)),
                 "{field}: {value}: {param}"
             );
+            assert!(message.starts_with(&format!("`{param}` ")), "{field}: {value}: {message}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 200, "{refused}");
+}
+
+#[test]
+fn the_fields_of_a_chat_are_taken_or_refused_by_their_names_as_well() {
+    let mut refused = 0;
+    for field in field_names::<ChatRequest>() {
+        for value in VALUES {
+            let body = format!("{{\"{field}\": {value}}}");
+            let Some((message, param, _)) = json::<Checked<ChatRequest>>(body.as_bytes()).err().and_then(said_of)
+            else {
+                continue;
+            };
+            let param = param.unwrap_or_default();
+            assert!(param.split(['.', '[']).next() == Some(field), "{field}: {value}: {param}");
             assert!(message.starts_with(&format!("`{param}` ")), "{field}: {value}: {message}");
             refused += 1;
         }
@@ -215,7 +256,7 @@ fn what_is_no_json_is_refused_with_its_place() {
     for (body, expected) in cases {
         assert_eq!(message_of(body), format!("the body is not valid JSON: {expected}"), "{body}");
     }
-    let bytes = json::<CompletionRequest>(b"{\"user\": \"\xff\"}").err().and_then(said_of).expect("a refusal");
+    let bytes = json::<Checked<CompletionRequest>>(b"{\"user\": \"\xff\"}").err().and_then(said_of).expect("a refusal");
     assert_eq!(bytes.0, "the body is not valid JSON: a text is not valid UTF-8 (line 1, column 11)");
 }
 

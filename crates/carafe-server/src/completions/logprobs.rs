@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
-use carafe_host::text::{GeneratedToken, PromptToken, TokenLogprobs};
+use carafe_host::text::TokenLogprobs;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+
+use crate::openai::token_text;
+use crate::service::Token;
 
 /// What a token's spelling begins with where its text does not tell which one it is, before its id;
 /// as vLLM spells it.
@@ -39,7 +42,7 @@ impl TopLogprobs {
             if other == id {
                 return name.to_owned();
             }
-            let spelling = token_text(other, bytes);
+            let spelling = spelling(other, bytes);
             if taken.insert(spelling.clone()) { spelling } else { format!("{BY_ID}{other}") }
         };
         let top = logprobs.top.iter().map(|token| (name_of(token.id, &token.bytes), token.logprob));
@@ -59,59 +62,27 @@ impl Serialize for TopLogprobs {
 }
 
 impl Logprobs {
-    /// Appends a token of an echoed prompt.
-    pub(crate) fn push_prompt(&mut self, token: &PromptToken) {
-        self.push(token.id, &token.bytes, token.text_offset, token.logprobs.as_ref());
+    /// Those of a text's tokens.
+    pub(super) fn of(tokens: &[Token]) -> Self {
+        let mut logprobs = Self::default();
+        tokens.iter().for_each(|token| logprobs.push(token));
+        logprobs
     }
 
-    /// Appends a token of the output.
-    pub(crate) fn push_generated(&mut self, token: &GeneratedToken) {
-        self.push(token.id, &token.bytes, token.text_offset, token.logprobs.as_ref());
-    }
-
-    fn push(&mut self, id: u32, bytes: &[u8], offset: u32, logprobs: Option<&TokenLogprobs>) {
-        let name = token_text(id, bytes);
+    fn push(&mut self, token: &Token) {
+        let name = spelling(token.id, &token.bytes);
+        let logprobs = token.logprobs.as_ref();
         self.token_logprobs.push(logprobs.map(|logprobs| logprobs.chosen));
-        self.top_logprobs.push(logprobs.map(|logprobs| TopLogprobs::new(id, &name, logprobs)));
+        self.top_logprobs.push(logprobs.map(|logprobs| TopLogprobs::new(token.id, &name, logprobs)));
         self.tokens.push(name);
-        self.text_offset.push(offset as usize);
-    }
-
-    /// Appends a later part of the same text.
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.tokens.extend(other.tokens);
-        self.token_logprobs.extend(other.token_logprobs);
-        self.top_logprobs.extend(other.top_logprobs);
-        self.text_offset.extend(other.text_offset);
-    }
-
-    /// Takes out the tokens that begin in the first `characters` of the text, or right behind them;
-    /// none if there are none.
-    pub(crate) fn take_within(&mut self, characters: usize) -> Option<Self> {
-        let count = self.text_offset.partition_point(|&offset| offset <= characters);
-        (count > 0).then(|| Self {
-            tokens: self.tokens.drain(..count).collect(),
-            token_logprobs: self.token_logprobs.drain(..count).collect(),
-            top_logprobs: self.top_logprobs.drain(..count).collect(),
-            text_offset: self.text_offset.drain(..count).collect(),
-        })
-    }
-
-    /// Takes out all tokens, where the text has ended after `characters` characters: what it was to
-    /// go on with was cut off.
-    pub(crate) fn take_rest(&mut self, characters: usize) -> Option<Self> {
-        self.text_offset.iter_mut().for_each(|offset| *offset = characters.min(*offset));
-        self.take_within(characters)
+        self.text_offset.push(token.text_offset);
     }
 }
 
-/// A token's text, or its bytes as OpenAI spells them where they are no text.
-fn token_text(id: u32, bytes: &[u8]) -> String {
-    match str::from_utf8(bytes) {
-        Ok(text) if text.starts_with(BY_ID) => format!("{BY_ID}{id}"),
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().fold("bytes:".to_owned(), |text, byte| format!("{text}\\x{byte:02x}")),
-    }
+/// A token's text; its id where the text would be taken for one.
+fn spelling(id: u32, bytes: &[u8]) -> String {
+    let text = token_text(bytes);
+    if text.starts_with(BY_ID) { format!("{BY_ID}{id}") } else { text }
 }
 
 #[cfg(test)]
@@ -123,9 +94,8 @@ mod tests {
     fn json(id: u32, bytes: &[u8], top: &[(u32, &[u8], f32)]) -> String {
         let top = top.iter().map(|&(id, bytes, logprob)| TokenLogprob { id, bytes: bytes.to_vec(), logprob });
         let logprobs = TokenLogprobs { chosen: -3.0, top: top.collect() };
-        let mut whole = Logprobs::default();
-        whole.push(id, bytes, 0, Some(&logprobs));
-        serde_json::to_string(&whole.top_logprobs).expect("JSON")
+        let token = Token { id, bytes: bytes.to_vec(), text_offset: 0, logprobs: Some(logprobs) };
+        serde_json::to_string(&Logprobs::of(&[token]).top_logprobs).expect("JSON")
     }
 
     #[test]
@@ -147,10 +117,8 @@ mod tests {
 
     #[test]
     fn tokens_of_half_a_character_are_spelled_as_bytes() {
-        let mut logprobs = Logprobs::default();
-        for bytes in [&b"a"[..], &[0xF0, 0x9F], &[0x91, 0x8B], b"b"] {
-            logprobs.push(1, bytes, 0, None);
-        }
+        let token = |bytes: &[u8]| Token { id: 1, bytes: bytes.to_vec(), text_offset: 0, logprobs: None };
+        let logprobs = Logprobs::of(&[&b"a"[..], &[0xF0, 0x9F], &[0x91, 0x8B], b"b"].map(token));
         assert_eq!(logprobs.tokens, ["a", "bytes:\\xf0\\x9f", "bytes:\\x91\\x8b", "b"]);
         assert_eq!(logprobs.token_logprobs, [None; 4]);
     }

@@ -1,105 +1,131 @@
 //! The body of `POST /v1/completions`: OpenAI's fields, and the usual extras of servers that run
 //! open models.
 //!
-//! `reading` makes it of JSON, and judges the fields that have no effect.
+//! `openai/reading` makes it of JSON, and judges the fields that have no effect.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use carafe_host::text::{Prompt, TextPrompt};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use utoipa::ToSchema;
 
-use super::fields::Field;
 use crate::Configuration;
+use crate::error::ApiError;
+use crate::openai::body::generation_body;
+use crate::openai::{Api, Body};
+use crate::service::GenerationRequest;
 
 /// Most prompts of one request: no model lets more sequences wait.
 const MAX_PROMPTS: usize = Configuration::MAX_QUEUE as usize;
-/// Most stop texts.
-const MAX_STOPS: usize = 4;
 
-/// A request to continue one or more texts. Every field may be absent or null.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
-pub(crate) struct CompletionRequest {
-    /// The model's name; `/v1/models` lists them. The first text model if it is absent.
-    #[schema(example = "tales")]
-    pub(crate) model: Option<String>,
-    /// What to continue; the model's EOS token if it is absent or empty, so that a new text begins.
-    #[schema(example = "Once upon a time")]
-    pub(crate) prompt: Option<PromptField>,
-    /// Most tokens to generate; with the prompt at most the model's context. 16, or what the
-    /// context has room for, if it is absent.
-    #[schema(minimum = 0)]
-    pub(crate) max_tokens: Option<u32>,
-    /// 0 (always the most probable token) to 2; 1 if it is absent.
-    #[schema(minimum = 0, maximum = 2)]
-    pub(crate) temperature: Option<f32>,
-    /// Only the most probable tokens that together reach this probability, at least one; 1 if it is
-    /// absent.
-    #[schema(minimum = 0, maximum = 1)]
-    pub(crate) top_p: Option<f32>,
-    /// Choices for each prompt, 1 if it is absent.
-    #[schema(minimum = 1, maximum = 128)]
-    pub(crate) n: Option<u32>,
-    /// Sequences to generate for each prompt, of which the `n` most probable are answered; `n` if
-    /// it is absent or 0. More than `n` are at most 20, and not possible with `stream`.
-    #[schema(minimum = 0, maximum = 128)]
-    pub(crate) best_of: Option<u32>,
-    /// Whether to answer token by token, as server-sent events.
-    pub(crate) stream: Option<bool>,
-    /// What asks for something is possible with `stream` only.
-    pub(crate) stream_options: Option<StreamOptions>,
-    /// The log-probability of each token and of this many alternatives.
-    #[schema(minimum = 0, maximum = 20)]
-    pub(crate) logprobs: Option<u32>,
-    /// Whether the answer starts with the prompt.
-    pub(crate) echo: Option<bool>,
-    /// Up to 4 texts that end the output and are not in it.
-    pub(crate) stop: Option<StopField>,
-    /// Taken off a token's logit once the output holds it.
-    #[schema(minimum = -2, maximum = 2)]
-    pub(crate) presence_penalty: Option<f32>,
-    /// Taken off a token's logit for each time that the output holds it.
-    #[schema(minimum = -2, maximum = 2)]
-    pub(crate) frequency_penalty: Option<f32>,
-    /// Added to the logits of tokens, by their id; -100 to 100.
-    pub(crate) logit_bias: Option<BTreeMap<String, f32>>,
-    /// The same request and seed give the same text. Sequence `j` of prompt `i` uses `seed + i *
-    /// best_of + j`; each draws a seed of its own if it is absent. From -2^63 to 2^64 - 1; a
-    /// negative one is the same as 2^64 more.
-    pub(crate) seed: Option<Seed>,
-    /// Must be null or empty: these models cannot fill in the middle of a text.
-    pub(crate) suffix: Option<String>,
-    /// Only this many of the most probable tokens; 0 and -1 keep all.
-    #[schema(minimum = -1)]
-    pub(crate) top_k: Option<i64>,
-    /// Only tokens at least this share as probable as the best; at least 0, below 1.
-    #[schema(minimum = 0, exclusive_maximum = 1)]
-    pub(crate) min_p: Option<f32>,
-    /// Above 1 makes tokens of prompt and output less likely, below 1 more; above 0.
-    #[schema(exclusive_minimum = 0)]
-    pub(crate) repetition_penalty: Option<f32>,
-    /// Whether to go on past an EOS token.
-    pub(crate) ignore_eos: Option<bool>,
-    /// No end of text before this many tokens.
-    #[schema(minimum = 0)]
-    pub(crate) min_tokens: Option<u32>,
-    /// Whether what the KV cache holds of the prompt already may be used, and this request's part
-    /// of it by later ones; true if it is absent. False computes the whole prompt, and its tokens
-    /// are those of a server that has seen nothing before.
-    pub(crate) prefix_cache: Option<bool>,
-    /// The first field without effect whose value is refused.
-    #[serde(skip)]
-    #[schema(ignore)]
-    pub(crate) unsupported: Option<&'static Field>,
+/// Most sequences to choose a prompt's choices from; OpenAI's number.
+const MAX_BEST_OF: u32 = 20;
+
+/// Tokens to generate if a request does not say how many; OpenAI's number.
+const DEFAULT_MAX_TOKENS: u32 = 16;
+
+generation_body! {
+    /// A request to continue one or more texts. Every field may be absent or null.
+    CompletionRequest {
+        /// The model's name; `/v1/models` lists them. The first text model if it is absent.
+        #[schema(example = "tales")]
+        pub(crate) model: Option<String>,
+        /// What to continue; the model's EOS token if it is absent or empty, so that a new text
+        /// begins.
+        #[schema(example = "Once upon a time")]
+        pub(crate) prompt: Option<PromptField>,
+        /// Most tokens to generate; with the prompt at most the model's context. 16, or what the
+        /// context has room for, if it is absent.
+        #[schema(minimum = 0)]
+        pub(crate) max_tokens: Option<u32>,
+        /// Sequences to generate for each prompt, of which the `n` most probable are answered; `n`
+        /// if it is absent or 0. More than `n` are at most 20, and not possible with `stream`.
+        #[schema(minimum = 0, maximum = 128)]
+        pub(crate) best_of: Option<u32>,
+        /// The log-probability of each token and of this many alternatives.
+        #[schema(minimum = 0, maximum = 20)]
+        pub(crate) logprobs: Option<u32>,
+        /// Whether the answer starts with the prompt.
+        pub(crate) echo: Option<bool>,
+        /// Whether a prompt that is text begins with what the model's tokenizer adds to a text, such
+        /// as a BOS token; true if it is absent.
+        pub(crate) add_special_tokens: Option<bool>,
+        /// Whether special tokens that a prompt spells out become control tokens; false if it is
+        /// absent, and then they are ordinary text.
+        pub(crate) parse_special: Option<bool>,
+        /// Must be null or empty: these models cannot fill in the middle of a text.
+        pub(crate) suffix: Option<String>,
+    }
 }
 
-/// A seed; negative ones are in two's complement.
-#[derive(Clone, Copy, Debug, ToSchema)]
-#[schema(value_type = i64)]
-pub(crate) struct Seed(pub(crate) u64);
+impl Body for CompletionRequest {
+    const API: Api = Api::Completions;
+}
+
+impl CompletionRequest {
+    /// What is asked for; refuses what its fields make impossible together. `stream` is whether the
+    /// answer is a stream.
+    pub(super) fn into_generation(mut self, stream: bool) -> Result<GenerationRequest, ApiError> {
+        if self.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()) {
+            let message =
+                "`suffix` must be null or empty: these models only continue a text, they cannot fill in its middle";
+            return Err(ApiError::unsupported("suffix", message));
+        }
+        let request = self.generation()?;
+        let special = (self.add_special_tokens.unwrap_or(true), self.parse_special.unwrap_or_default());
+        check_best_of(request.n, self.best_of, stream)?;
+        Ok(GenerationRequest {
+            model: self.model,
+            prompts: prompts(self.prompt, special)?,
+            max_tokens: self.max_tokens,
+            default_max_tokens: DEFAULT_MAX_TOKENS,
+            best_of: self.best_of.filter(|&best_of| best_of > 0),
+            logprobs: self.logprobs,
+            echo: self.echo.unwrap_or(request.echo),
+            ..request
+        })
+    }
+}
+
+/// Refuses a number of sequences that the choices cannot be chosen of.
+fn check_best_of(n: u32, best_of: Option<u32>, stream: bool) -> Result<(), ApiError> {
+    let best_of = best_of.filter(|&best_of| best_of > 0).unwrap_or(n);
+    let rule = if best_of < n {
+        "it must be at least `n`".to_owned()
+    } else if best_of > n && stream {
+        "it must be equal to `n` where `stream` is true".to_owned()
+    } else if best_of > n.max(MAX_BEST_OF) {
+        format!("it must be at most {MAX_BEST_OF}, or equal to `n`")
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::invalid("best_of", format!("`best_of` is {best_of} and `n` {n}; {rule}")))
+}
+
+/// What to continue; an empty prompt is none. To texts special tokens are added, and in texts they
+/// are found, or not.
+fn prompts(
+    field: Option<PromptField>,
+    (add_special_tokens, parse_special): (bool, bool),
+) -> Result<Vec<Option<Prompt>>, ApiError> {
+    let of_text = |text: String| {
+        (!text.is_empty()).then_some(Prompt::Text(TextPrompt { text, add_special_tokens, parse_special }))
+    };
+    let of_tokens = |tokens: Vec<u32>| (!tokens.is_empty()).then_some(Prompt::Tokens(tokens));
+    let prompts: Vec<Option<Prompt>> = match field {
+        Some(PromptField::Text(text)) => vec![of_text(text)],
+        Some(PromptField::Texts(texts)) => texts.into_iter().map(of_text).collect(),
+        Some(PromptField::Tokens(tokens)) => vec![of_tokens(tokens)],
+        Some(PromptField::TokenLists(lists)) => lists.into_iter().map(of_tokens).collect(),
+        None => vec![None],
+    };
+    if prompts.is_empty() {
+        return Err(ApiError::invalid("prompt", "`prompt` is an empty array; it must hold at least one prompt"));
+    }
+    Ok(prompts)
+}
 
 /// One prompt or several, as text or as token ids.
 #[derive(Clone, Debug, ToSchema)]
@@ -109,45 +135,6 @@ pub(crate) enum PromptField {
     Texts(Vec<String>),
     Tokens(Vec<u32>),
     TokenLists(Vec<Vec<u32>>),
-}
-
-/// One stop text or several; empty ones stop nothing and are passed over.
-#[derive(Clone, Debug, Default, ToSchema)]
-#[schema(value_type = Vec<String>)]
-pub(crate) struct StopField(pub(crate) Vec<String>);
-
-/// What a stream holds besides tokens.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StreamOptions {
-    /// Whether a last chunk tells the numbers of tokens.
-    pub(crate) include_usage: Option<bool>,
-    /// Must be null or false: chunks are not padded.
-    pub(crate) include_obfuscation: Option<bool>,
-    /// Must be null or false: only the last chunk tells the numbers of tokens.
-    pub(crate) continuous_usage_stats: Option<bool>,
-}
-
-impl<'de> Deserialize<'de> for Seed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Integer;
-        impl Visitor<'_> for Integer {
-            type Value = Seed;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a whole number from -2^63 to 2^64 - 1")
-            }
-
-            fn visit_u64<E: Error>(self, seed: u64) -> Result<Seed, E> {
-                Ok(Seed(seed))
-            }
-
-            fn visit_i64<E: Error>(self, seed: i64) -> Result<Seed, E> {
-                Ok(Seed(seed.cast_unsigned()))
-            }
-        }
-        deserializer.deserialize_any(Integer)
-    }
 }
 
 /// By hand, since the derived code would hold a copy of the whole prompt while it tries one kind
@@ -193,37 +180,6 @@ fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(first: T, mut seq: A, most:
     Ok(entries)
 }
 
-impl<'de> Deserialize<'de> for StopField {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const EXPECTED: &str = "a text or an array of up to 4 texts";
-        struct Stops;
-        impl<'de> Visitor<'de> for Stops {
-            type Value = StopField;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(EXPECTED)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<StopField, E> {
-                Ok(StopField(Some(text).filter(|text| !text.is_empty()).map(str::to_owned).into_iter().collect()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<StopField, A::Error> {
-                let mut stops = Vec::new();
-                while let Some(stop) = seq.next_element::<String>()? {
-                    if stops.len() == MAX_STOPS {
-                        return Err(A::Error::custom(format!("expected {EXPECTED}")));
-                    }
-                    stops.push(stop);
-                }
-                stops.retain(|stop| !stop.is_empty());
-                Ok(StopField(stops))
-            }
-        }
-        deserializer.deserialize_any(Stops)
-    }
-}
-
 /// The first entry of an array of prompts; the others are alike.
 enum Entry {
     Text(String),
@@ -255,5 +211,62 @@ impl<'de> Deserialize<'de> for Entry {
             }
         }
         deserializer.deserialize_any(First)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openai::Checked;
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+    use utoipa::PartialSchema;
+
+    /// The refusal of a field without effect, if the body has one; the outer error is that of a
+    /// body that cannot be read.
+    fn refusal(body: Value) -> Result<Option<ApiError>, String> {
+        let body: Checked<CompletionRequest> = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        Ok(body.supported().err())
+    }
+
+    #[test]
+    fn the_schema_has_the_fields_with_an_effect_and_no_others() {
+        let schema = serde_json::to_value(CompletionRequest::schema()).expect("a schema");
+        let described: BTreeSet<&str> =
+            schema["properties"].as_object().expect("properties").keys().map(String::as_str).collect();
+        assert_eq!(described, crate::known_fields::names_of::<CompletionRequest>().iter().copied().collect());
+        assert_eq!(described.len(), 26);
+    }
+
+    #[test]
+    fn what_asks_for_nothing_passes_and_anything_else_is_refused_by_name() {
+        let passes = [
+            json!({ "store": false, "length_penalty": 1, "use_beam_search": false, "metadata": { "a": [1] } }),
+            json!({ "length_penalty": 1.0, "response_format": { "type": "text" }, "stop_token_ids": [] }),
+            json!({ "user": "someone", "service_tier": "auto", "vllm_xargs": {} }),
+        ];
+        for body in passes {
+            assert!(refusal(body.clone()).expect("a request").is_none(), "{body}");
+        }
+        let refused = [
+            json!({ "store": true }),
+            json!({ "length_penalty": 2 }),
+            json!({ "response_format": { "type": "json_object" } }),
+            json!({ "response_format": { "type": "text", "strict": true } }),
+            json!({ "stop_token_ids": [1] }),
+            json!({ "service_tier": "flex" }),
+            json!({ "guided_json": { "type": "object" } }),
+        ];
+        for body in refused {
+            let error = refusal(body.clone()).expect("a request").expect("a refusal");
+            let param = error.param().unwrap_or_default();
+            assert!(body.as_object().is_some_and(|body| body.contains_key(param)), "{body} {error:?}");
+            assert!(error.to_string().contains(param));
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_unknown_is_an_error() {
+        assert!(refusal(json!({ "promt": "a" })).is_err_and(|error| error.starts_with("unknown field `promt`")));
     }
 }

@@ -1,13 +1,12 @@
 //! The answer of `POST /v1/completions`, whole or in chunks: OpenAI's fields, and `carafe`.
 
-use std::time::SystemTime;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::logprobs::Logprobs;
-use crate::card::{ModelCard, seconds};
-use crate::random;
+use crate::openai::stream::Chunks;
+use crate::openai::{Head, Usage};
+use crate::service::{self, Generated, Piece, RunReport, finish_name};
 
 /// An answer, or one chunk of a streamed one.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -28,19 +27,6 @@ pub(crate) struct CompletionResponse {
     pub(crate) carafe: Option<RunReport>,
 }
 
-/// What all chunks of an answer have in common.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Head {
-    id: String,
-    /// Always `text_completion`.
-    object: &'static str,
-    /// When the request was taken, in seconds since 1970.
-    created: u64,
-    pub(crate) model: String,
-    /// Changes when the model, its profile or OpenVINO does.
-    system_fingerprint: String,
-}
-
 /// One continuation of a prompt.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct CompletionChoice {
@@ -54,60 +40,56 @@ pub(crate) struct CompletionChoice {
     pub(crate) finish_reason: Option<&'static str>,
 }
 
-/// Numbers of tokens.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub(crate) struct Usage {
-    /// Each prompt counted once.
-    pub(crate) prompt_tokens: u64,
-    /// Of all sequences, those of `best_of` that are not answered included.
-    pub(crate) completion_tokens: u64,
-    pub(crate) total_tokens: u64,
-    pub(crate) prompt_tokens_details: PromptTokensDetails,
+impl CompletionResponse {
+    /// A whole answer; `logprobs` is whether log-probabilities are asked for.
+    pub(super) fn whole(head: Head, generated: Generated, logprobs: bool) -> Self {
+        let Generated { choices, usage, report } = generated;
+        let choice = |(index, piece)| CompletionChoice::whole(index, piece, logprobs);
+        let choices = choices.into_iter().enumerate().map(choice).collect();
+        Self { head, choices, usage: Some(Some(usage.into())), carafe: Some(report) }
+    }
 }
 
-/// More about the tokens of the prompts.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub(crate) struct PromptTokensDetails {
-    /// Those that did not have to be computed, since the KV cache held them from earlier requests;
-    /// each prompt counted once.
-    pub(crate) cached_tokens: u64,
+impl CompletionChoice {
+    fn whole(index: usize, piece: Piece, logprobs: bool) -> Self {
+        let Piece { text, tokens, finish, .. } = piece;
+        let logprobs = logprobs.then(|| Logprobs::of(&tokens));
+        Self { index, text, logprobs, finish_reason: finish.map(finish_name) }
+    }
+
+    /// A part of a choice, with log-probabilities if it has any.
+    fn part(index: usize, piece: Piece) -> Self {
+        let has_tokens = !piece.tokens.is_empty();
+        Self::whole(index, piece, has_tokens)
+    }
 }
 
-/// How the request went, beyond what OpenAI's API tells.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct RunReport {
-    /// The seed of each choice, by its index: its prompt alone with this seed gives the same choice
-    /// again.
-    pub(crate) seeds: Vec<u64>,
-    /// `fast`, `latency` or `exact`.
-    pub(crate) profile: String,
-    /// Tokens that a request to this model may have.
-    pub(crate) context_length: Option<u32>,
-    /// Until the first sequence started, in milliseconds.
-    pub(crate) queue_ms: f64,
-    /// From the request's arrival to its first token; null if it has none.
-    pub(crate) first_token_ms: Option<f64>,
-    /// From the request's arrival to now.
-    pub(crate) total_ms: f64,
-    /// Steps of the guest, of all sequences together.
-    pub(crate) steps: u64,
-    /// The guest's part of the time of those steps.
-    pub(crate) sandbox_ms: f64,
-    /// OpenVINO's part of it.
-    pub(crate) model_ms: f64,
-    /// The most memory that the guest has had.
-    pub(crate) guest_memory_bytes: u64,
+/// The chunks of a streamed answer.
+///
+/// Every chunk has one choice, since the plainest loop of a client reads `chunk.choices[0]`. Only
+/// the chunk that brings `usage`, for those who ask for it, has none, as in OpenAI's API. What
+/// Carafe tells of a run comes with the last choice to finish.
+pub(super) struct CompletionChunks {
+    pub(super) head: Head,
+    pub(super) include_usage: bool,
 }
 
-impl Head {
-    /// The head of an answer by this model that begins now.
-    pub(crate) fn new(card: &ModelCard) -> Self {
-        Self {
-            id: random::id("cmpl"),
-            object: "text_completion",
-            created: seconds(SystemTime::now()),
-            model: card.id.clone(),
-            system_fingerprint: card.fingerprint(),
-        }
+impl CompletionChunks {
+    /// A chunk that brings nothing yet.
+    fn chunk(&self) -> CompletionResponse {
+        let usage = self.include_usage.then_some(None);
+        CompletionResponse { head: self.head.clone(), choices: Vec::new(), usage, carafe: None }
+    }
+}
+
+impl Chunks for CompletionChunks {
+    type Chunk = CompletionResponse;
+
+    fn of_piece(&mut self, index: usize, piece: Piece, carafe: Option<RunReport>) -> Vec<CompletionResponse> {
+        vec![CompletionResponse { choices: vec![CompletionChoice::part(index, piece)], carafe, ..self.chunk() }]
+    }
+
+    fn of_usage(&mut self, usage: service::Usage) -> Option<CompletionResponse> {
+        self.include_usage.then(|| CompletionResponse { usage: Some(Some(usage.into())), ..self.chunk() })
     }
 }

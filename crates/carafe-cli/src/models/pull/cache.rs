@@ -41,6 +41,13 @@ impl Cache {
         Some(self.snapshot(commit.trim(), file)).filter(|path| path.exists())
     }
 
+    /// Names of the files of the revision, as it was last asked for, that were fetched.
+    pub(super) fn kept_files(&self) -> Vec<String> {
+        let Ok(commit) = fs::read_to_string(self.reference()) else { return Vec::new() };
+        let entries = fs::read_dir(self.snapshot(commit.trim(), "")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// Makes room for contents.
     pub(super) fn prepare(&self) -> io::Result<()> {
         fs::create_dir_all(self.folder.join("blobs"))

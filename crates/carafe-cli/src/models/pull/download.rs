@@ -84,23 +84,17 @@ impl Download<'_> {
     fn copy(&self, answer: Answer, part: &mut Part, progress: &mut Progress) -> Result<(), Failure> {
         let limit = self.size.unwrap_or(LONGEST_UNANNOUNCED);
         let mut length = part.length()?;
-        let mut contents = answer.into_reader();
-        let mut rate = Rate::new(self.patience);
-        let mut piece = vec![0; PIECE];
-        loop {
-            let count = contents.read(&mut piece).map_err(|error| broken(&error))?;
-            if count == 0 {
-                break;
-            }
-            length += count as u64;
+        let came = each_piece(answer, self.patience, |piece| {
+            length += piece.len() as u64;
             if length > limit {
                 part.restart()?;
-                return Err(Failure::Unusable(format!("goes on after {limit} bytes, the most that there should be")));
+                return Err(too_long(limit));
             }
-            part.append(&piece[..count])?;
+            part.append(piece)?;
             progress.show(length, self.size);
-            rate.check(count as u64)?;
-        }
+            Ok(())
+        });
+        came?;
         match self.size {
             Some(size) if length < size => {
                 Err(Failure::Interrupted(format!("broke off after {length} of {size} bytes")))
@@ -108,6 +102,39 @@ impl Download<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// An answer in memory, at most `limit` bytes of it and not too slowly.
+pub(super) fn read(answer: Answer, limit: u64, patience: Duration) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    each_piece(answer, patience, |piece| {
+        bytes.extend_from_slice(piece);
+        if bytes.len() as u64 > limit { Err(too_long(limit)) } else { Ok(()) }
+    })?;
+    Ok(bytes)
+}
+
+/// Hands over what comes, piece by piece, for as long as enough comes.
+fn each_piece(
+    answer: Answer,
+    patience: Duration,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut contents = answer.into_reader();
+    let mut rate = Rate::new(patience);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = contents.read(&mut piece).map_err(|error| broken(&error))?;
+        if count == 0 {
+            return Ok(());
+        }
+        take(&piece[..count])?;
+        rate.check(count as u64)?;
+    }
+}
+
+fn too_long(limit: u64) -> Failure {
+    Failure::Unusable(format!("goes on after {limit} bytes, the most that there should be"))
 }
 
 fn broken(error: &io::Error) -> Failure {

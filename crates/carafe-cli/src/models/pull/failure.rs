@@ -27,14 +27,6 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The status that the hub answered with, where it answered.
-    pub(super) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Status { status, .. } => Some(status.as_u16()),
-            _ => None,
-        }
-    }
-
     /// Whether the hub was not reached at all.
     pub(super) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Connection(_))

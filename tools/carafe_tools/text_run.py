@@ -1,0 +1,165 @@
+"""All that a certificate computes with a saved text graph in one profile, whatever its architecture.
+
+Goes in: a model folder, a profile, and the `Samples` to run. Comes out: a `Run`: the logits of each sequence in one step, how far
+other cuts, company and rejected drafts are from them, greedy continuations, and whether computing again gives the same bits.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from tokenizers import Tokenizer
+
+from carafe_tools.certificate import RELOADS, REPEATS, load_graph
+from carafe_tools.comparison import Comparison, compare
+from carafe_tools.environment import compile_model, resolved_properties
+from carafe_tools.errors import require
+from carafe_tools.text_context import (
+    BLOCK_SIZE,
+    compile_paged,
+    greedy,
+    logits_after_rejected_drafts,
+    logits_beside_others,
+    logits_in_steps,
+    stateful_logits,
+)
+
+TASK = "text-generation"
+GREEDY_TOKENS = 32
+SEED = 20250101
+PROMPTS = ("Once upon a time", "The old man looked at the sea and said", "There was a king who had")
+TEXTS = (
+    "Once upon a time there was a miller who lived with his daughter beside a river. Every morning she carried the bread to the "
+    "village, and every evening she came home with a story. One day she met an old woman on the bridge, who asked her for a loaf "
+    'and said, "Nobody who gives away a loaf on this bridge has ever been hungry again."',
+    "The ship had been at sea for eleven days when the wind fell. The captain walked up and down the deck, looked at the "
+    "sky, and said nothing. Below, the men were playing cards; the cook, who had seen such weather before, went to count "
+    "the barrels of water. "
+    "It was the year 1852, and there were forty-three of them.",
+)
+CUTS = ((0.04,), (0.5,), (0.97,), (0.1, 0.13, 0.33))  # of a sequence, as shares of its length
+
+Logits = list[np.ndarray]  # (T, V) for each sequence
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What graphs are compared on."""
+
+    sequences: list[np.ndarray]  # of token ids, all as long
+    prompts: list[list[int]]  # of `PROMPTS`, to continue
+    stepwise: int  # so many sequences are computed a token a step, too
+    single_steps: int | None = None  # and of these the last so many tokens, all but the first unless given
+    wanted: np.ndarray | None = None  # the positions whose logits are compared, all of them unless given
+    repeats: int = REPEATS
+    reloads: int = RELOADS
+
+    @property
+    def first_single(self) -> int:
+        """The position from which on a sequence is computed a token a step."""
+        length = len(self.sequences[0])
+        return 1 if self.single_steps is None else max(1, length - self.single_steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """All that is computed with the saved graph in one profile."""
+
+    properties: dict[str, str]
+    whole: Logits  # in one step
+    stepwise: Comparison  # a token a step, with those
+    largest_differences: dict[str, float]  # of one sequence, by what is done to it
+    greedy: list[list[int]]  # the tokens that follow each prompt
+    bit_identical: bool
+
+
+def encode_prompts(tokenizer: Tokenizer, context_length: int) -> list[list[int]]:
+    """Return the fixed prompts' tokens, refusing a model whose context they and their continuations would overrun."""
+    prompts = [tokenizer.encode(prompt).ids for prompt in PROMPTS]
+    needed = max(map(len, prompts)) + GREEDY_TOKENS
+    require(
+        needed <= context_length,
+        f"the model's context of {context_length} tokens is too short to certify; {needed} are needed",
+    )
+    return prompts
+
+
+def sample_sequences(tokenizer: Tokenizer, vocabulary_size: int, length: int, texts: int = len(TEXTS)) -> list[np.ndarray]:
+    """Return sequences of some length: texts, repeated if short, and as many of random ids."""
+    generator = np.random.default_rng(SEED)
+    encoded = [np.resize(np.array(tokenizer.encode(text).ids, np.int32), length) for text in TEXTS[:texts]]
+    return encoded + [generator.integers(0, vocabulary_size, length, np.int32) for _ in encoded]
+
+
+def run_profile(folder: Path, profile: str, samples: Samples) -> Run:
+    """Return what the paged graph computes of the samples in a profile."""
+    compiled = compile_paged(load_graph(folder), profile)
+    whole = [logits_in_steps(compiled, tokens, wanted=samples.wanted) for tokens in samples.sequences]
+    stepwise = _stepwise(compiled, samples, whole)
+    continuations = [greedy(compiled, prompt, GREEDY_TOKENS) for prompt in samples.prompts]
+    differences = _differences(compiled, samples, whole[0]) | {"token_by_token": stepwise.max_error}
+    properties = resolved_properties(compiled)
+
+    def same(model: ov.CompiledModel) -> bool:
+        """Say whether computing again gives the same bits and tokens; one sequence and one prompt stand for all."""
+        again = greedy(model, samples.prompts[0], GREEDY_TOKENS)
+        logits = logits_in_steps(model, samples.sequences[0], wanted=samples.wanted)
+        return again == continuations[0] and np.array_equal(logits, whole[0])
+
+    bit_identical = all(same(compiled) for _ in range(samples.repeats))
+    del compiled  # two compiled models of full size at once would be the peak of memory
+    reloads = [same(compile_paged(load_graph(folder), profile)) for _ in range(samples.reloads)]
+    return Run(properties, whole, stepwise, differences, continuations, bit_identical and all(reloads))
+
+
+def run_stateful(folder: Path, samples: Samples) -> Logits:
+    """Return what the graph computes in `exact` as its file has it."""
+    compiled = compile_model(load_graph(folder), "exact")
+    return [stateful_logits(compiled, tokens, samples.wanted) for tokens in samples.sequences]
+
+
+def describe_greedy(run: Run, prompts: list[list[int]], profile: str, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Return a certificate's entry of each continuation, which `carafe models verify --run` repeats."""
+    return [
+        {"prompt": text, "prompt_tokens": prompt, "profile": profile, "tokens": tokens, "text": tokenizer.decode(tokens)}
+        for text, prompt, tokens in zip(PROMPTS, prompts, run.greedy, strict=True)
+    ]
+
+
+def describe_determinism(runs: dict[str, Run], samples: Samples) -> dict[str, Any]:
+    """Return a certificate's part about computing again, in other cuts, beside others and after rejected drafts."""
+    return {
+        "repeats": samples.repeats,
+        "reloads": samples.reloads,
+        "bit_identical": {profile: run.bit_identical for profile, run in runs.items()},
+        "largest_differences": {profile: run.largest_differences for profile, run in runs.items()},
+    }
+
+
+def is_deterministic(determinism: dict[str, Any]) -> bool:
+    """Say whether the same computation gives the same bits; how far other cuts, company and drafts are off is only reported."""
+    return all(determinism["bit_identical"].values())
+
+
+def _stepwise(compiled: ov.CompiledModel, samples: Samples, whole: Logits) -> Comparison:
+    sequences = samples.sequences[: samples.stepwise]
+    rows = (logits_in_steps(compiled, tokens, range(samples.first_single, len(tokens)), samples.wanted) for tokens in sequences)
+    return compare(rows, whole[: samples.stepwise])
+
+
+def _differences(compiled: ov.CompiledModel, samples: Samples, whole: np.ndarray) -> dict[str, float]:
+    """Return how far the first sequence's logits are from those of one step, by what is done to it."""
+    tokens, wanted = samples.sequences[0], samples.wanted
+    first = max(len(tokens) // 2, samples.first_single)
+
+    def difference(logits: np.ndarray) -> float:
+        return float(np.abs(logits - whole).max())
+
+    cuts = [[int(place * len(tokens)) for place in places] for places in CUTS]
+    return {
+        "cuts": max(difference(logits_in_steps(compiled, tokens, places, wanted)) for places in cuts),
+        "beside_others": difference(logits_beside_others(compiled, tokens, BLOCK_SIZE, wanted)),
+        "rejected_drafts": difference(logits_after_rejected_drafts(compiled, tokens, first, wanted=wanted)),
+    }
