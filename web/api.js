@@ -64,8 +64,17 @@ export async function listModels(onWaiting) {
 
 /** Starts a streamed completion; the answer's body is for `stream.js`. */
 export function complete(request, signal, onWaiting) {
+  return post("/v1/completions", request, signal, onWaiting);
+}
+
+/** Starts a streamed answer to a conversation; its body is for `stream.js` as well. */
+export function chat(request, signal, onWaiting) {
+  return post("/v1/chat/completions", request, signal, onWaiting);
+}
+
+function post(path, request, signal, onWaiting) {
   const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request), signal };
-  return ask("/v1/completions", options, onWaiting);
+  return ask(path, options, onWaiting);
 }
 
 /** Classifies a picture; with `input` the answer holds the picture as the model saw it. */

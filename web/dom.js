@@ -19,6 +19,16 @@ export function announce(text) {
   byId("status").textContent = text;
 }
 
+/** Puts a text on the clipboard, and says whether that worked. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    announce("Copied.");
+  } catch {
+    announce("The browser does not allow copying here; select the text and copy it yourself.");
+  }
+}
+
 export const percent = (share) => `${(share * 100).toFixed(share < 0.0995 || share > 0.9905 ? 1 : 0)} %`;
 
 export const milliseconds = (time) => `${time < 10 ? time.toFixed(2) : time.toFixed(0)} ms`;

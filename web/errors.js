@@ -14,6 +14,8 @@ const SENTENCES = {
   invalid_logits: "The model gave no usable scores for this text. Another text may work.",
   unsupported_media_type: "This is no JPEG, PNG or BMP picture.",
   image_too_large: "This picture is too large for the sandbox.",
+  damaged_link: "This link is damaged: the conversation in it cannot be read. Ask for the link again, or begin a new conversation.",
+  no_chat_model: "This link is a conversation, but no model on this server has a chat template. Start one that has, then open the link again.",
   body_too_large: "This is larger than the server takes.",
 };
 
@@ -32,26 +34,38 @@ export function clearProblem() {
   byId("problem").replaceChildren();
 }
 
-/** Shows a problem, and how to go on: `retry` repeats what failed. */
-export function showProblem(problem, retry) {
+/** Shows a problem, and how to go on: `retry` repeats what failed, `restart` begins a new conversation. */
+export function showProblem(problem, retry, restart) {
   const box = element("div", { class: "problem" }, element("p", {}, sentence(problem)));
   if (problem.code === "invalid_api_key") box.append(keyForm(retry));
-  else if (PASSING.has(problem.code)) box.append(retryButton(retry));
+  else if (PASSING.has(problem.code)) box.append(actionButton("Try again", retry));
+  else if (problem.code === "context_length_exceeded" && restart) box.append(...contextAdvice(restart));
   byId("problem").replaceChildren(box);
   box.scrollIntoView({ block: "nearest" });
 }
 
 function sentence(problem) {
   const words = SENTENCES[problem.code];
-  if (!words) return `The server refused this: ${problem.message}.`;
-  return problem.status === 413 || problem.status === 415 ? `${words} The server says: ${problem.message}.` : words;
+  if (!words) return `The server refused this: ${problem.message}.${waiting(problem)}`;
+  return problem.status === 413 || problem.status === 415 ? `${words} The server says: ${problem.message}.` : words + waiting(problem);
 }
 
-function retryButton(retry) {
-  const button = element("button", { type: "button" }, "Try again");
+/** How long the server asks to wait, if it does. */
+function waiting({ retryAfter }) {
+  return retryAfter > 0 ? ` It asks you to wait ${retryAfter} ${retryAfter === 1 ? "second" : "seconds"}.` : "";
+}
+
+/** What to do where a conversation has become too long for the model. */
+function contextAdvice(restart) {
+  const advice = "Edit an earlier message, set a smaller number of max tokens, or begin a new conversation.";
+  return [element("p", {}, advice), actionButton("New conversation", restart)];
+}
+
+function actionButton(text, act) {
+  const button = element("button", { type: "button" }, text);
   button.addEventListener("click", () => {
     clearProblem();
-    retry();
+    act();
   });
   return button;
 }

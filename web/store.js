@@ -21,6 +21,11 @@ class Store extends EventTarget {
   modelsOf(task) {
     return this.models.filter((model) => model.task === task);
   }
+
+  /** Models that converse: those with a chat template. */
+  chatModels() {
+    return this.modelsOf("text-generation").filter((model) => model.chat_template === true);
+  }
 }
 
 export const store = new Store();

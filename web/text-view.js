@@ -1,22 +1,20 @@
 // The text panel: from the form to a request, from the stream to tokens and figures.
 
 import { Problem, complete } from "./api.js";
-import { announce, byId, milliseconds } from "./dom.js";
+import { announce, byId, copyText, milliseconds } from "./dom.js";
 import { clearProblem, showProblem } from "./errors.js";
-import { readLink, writeLink } from "./link.js";
+import { writeLink } from "./link.js";
 import { store } from "./store.js";
 import { chunks } from "./stream.js";
+import { Timing, wayOfText } from "./timing.js";
 import { ALTERNATIVES, TokenView } from "./token-view.js";
 
 /** Fields of the form by their name in the API. */
 const NUMBERS = { temperature: "temperature", top_p: "top-p", top_k: "top-k", max_tokens: "max-tokens", seed: "seed" };
 const LARGEST_SEED = 2 ** 32;
 
-/** Seconds that tokens must have taken before their speed is shown. */
-const SHORTEST = 0.25;
-
 export class TextView {
-  #tokens = new TokenView(() => this.#enable());
+  #tokens = new TokenView(byId("written"), byId("alternatives"), () => this.#enable());
   #running = null;
   #prompt = "";
 
@@ -29,22 +27,20 @@ export class TextView {
     });
     byId("stop").addEventListener("click", () => this.#running?.abort());
     byId("new-seed").addEventListener("click", () => this.#newSeed());
-    byId("copy").addEventListener("click", () => this.#copy());
+    byId("copy").addEventListener("click", () => copyText(this.#prompt + this.#tokens.text()));
     byId("continue").addEventListener("click", () => this.#continue());
+    byId("colour").addEventListener("change", () => this.#colour());
     byId("model").addEventListener("change", () => this.#describe());
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.#running?.abort());
     store.addEventListener("models", () => this.#offer());
-    addEventListener("hashchange", () => this.followLink());
   }
 
   get isEmpty() {
     return this.#tokens.isEmpty;
   }
 
-  /** Fills the form from the address bar and generates, if a whole request is there. */
-  followLink() {
-    const request = readLink();
-    if (!request) return;
+  /** Fills the form with the request of a link, and generates. */
+  follow(request) {
     byId("prompt").value = request.prompt;
     if (request.model) byId("model").value = request.model;
     for (const [name, id] of Object.entries(NUMBERS)) byId(id).value = request[name] ?? "";
@@ -60,12 +56,12 @@ export class TextView {
     const control = new AbortController();
     this.#running = control;
     this.#begin(request);
-    const timing = { started: performance.now(), first: 0, last: 0, tokens: 0, report: null };
+    const timing = new Timing();
     try {
       const body = { ...request, stream: true, stream_options: { include_usage: true }, logprobs: ALTERNATIVES };
       const response = await complete(body, control.signal, () => announce("The server is loading its models."));
       for await (const chunk of chunks(response)) this.#take(chunk, timing, request.model);
-      drawWholeSpeed(timing);
+      drawFigures(timing);
       announce(`Done: ${timing.tokens} tokens.`);
     } catch (error) {
       this.#fail(error, timing);
@@ -88,6 +84,7 @@ export class TextView {
     writeLink(request);
     this.#prompt = request.prompt;
     this.#tokens.clear(request.prompt);
+    this.#colour();
     for (const id of ["speed", "first-token", "context-use"]) byId(id).textContent = "–";
     this.#enable();
     announce("Generating.");
@@ -95,14 +92,14 @@ export class TextView {
 
   #take(chunk, timing, model) {
     for (const choice of chunk.choices) {
-      if (choice.logprobs) count(timing);
-      this.#tokens.append(choice.text, choice.logprobs);
+      if (choice.logprobs) timing.count(1);
+      this.#tokens.append(choice.text, tokenOf(choice.logprobs));
     }
-    drawSpeed(timing);
     timing.report = chunk.carafe ?? timing.report;
+    drawFigures(timing);
     // The report comes with the last choice, the numbers of tokens right after it.
     if (chunk.usage) drawContext(chunk.usage, model);
-    if (chunk.usage) store.setLatest(wayOf(timing.report, chunk.usage, model));
+    if (chunk.usage) store.setLatest(wayOfText(timing.report, chunk.usage, model));
     if (!this.isEmpty) this.#enable();
   }
 
@@ -127,13 +124,10 @@ export class TextView {
     byId("seed").value = Math.floor(Math.random() * LARGEST_SEED);
   }
 
-  async #copy() {
-    try {
-      await navigator.clipboard.writeText(this.#prompt + this.#tokens.text());
-      announce("Copied.");
-    } catch {
-      announce("The browser does not allow copying here; select the text and copy it yourself.");
-    }
+  #colour() {
+    const on = byId("colour").checked;
+    byId("written").classList.toggle("coloured", on);
+    byId("legend").hidden = !on;
   }
 
   /** Makes the text so far, up to the chosen token, the next prompt. */
@@ -157,44 +151,21 @@ export class TextView {
   }
 }
 
-function count(timing) {
-  timing.last = performance.now();
-  timing.first ||= timing.last;
-  timing.tokens += 1;
+/** A token's logarithm of its probability, and those of its alternatives, out of the `logprobs` of a completion. */
+function tokenOf(logprobs) {
+  if (!logprobs) return null;
+  return { logprob: logprobs.token_logprobs[0], alternatives: Object.entries(logprobs.top_logprobs[0] ?? {}) };
 }
 
-function drawSpeed(timing) {
+/** Shows the figures as far as they are known. */
+function drawFigures(timing) {
   if (timing.tokens === 0) return;
-  byId("first-token").textContent = milliseconds(timing.first - timing.started);
-  const seconds = (timing.last - timing.first) / 1000;
-  // Tokens that arrive together would only look fast.
-  if (seconds > SHORTEST) drawTokensPerSecond(timing.tokens - 1, seconds);
-}
-
-/** The speed of the whole text by the server's own clock. */
-function drawWholeSpeed({ report, tokens }) {
-  if (tokens > 1) drawTokensPerSecond(tokens - 1, (report.total_ms - report.first_token_ms) / 1000);
-}
-
-function drawTokensPerSecond(tokens, seconds) {
-  byId("speed").textContent = `${(tokens / seconds).toFixed(0)} tokens/s`;
+  byId("first-token").textContent = milliseconds(timing.firstToken);
+  const speed = timing.tokensPerSecond;
+  if (speed !== null) byId("speed").textContent = `${speed.toFixed(0)} tokens/s`;
 }
 
 function drawContext(usage, model) {
   const length = store.models.find((candidate) => candidate.id === model)?.context_length;
   byId("context-use").textContent = `${usage.total_tokens} of ${length} tokens`;
-}
-
-/** The way of a text, for the panel under the hood. */
-function wayOf(report, usage, model) {
-  const rest = Math.max(report.total_ms - report.queue_ms - report.sandbox_ms - report.model_ms, 0);
-  return {
-    summary: `Text by ${model}, profile ${report.profile}: ${usage.completion_tokens} tokens in ${report.steps} steps`,
-    total: report.total_ms,
-    queue: report.queue_ms,
-    server: rest,
-    sandbox: report.sandbox_ms,
-    sandboxDoes: "tokenizer, sampler and scheduler: a WebAssembly guest that reaches nothing but wasi-nn",
-    native: report.model_ms,
-  };
 }

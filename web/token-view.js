@@ -2,7 +2,7 @@
 //
 // The tokens are one stop of the Tab key; within them the arrow keys move, Enter shows a token's alternatives.
 
-import { byId, element, percent } from "./dom.js";
+import { element, percent } from "./dom.js";
 
 /** How many alternatives of a token are shown. */
 export const ALTERNATIVES = 5;
@@ -11,14 +11,16 @@ const LEVELS = [0.03, 0.15, 0.4, 0.75];
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
 
 export class TokenView {
-  #written = byId("written");
+  #written;
+  #alternatives;
+  #onChoose;
   #tokens = [];
   #chosen = null;
 
-  constructor(onChoose) {
-    this.onChoose = onChoose;
-    this.#written.addEventListener("keydown", (event) => this.#move(event));
-    byId("colour").addEventListener("change", () => this.colour());
+  /** Shows tokens in one element and the chosen one's alternatives in another; `onChoose` is called when a choice changes. */
+  constructor(written, alternatives, onChoose = () => {}) {
+    [this.#written, this.#alternatives, this.#onChoose] = [written, alternatives, onChoose];
+    written.addEventListener("keydown", (event) => this.#move(event));
   }
 
   /** Starts anew, after this prompt. */
@@ -26,7 +28,6 @@ export class TokenView {
     this.#tokens = [];
     this.#choose(null);
     this.#written.replaceChildren(element("span", { class: "prompt" }, prompt));
-    this.colour();
   }
 
   /** Whether there is anything. */
@@ -34,16 +35,16 @@ export class TokenView {
     return this.#tokens.length === 0;
   }
 
-  /** Appends text, and what the model thought of its token: a `logprobs` of the API with one entry, or null. */
-  append(text, logprobs) {
+  /** Appends text, and what the model thought of its token: `{ logprob, alternatives: [[text, logprob], …] }`, or null. */
+  append(text, token) {
     if (text === "") return;
     const last = this.#tokens.at(-1);
-    if (!logprobs && last) {
+    if (!token && last) {
       last.node.append(text);
       last.text += text;
       return;
     }
-    this.#add(text, logprobs);
+    this.#add(text, token ?? { logprob: 0, alternatives: [] });
   }
 
   /** The text up to the chosen token, that included; all of it if none is chosen. */
@@ -52,20 +53,14 @@ export class TokenView {
     return this.#tokens.slice(0, end).map((token) => token.text).join("");
   }
 
-  colour() {
-    const on = byId("colour").checked;
-    this.#written.classList.toggle("coloured", on);
-    byId("legend").hidden = !on;
-  }
-
-  #add(text, logprobs) {
-    const probability = logprobs ? Math.exp(logprobs.token_logprobs[0]) : 1;
+  #add(text, { logprob, alternatives }) {
+    const probability = Math.exp(logprob);
     const level = LEVELS.filter((bound) => probability > bound).length;
     const node = element("span", { class: `token p${level}`, role: "button", "aria-pressed": "false" }, text);
     node.tabIndex = this.isEmpty ? 0 : -1;
     node.title = `${percent(probability)} probable`;
     if (text.trim() === "") node.setAttribute("aria-label", text.includes("\n") ? "line break" : "space");
-    const token = { node, text, probability, alternatives: logprobs?.top_logprobs[0] ?? {} };
+    const token = { node, text, probability, alternatives };
     node.addEventListener("click", () => this.#choose(token));
     this.#tokens.push(token);
     this.#written.append(node);
@@ -76,8 +71,8 @@ export class TokenView {
     this.#chosen = token === this.#chosen ? null : token;
     this.#chosen?.node.setAttribute("aria-pressed", "true");
     if (this.#chosen) this.#rove(this.#chosen);
-    drawAlternatives(this.#chosen);
-    this.onChoose(this.#chosen !== null);
+    drawAlternatives(this.#alternatives, this.#chosen);
+    this.#onChoose();
   }
 
   /** Makes a token the one that the Tab key reaches. */
@@ -100,15 +95,16 @@ export class TokenView {
   }
 }
 
-function drawAlternatives(token) {
-  byId("alternatives").hidden = token === null;
+function drawAlternatives(box, token) {
+  box.hidden = token === null;
   if (!token) return;
   const said = `The model gave ${visible(token.text)} ${percent(token.probability)}. Its five best at this place:`;
-  byId("alternatives-text").textContent = said;
   // The token itself comes as well where it is none of the best; and an object puts keys that are
   // numbers first.
-  const best = Object.entries(token.alternatives).sort(([, left], [, right]) => right - left).slice(0, ALTERNATIVES);
-  byId("alternatives-list").replaceChildren(...best.map(([text, logprob]) => bar(visible(text), Math.exp(logprob))));
+  const best = token.alternatives.toSorted(([, left], [, right]) => right - left).slice(0, ALTERNATIVES);
+  const bars = best.map(([text, logprob]) => bar(visible(text), Math.exp(logprob)));
+  const list = element("ol", { class: "bars", "aria-label": "Alternatives" }, ...bars);
+  box.replaceChildren(element("h4", {}, "Alternatives"), element("p", {}, said), list);
 }
 
 /** A token's text between quotes, its white space shown. */

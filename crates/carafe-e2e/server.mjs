@@ -2,7 +2,11 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,6 +24,25 @@ const ENDLESS = { model: "tales", prompt: Array(63).fill("Once upon a time"), n:
 
 /** Flags of a server whose permits [`holdPermits`] can hold, all of them. */
 export const BUSY_FLAGS = ["--queue", String(ENDLESS_SEQUENCES), "--request-timeout", "3600"];
+
+/** The chat template of [`makeChatModel`]: a play's script, whose next lines are the model's. */
+const CHAT_TEMPLATE = `{% for message in messages %}{{ message.role }}: {{ message.content }}
+{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}`;
+
+/** Makes a folder of models with one that converses, `tales-chat`: `tales` and a chat template. Whoever calls this removes the folder. */
+export function makeChatModel() {
+  const models = mkdtempSync(join(tmpdir(), "carafe-"));
+  const folder = join(models, "tales-chat");
+  cpSync(`${ROOT}/models/tales`, folder, { recursive: true });
+  writeFileSync(join(folder, "chat_template.jinja"), CHAT_TEMPLATE);
+  const sha256 = createHash("sha256").update(CHAT_TEMPLATE).digest("hex");
+  const file = `chat_template = { path = "chat_template.jinja", size = ${CHAT_TEMPLATE.length}, sha256 = "${sha256}" }`;
+  const manifest = readFileSync(join(folder, "model.toml"), "utf8");
+  const changed = manifest.replace('name = "tales"', 'name = "tales-chat"').replace("[files]\n", `[files]\n${file}\n`);
+  const defaults = "weight_bits = 8\ngeneration = { temperature = 0.6, top_p = 0.9 }\n";
+  writeFileSync(join(folder, "model.toml"), changed.replace("weight_bits = 8\n", defaults));
+  return models;
+}
 
 /** Starts a server with these flags, and waits until it is ready. */
 export async function startServer(...flags) {

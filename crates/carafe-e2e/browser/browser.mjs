@@ -64,9 +64,14 @@ export async function untilStatus(page, pattern) {
   await page.locator("#status").filter({ hasText: pattern }).waitFor({ state: "attached" });
 }
 
+/** The field of the text panel with this label. */
+export function field(page, label) {
+  return page.locator("#text").getByLabel(label, { exact: true });
+}
+
 /** Generates with these values in the form, to the end. */
 export async function generate(page, values = {}) {
-  for (const [label, value] of Object.entries(values)) await page.getByLabel(label, { exact: true }).fill(String(value));
+  for (const [label, value] of Object.entries(values)) await field(page, label).fill(String(value));
   await page.getByRole("button", { name: "Generate" }).click();
   await untilStatus(page, /^Done/u);
 }

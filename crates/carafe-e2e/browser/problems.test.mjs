@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { BUSY_FLAGS, holdPermits, startServer } from "../server.mjs";
-import { DESKTOP, checkAccessibility, generate, launch, screenshot, untilStatus, withPage } from "./browser.mjs";
+import { DESKTOP, checkAccessibility, field, generate, launch, screenshot, untilStatus, withPage } from "./browser.mjs";
 
 const KEY = "a-key-for-the-tests-0123";
 let browser;
@@ -33,7 +33,7 @@ test("a stopped server is told of, and what was typed stays", () =>
     await page.getByRole("button", { name: "Generate" }).click();
     await page.getByRole("alert").getByText("The server does not answer").waitFor();
     assert.ok(await page.getByRole("button", { name: "Try again" }).isVisible());
-    assert.equal(await page.getByLabel("Prompt", { exact: true }).inputValue(), "My own words");
+    assert.equal(await field(page, "Prompt").inputValue(), "My own words");
     await screenshot(page, "stopped-server");
     await checkAccessibility(page);
   }));
@@ -53,7 +53,7 @@ test("a busy server is told of, and the next try succeeds", () =>
 
 test("a refused request says why in words", () =>
   withServer([], async (page) => {
-    await page.getByLabel("Max tokens").fill("9999");
+    await field(page, "Max tokens").fill("9999");
     await page.getByRole("button", { name: "Generate" }).click();
     await page.getByRole("alert").getByText("This model's maximum context length is 256 tokens").waitFor();
     await generate(page, { "Max tokens": 5 });

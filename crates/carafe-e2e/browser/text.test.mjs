@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startServer } from "../server.mjs";
-import { DESKTOP, checkAccessibility, generate, launch, screenshot, untilStatus, withPage, written } from "./browser.mjs";
+import { DESKTOP, checkAccessibility, field, generate, launch, screenshot, untilStatus, withPage, written } from "./browser.mjs";
 import { Gate } from "./gate.mjs";
 
 let browser;
@@ -42,8 +42,8 @@ async function generateTokens(page, gate, count) {
 
 test("tokens arrive one by one", () =>
   behindGate(async (page, gate) => {
-    await page.getByLabel("Max tokens").fill("200");
-    await page.getByLabel("Seed", { exact: true }).fill("11");
+    await field(page, "Max tokens").fill("200");
+    await field(page, "Seed").fill("11");
     await generateTokens(page, gate, 12);
     await gate.passAll();
     await untilStatus(page, /^Done/u);
@@ -57,7 +57,7 @@ test("tokens arrive one by one", () =>
 test("Stop and Escape end a generation and keep what there is", () =>
   behindGate(async (page, gate) => {
     for (const stop of [() => page.getByRole("button", { name: "Stop" }).click(), () => page.keyboard.press("Escape")]) {
-      await page.getByLabel("Max tokens").fill("240");
+      await field(page, "Max tokens").fill("240");
       await generateTokens(page, gate, 3);
       await stop();
       await untilStatus(page, /^Stopped after/u);
@@ -75,7 +75,7 @@ test("the link in the address bar gives the same text again", () =>
     await withPage(browser, link, DESKTOP, async (other) => {
       await untilStatus(other, /^Done/u);
       assert.equal(await written(other), text);
-      assert.equal(await other.getByLabel("Prompt", { exact: true }).inputValue(), "The king & the “fox” said:\n");
+      assert.equal(await field(other, "Prompt").inputValue(), "The king & the “fox” said:\n");
       assert.ok(await other.getByLabel("Keep this seed").isChecked());
     });
     await generate(page);
@@ -108,7 +108,7 @@ test("a text is copied, and continued from a chosen token", () =>
     await page.locator("#written .token").nth(2).click();
     await page.getByRole("button", { name: "Continue from here" }).click();
     await untilStatus(page, /^Done/u);
-    const prompt = await page.getByLabel("Prompt", { exact: true }).inputValue();
+    const prompt = await field(page, "Prompt").inputValue();
     assert.equal(prompt, `Once upon${tokens.slice(0, 3).join("")}`);
   }));
 

@@ -50,7 +50,7 @@ macro_rules! picture {
 
 const INDEX: &[u8] = include_bytes!("../../../web/index.html");
 
-const FILES: [File; 21] = [
+const FILES: [File; 28] = [
     File { path: "/", content_type: HTML, bytes: INDEX },
     web!("index.html", HTML),
     web!("style.css", CSS),
@@ -58,15 +58,22 @@ const FILES: [File; 21] = [
     web!("main.js", JAVASCRIPT),
     web!("api.js", JAVASCRIPT),
     web!("certificate.js", JAVASCRIPT),
+    web!("chat-view.js", JAVASCRIPT),
+    web!("conversation.js", JAVASCRIPT),
     web!("dom.js", JAVASCRIPT),
     web!("errors.js", JAVASCRIPT),
     web!("hood-view.js", JAVASCRIPT),
     web!("link.js", JAVASCRIPT),
+    web!("markdown.js", JAVASCRIPT),
+    web!("markdown-inline.js", JAVASCRIPT),
+    web!("markdown-view.js", JAVASCRIPT),
     web!("memory-chart.js", JAVASCRIPT),
+    web!("message-view.js", JAVASCRIPT),
     web!("picture-view.js", JAVASCRIPT),
     web!("store.js", JAVASCRIPT),
     web!("stream.js", JAVASCRIPT),
     web!("text-view.js", JAVASCRIPT),
+    web!("timing.js", JAVASCRIPT),
     web!("token-view.js", JAVASCRIPT),
     picture!("cat_720p.jpg", "image/jpeg"),
     picture!("grace_hopper.bmp", "image/bmp"),
