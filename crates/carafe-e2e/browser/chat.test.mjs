@@ -188,7 +188,7 @@ test("Stop and Escape end an answer and keep what there is", async () => {
 
 test("probabilities and alternatives of an answer's tokens are shown on demand", () =>
   onPage(async (page) => {
-    await set(page, { "Max tokens": 10 });
+    await set(page, { "Max tokens": 10, Temperature: 0 });
     await say(page, "Tell a tale");
     const [, answer] = await texts(page);
     await press(page, "Probabilities");
