@@ -44,7 +44,7 @@ def test_the_clients_stream_helper_puts_the_message_together(chat):
     options = {"model": "tiny-chat", "messages": HELLO, "max_completion_tokens": 8, "seed": 5}
     with chat.chat.completions.stream(**options, extra_body={"ignore_eos": True}) as stream:
         texts = [event.delta for event in stream if event.type == "content.delta"]
-        final = stream.get_final_completion()
+        final = stream.current_completion_snapshot
     assert "".join(texts) == final.choices[0].message.content == ask(chat).choices[0].message.content
 
 

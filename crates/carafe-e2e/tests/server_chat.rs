@@ -132,7 +132,7 @@ fn what_the_template_makes_can_be_seen_and_what_is_wrong_is_named_by_its_place()
         (json!({ "max_tokens": null, "max_completion_tokens": 400 }), "max_completion_tokens"),
         (json!({ "logprobs": true, "top_logprobs": 21 }), "top_logprobs"),
         (json!({ "messages": [{ "role": "user", "content": "long ".repeat(200) }] }), "messages"),
-        (json!({ "add_generation_prompt": true, "continue_final_message": true }), "add_generation_prompt"),
+        (json!({ "add_generation_prompt": true, "continue_final_message": true }), "continue_final_message"),
     ];
     for (fields, param) in cases {
         let (status, got, message) = refusal(&server.post(CHAT, &hello(fields.clone()))?)?;
