@@ -10,9 +10,11 @@ goes on; .tflite files and GPT-2's Hugging Face folders have the ways of their o
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import openvino as ov
 
 from carafe_tools import classifier, language_model
 from carafe_tools.convert import convert_text, is_classifier
@@ -21,13 +23,16 @@ from carafe_tools.exported import is_exported, read_exported
 from carafe_tools.gguf_file import is_gguf
 from carafe_tools.gguf_source import read_gguf
 from carafe_tools.huggingface import is_huggingface
+from carafe_tools.json_file import read_json_object
 from carafe_tools.language_model import UNKNOWN_LICENCE, write_language_model
+from carafe_tools.language_source import LanguageModelSource
 from carafe_tools.llama_folder import is_llama_folder
 from carafe_tools.llama_source import read_llama_source
 from carafe_tools.manifest import Licence, check_folder_name
 from carafe_tools.model_folder import NO_NOTICE, About
 from carafe_tools.opening import Carafe, add_options, chosen_carafe, find_carafe
 from carafe_tools.progress import Progress
+from carafe_tools.repository_files import generation_defaults
 from carafe_tools.tflite_file import read_tflite
 
 WEIGHTS = ("int8",)
@@ -47,6 +52,7 @@ class Request:
     context_length: int | None = None
     weights: str | None = None
     full: bool = False
+    generation_config: Path | None = None
 
     def refuse(self, what: str, *foreign: str) -> None:
         """Refuse options that a kind of source has no use for."""
@@ -75,9 +81,30 @@ def add(request: Request) -> dict[str, Any]:
 
 def _exported(request: Request) -> dict[str, Any]:
     request.refuse("an exported OpenVINO folder, whose weights stay as they are,", "labels", "random_weights", "weights")
+    return _decoder(request, lambda: read_exported(request.source, request.tokenizer, request.context_length))
+
+
+def _llama(request: Request) -> dict[str, Any]:
+    request.refuse("a Hugging Face folder", "labels", "random_weights")
+    return _decoder(
+        request, lambda: read_llama_source(request.source, request.tokenizer, request.context_length, request.weights)
+    )
+
+
+def _gguf(request: Request) -> dict[str, Any]:
+    request.refuse("a GGUF file, which holds its tokenizer,", "labels", "random_weights", "tokenizer")
+    reader = request.carafe or find_carafe(None)
+    return _decoder(request, lambda: read_gguf(request.source, reader, request.context_length, request.weights))
+
+
+def _decoder(request: Request, read: Callable[[], tuple[LanguageModelSource, ov.Model]]) -> dict[str, Any]:
+    """Make a model folder of a decoder by the reader of its kind."""
     progress = Progress(1 + language_model.STEPS)
-    progress.step(f"read `{request.source}` and prepare its graph")
-    source, graph = read_exported(request.source, request.tokenizer, request.context_length)
+    progress.step(f"read `{request.source}` and make its graph")
+    source, graph = read()
+    if request.generation_config is not None:
+        path = request.generation_config
+        source = replace(source, generation=generation_defaults(read_json_object(path), path))
     return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
 
 
@@ -85,13 +112,13 @@ def _tflite(request: Request) -> dict[str, Any]:
     if not is_classifier(read_tflite(request.source)):
         return _gpt2(request)
     require(request.labels is not None, "an image classifier needs the option `--labels`")
-    request.refuse("an image classifier", "tokenizer", "random_weights", "context_length", "weights")
+    request.refuse("an image classifier", "tokenizer", "random_weights", "context_length", "weights", "generation_config")
     return classifier.convert(request.source, request.out, request.labels, _stated(request.about), request.carafe)
 
 
 def _gpt2(request: Request) -> dict[str, Any]:
     request.refuse("a text model", "labels")
-    request.refuse("a GPT-2 in 8 bits", "context_length", "weights")
+    request.refuse("a GPT-2 in 8 bits", "context_length", "weights", "generation_config")
     about = _stated(request.about)
     return convert_text(request.source, request.tokenizer, request.out, about, request.carafe, request.random_weights)
 
@@ -100,23 +127,6 @@ def _stated(about: About) -> About:
     """Return what is said of a model whose source says nothing of its licence."""
     licence = Licence(about.licence.spdx or UNKNOWN_LICENCE, about.licence.notice or NO_NOTICE)
     return About(about.name, licence, about.description, about.licence_texts)
-
-
-def _llama(request: Request) -> dict[str, Any]:
-    request.refuse("a Hugging Face folder", "labels", "random_weights")
-    progress = Progress(1 + language_model.STEPS)
-    progress.step(f"read `{request.source}` and build its graph")
-    source, graph = read_llama_source(request.source, request.tokenizer, request.context_length, request.weights)
-    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
-
-
-def _gguf(request: Request) -> dict[str, Any]:
-    request.refuse("a GGUF file, which holds its tokenizer,", "labels", "random_weights", "tokenizer")
-    progress = Progress(1 + language_model.STEPS)
-    progress.step(f"read `{request.source}` and build its graph")
-    reader = request.carafe or find_carafe(None)
-    source, graph = read_gguf(request.source, reader, request.context_length, request.weights)
-    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
 
 
 KINDS = (
@@ -134,12 +144,14 @@ def add_commands(commands: Any) -> None:
     _add_common(command)
     command.add_argument("--context-length", type=int, metavar="N", help="tokens of the context, at most the source's own")
     command.add_argument("--weights", choices=WEIGHTS, help="round a GGUF's or a Hugging Face folder's weights to this form")
+    generation = "a `generation_config.json`, by which tokens are chosen where a request says nothing; the source's unless given"
+    command.add_argument("--generation-config", type=Path, metavar="FILE", help=generation)
     command.add_argument("--full", action="store_true", help="certify on long prompts, too; it takes several times as long")
     command.set_defaults(run=_run, random_weights=False)
     command = commands.add_parser("convert", help="the same of a .tflite or of a GPT-2's Hugging Face folder")
     _add_common(command)
     command.add_argument("--random-weights", action="store_true", help="of a text model: do not gate agreement with LiteRT")
-    command.set_defaults(run=_run, context_length=None, weights=None, full=False)
+    command.set_defaults(run=_run, context_length=None, weights=None, full=False, generation_config=None)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -171,6 +183,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
             context_length=_positive(arguments.context_length),
             weights=arguments.weights,
             full=arguments.full,
+            generation_config=arguments.generation_config,
         )
     )
 

@@ -25,6 +25,25 @@ LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Cla
 NO_LICENCES = frozenset({"other", "unknown"})
 
 
+def generation_defaults(config: dict[str, Any], origin: Path) -> dict[str, float | int]:
+    """Return what the contents of a `generation_config.json` say of sampling; none where the model is to be read greedily."""
+    if config.get("do_sample") is False:
+        return {}
+    found = {}
+    for name, (lowest, highest) in GENERATION_RANGES.items():
+        value = config.get(name)
+        if value is None or (name == "top_k" and value == 0):  # transformers' "no such limit"
+            continue
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        is_number = is_number and (name != "top_k" or isinstance(value, int))
+        require(
+            is_number and lowest <= value <= highest,
+            f"`{origin}` has {name} `{value}`; {lowest:g} to {highest:g} was expected",
+        )
+        found[name] = value if name == "top_k" else float(value)
+    return found
+
+
 class RepositoryFiles:
     """The files beside a repository's weights."""
 
@@ -76,21 +95,7 @@ class RepositoryFiles:
 
     def generation(self) -> dict[str, float | int]:
         """Return the defaults of sampling; none where the model is to be read greedily."""
-        if self._generation.get("do_sample") is False:
-            return {}
-        found = {}
-        for name, (lowest, highest) in GENERATION_RANGES.items():
-            value = self._generation.get(name)
-            if value is None or (name == "top_k" and value == 0):  # transformers' "no such limit"
-                continue
-            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            is_number = is_number and (name != "top_k" or isinstance(value, int))
-            require(
-                is_number and lowest <= value <= highest,
-                f"`{self._path(GENERATION_CONFIG)}` has {name} `{value}`; {lowest:g} to {highest:g} was expected",
-            )
-            found[name] = value if name == "top_k" else float(value)
-        return found
+        return generation_defaults(self._generation, self._path(GENERATION_CONFIG))
 
     def special_tokens(self) -> dict[str, str]:
         """Return the texts of the special tokens that a chat template may name."""

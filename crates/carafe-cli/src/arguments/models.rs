@@ -156,6 +156,10 @@ pub(crate) struct Making {
     /// processors with AVX2 alone [default: as the source has them].
     #[arg(long, value_name = "TYPE", value_enum)]
     pub(crate) weights: Option<Weights>,
+    /// A `generation_config.json`, by which tokens are chosen where a request says nothing [default:
+    /// the source's own, if it has one].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) generation_config: Option<PathBuf>,
     /// The licence as an SPDX expression [default: what the source says].
     #[arg(long, value_name = "SPDX")]
     pub(crate) licence: Option<String>,

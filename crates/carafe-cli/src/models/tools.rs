@@ -63,7 +63,7 @@ impl<'a> Plan<'a> {
     }
 
     fn command(&self, python: &Path, source: &Source) -> Result<Command> {
-        let Making { context_length, weights, licence, full, .. } = self.options;
+        let Making { context_length, weights, generation_config, licence, full, .. } = self.options;
         let mut command = Command::new(python);
         command.args(["-m", "carafe_tools", "add"]).arg(&source.path).arg("--out").arg(&self.out);
         command.args(["--name", &self.name, "--licence", licence.as_ref().unwrap_or(&source.licence)]);
@@ -78,6 +78,9 @@ impl<'a> Plan<'a> {
         }
         if let Some(weights) = weights {
             command.args(["--weights", weights.name()]);
+        }
+        if let Some(file) = generation_config {
+            command.arg("--generation-config").arg(file);
         }
         if *full {
             command.arg("--full");
