@@ -39,14 +39,14 @@ PLAIN_TEMPLATE = (
 THINKING_TEMPLATE = PLAIN_TEMPLATE.replace("a:{%", "a:<think>\n{%") + "{# </think> #}"
 
 
-def chat_models(place: Path, template: str = PLAIN_TEMPLATE) -> Path:
-    """Makes a folder of models: `tiny-chat` is the tiny model's files and a chat template."""
-    folder = place / "tiny-chat"
-    shutil.copytree(ROOT / "fixtures/models/tiny", folder)
+def chat_models(place: Path, template: str = PLAIN_TEMPLATE, model: Path = ROOT / "fixtures/models/tiny") -> Path:
+    """Makes a folder of models: `tiny-chat`, or that of another model, is the model's files and a chat template."""
+    folder = place / f"{model.name}-chat"
+    shutil.copytree(model, folder)
     source = template.encode()
     (folder / "chat_template.jinja").write_bytes(source)
     entry = f'path = "chat_template.jinja", size = {len(source)}, sha256 = "{hashlib.sha256(source).hexdigest()}"'
-    manifest = (folder / "model.toml").read_text().replace('name = "tiny"', 'name = "tiny-chat"')
+    manifest = (folder / "model.toml").read_text().replace(f'name = "{model.name}"', f'name = "{folder.name}"')
     (folder / "model.toml").write_text(manifest.replace("[files]", f"[files]\nchat_template = {{ {entry} }}"))
     return place
 

@@ -3,11 +3,9 @@
 The model is the bundled `tales` with a template of this test's own: it writes no sense, but its prompts are known to the letter.
 """
 
-import hashlib
 import os
 import pty
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BINARY, ROOT
+from serving import chat_models
 
 PATIENCE = 600
 TEMPLATE = """{% for message in messages %}{{ message.role }}: {{ message.content }}
@@ -27,15 +26,7 @@ PROMPT = "> "
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one model that holds conversations, after a fashion."""
-    models = tmp_path_factory.mktemp("models")
-    folder = models / "talker"
-    shutil.copytree(ROOT / "models/tales", folder)
-    (folder / "chat_template.jinja").write_text(TEMPLATE)
-    entry = f'path = "chat_template.jinja", size = {len(TEMPLATE)}, sha256 = "{hashlib.sha256(TEMPLATE.encode()).hexdigest()}"'
-    manifest = (folder / "model.toml").read_text().replace('name = "tales"', 'name = "talker"')
-    assert "\n[files]\n" in manifest
-    (folder / "model.toml").write_text(manifest.replace("\n[files]\n", f"\n[files]\nchat_template = {{ {entry} }}\n"))
-    return models
+    return chat_models(tmp_path_factory.mktemp("models"), TEMPLATE, ROOT / "models/tales")
 
 
 def environment() -> dict[str, str]:
@@ -171,7 +162,7 @@ def terminal(models: Path) -> Iterator[Callable[..., Terminal]]:
 
 def test_a_person_talks_and_leaves(terminal: Callable[..., Terminal]) -> None:
     person = terminal(*GREEDY)
-    person.expect("talker: context of 256 tokens. /help shows the commands, Ctrl-D ends")
+    person.expect("tales-chat: context of 256 tokens. /help shows the commands, Ctrl-D ends")
     person.expect(PROMPT)
     person.type(b"/help\r")
     person.expect("/regenerate    answer the last message once more")
