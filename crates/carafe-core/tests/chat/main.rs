@@ -5,6 +5,8 @@
 //! `carafe-e2e/clients/test_chat_templates.py`.
 
 mod control_text;
+#[path = "../../../../fuzz/src/chat.rs"]
+mod fuzz;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -113,6 +115,17 @@ fn difference(case: &Value, expected: Option<&str>, got: &Result<Vec<ChatPiece>,
     let got = joined(pieces);
     let line = expected.lines().zip(got.lines()).find(|(a, b)| a != b);
     format!("{name}: {line:#?}")
+}
+
+#[test]
+fn no_text_of_the_corpus_becomes_a_control_token() {
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/chat");
+    let files: Vec<PathBuf> =
+        fs::read_dir(corpus).expect("a corpus").map(|entry| entry.expect("a file").path()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        fuzz::run(&fs::read(file).expect("readable"));
+    }
 }
 
 #[test]
