@@ -247,7 +247,8 @@ function take(chunk, view, timing, end) {
   for (const { delta, logprobs, finish_reason: reason } of chunk.choices) {
     timing.count(logprobs?.content?.length ?? 0);
     if (delta.reasoning_content) view.appendThought(delta.reasoning_content);
-    else keepTokens(view.message.tokens, delta.content ?? "", logprobs?.content ?? []);
+    // Tokens of the reasoning are not shown; a chunk that has both ends it.
+    if (delta.content || !delta.reasoning_content) keepTokens(view.message.tokens, delta.content ?? "", logprobs?.content ?? []);
     if (delta.content) view.append(delta.content);
     end.reason = reason ?? end.reason;
   }

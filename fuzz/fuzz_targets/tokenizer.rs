@@ -1,4 +1,5 @@
-//! The reader of tokenizers' compact forms, and tokenizers, against whatever bytes libFuzzer thinks of.
+//! The reader of tokenizers' compact forms, and tokenizers, against whatever bytes libFuzzer thinks
+//! of.
 #![no_main]
 
 #[path = "../src/tokenizer.rs"]

@@ -1,8 +1,8 @@
 //! Bytes as a tokenizer's compact form with damage, and a text for it: whatever is opened encodes
 //! and decodes without a panic, and a form without damage keeps its promises.
 //!
-//! The fuzz target `tokenizer` runs this over bytes that libFuzzer makes, and a test of `carafe-core`
-//! over the corpus.
+//! The fuzz target `tokenizer` runs this over bytes that libFuzzer makes, and a test of
+//! `carafe-core` over the corpus.
 
 use std::sync::OnceLock;
 

@@ -4,9 +4,12 @@ Goes in: the path and the program whose reader checks the file. Comes out: a `La
 the certificate is a float64 computation of the same integers, where the model is small enough to be computed so.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -21,6 +24,7 @@ from carafe_tools.llama import Weights, count_weights
 from carafe_tools.llama_graph import build_llama_graph
 from carafe_tools.llama_int8 import INT8, in_int8
 from carafe_tools.llama_reference import WITNESSED_WEIGHTS, llama_logits
+from carafe_tools.manifest import sha256
 from carafe_tools.opening import Carafe
 from carafe_tools.reference import reference_logits
 from carafe_tools.repository_files import LICENCES
@@ -29,6 +33,7 @@ from carafe_tools.text_run import Logits, Samples
 
 KIND = "GGUF"
 TEMPLATE = "tokenizer.chat_template"
+KNOWN = "data/smollm2.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +133,21 @@ def _source(file: GgufFile, decoder: Decoder, context_length: int, reference: Re
         tokenizer_json=tokenizer.tokenizer_json(),
         chat_template=file.text(TEMPLATE, None),
         special_tokens=tokenizer.special_tokens(),
+        generation=_generation(file.path),
         licence=_licence(file),
         witnesses=[Witness("reference", reference, is_gated=True)] if count <= WITNESSED_WEIGHTS else [],
         notes=[] if ends else [f"`{file.path}` names no token that ends a text; it ends where its length does"],
     )
+
+
+def _generation(path: Path) -> dict[str, Any]:
+    """Return the defaults of sampling: none, since a GGUF file has none, but those of the one file that is known by its hash.
+
+    At temperature 1, which holds where nothing is said, so small a model writes nonsense.
+    """
+    known = json.loads(files("carafe_tools").joinpath(KNOWN).read_text(encoding="utf-8"))
+    is_known = path.stat().st_size == known["gguf_bytes"] and sha256(path) == known["gguf_sha256"]
+    return known["generation"] if is_known else {}
 
 
 def _licence(file: GgufFile) -> str | None:

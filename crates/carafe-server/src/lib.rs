@@ -1,4 +1,5 @@
-//! Carafe over HTTP: OpenAI's chat and completions APIs, image classification, metrics and the web page.
+//! Carafe over HTTP: OpenAI's chat and completions APIs, image classification, metrics and the web
+//! page.
 //!
 //! Modules use only those below them; from the top:
 //!

@@ -14,7 +14,7 @@ use crate::environment;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Places {
     /// Folder of model folders, or a model folder, searched first [then: CARAFE_MODELS, the user's
-    /// data folder, the bundled models].
+    /// data folder, the user's cache, the bundled models].
     #[arg(long = "models", value_name = "DIR")]
     pub(crate) models: Option<PathBuf>,
 }

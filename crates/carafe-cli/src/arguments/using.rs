@@ -80,7 +80,7 @@ pub(crate) struct Chat {
 
 const CHAT_HELP: &str = "\
 Ctrl-C ends an answer, and twice at the prompt the program; Ctrl-D ends the program. Commands are lines that begin
-with `/`; `/help` shows them. Without a terminal each line of standard input is a message, answers go to standard
+with `/`; `/help` shows them. Without a terminal each line of standard input is a message or a command, answers go to standard
 output, and what a model thinks before its answer goes to standard error.
 
 Examples:

@@ -3,7 +3,7 @@
 /// The commands, for `/help`.
 pub(super) const HELP: &str = "\
 /help          show this
-/system TEXT   begin anew, with TEXT told to the model beforehand; without TEXT, with nothing
+/system TEXT   begin anew with this system prompt; without TEXT, with none
 /clear         begin anew
 /regenerate    answer the last message once more
 /exit          end
@@ -20,8 +20,10 @@ pub(super) enum Command {
     /// Begin anew, with this or nothing said beforehand.
     System(Option<String>),
     Clear,
-    /// Show the commands; also what a mistyped one gets.
+    /// Show the commands.
     Help,
+    /// Something with a slash that is none of them.
+    Unknown(String),
     Exit,
 }
 
@@ -43,7 +45,8 @@ impl Command {
             ("clear", None) => Self::Clear,
             ("regenerate", None) => Self::Regenerate,
             ("exit" | "quit", None) => Self::Exit,
-            _ => Self::Help,
+            ("help", None) => Self::Help,
+            _ => Self::Unknown(line.to_owned()),
         }
     }
 }
@@ -65,8 +68,8 @@ mod tests {
             ("/clear", Command::Clear),
             ("/exit ", Command::Exit),
             ("/help", Command::Help),
-            ("/halp", Command::Help),
-            ("/clear all", Command::Help),
+            ("/halp", Command::Unknown("/halp".to_owned())),
+            ("/clear all", Command::Unknown("/clear all".to_owned())),
         ] {
             assert_eq!(Command::of(line), command, "{line}");
         }

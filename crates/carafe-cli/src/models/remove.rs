@@ -37,10 +37,7 @@ fn find(name: &str, models: Option<&Path>) -> Result<PathBuf> {
     let places: Vec<_> = own.iter().map(|place| format!("`{}`", place.display())).collect();
     let places = places.join(" and ");
     match elsewhere(name)? {
-        Some(folder) => bail!(
-            "`{name}` is in `{}` and stays: only models in {places} are removed, where `add` and `pull` put them",
-            folder.display()
-        ),
+        Some(folder) => bail!("`{name}` is in `{}` and stays: only models in {places} are removed", folder.display()),
         None => bail!("there is no model `{name}` in {places}; `carafe models list` shows what there is"),
     }
 }

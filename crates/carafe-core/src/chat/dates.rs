@@ -1,5 +1,5 @@
-//! `strftime_now`: the request's date as Python's `datetime.strftime` writes it, in the C locale. Nothing
-//! here reads a clock.
+//! `strftime_now`: the request's date as Python's `datetime.strftime` writes it, in the C locale.
+//! Nothing here reads a clock.
 
 /// A moment, as its calendar fields in UTC.
 struct Moment {

@@ -1,6 +1,6 @@
 //! The template engine, set up as transformers sets up Jinja2: `trim_blocks`, `lstrip_blocks`, loop
-//! controls, Python's methods and ways of writing values, `tojson`, `raise_exception`, `strftime_now`
-//! and `{% generation %}`. Work and output are bounded.
+//! controls, Python's methods and ways of writing values, `tojson`, `raise_exception`,
+//! `strftime_now` and `{% generation %}`. Work and output are bounded.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,8 @@ use super::{filters, python, strings};
 /// The engine's unit of work: an instruction, or 64 bytes. A conversation of 500 kB in a thousand
 /// messages takes less than a tenth of it; using it up takes a fraction of a guest's two seconds.
 pub const MAX_FUEL: u64 = 5_000_000;
-/// The longest rendered text, in bytes. Longer than any context, and little beside a guest's memory.
+/// The longest rendered text, in bytes. Longer than any context, and little beside a guest's
+/// memory.
 pub const MAX_OUTPUT_BYTES: usize = 8 << 20;
 /// How deep macros may call each other: far more than templates do, and little of a guest's stack.
 const MAX_RECURSION: usize = 60;
@@ -150,8 +151,8 @@ fn chat_error(error: &Error, marks: &Marks) -> ChatError {
 
 /// The source as the engine takes it, line by line the same.
 ///
-/// `{% generation %}`, which marks a model's own text for training, becomes a plain scope. And `'text' in
-/// value`, which is the engine's own, becomes a test of ours that sees through marks.
+/// `{% generation %}`, which marks a model's own text for training, becomes a plain scope. And
+/// `'text' in value`, which is the engine's own, becomes a test of ours that sees through marks.
 fn rewritten(source: &Source<'_>) -> String {
     let mut out = String::new();
     let mut copied = 0;
@@ -183,8 +184,8 @@ fn opens_block(source: &Source<'_>, at: usize) -> bool {
     at > 0 && source.tokens[at - 1].kind == Kind::Open && source.text[source.tokens[at - 1].start..].starts_with("{%")
 }
 
-/// `(value is [not] containing(constant))` for `constant [not] in value` at a token, and where it ends;
-/// nothing where the operator has other operands.
+/// `(value is [not] containing(constant))` for `constant [not] in value` at a token, and where it
+/// ends; nothing where the operator has other operands.
 fn containment(source: &Source<'_>, at: usize) -> Option<(String, usize)> {
     let word = |at: usize| match source.tokens.get(at)?.kind {
         Kind::Word(word) => Some(word),

@@ -1,5 +1,5 @@
-//! JSON text into a tree, the way Python's `json.loads` reads it: keys keep their order, the last of
-//! two equal keys counts, and numbers are what their digits say.
+//! JSON text into a tree, the way Python's `json.loads` reads it: keys keep their order, the last
+//! of two equal keys counts, and numbers are what their digits say.
 //!
 //! `serde_json` keeps neither order nor all digits without features that would change it for the
 //! whole workspace. Unlike Python's reader this one refuses `NaN`, `Infinity` and halves of
@@ -8,10 +8,11 @@
 /// The deepest nesting of arrays and objects. Deeper ones would only exhaust the stack of whoever
 /// walks them; schemas that people write stay below 20.
 pub const MAX_JSON_DEPTH: usize = 64;
-/// The longest JSON text, in bytes: more than any context holds, and little beside a guest's memory.
+/// The longest JSON text, in bytes: more than any context holds, and little beside a guest's
+/// memory.
 pub const MAX_JSON_BYTES: usize = 4 << 20;
-/// The most values in one JSON text. `[0,0,…` makes a value of two bytes, which takes about a hundred
-/// in memory.
+/// The most values in one JSON text. `[0,0,…` makes a value of two bytes, which takes about a
+/// hundred in memory.
 pub const MAX_JSON_VALUES: usize = 200_000;
 
 /// A JSON value.

@@ -1,40 +1,42 @@
-//! Invariant 9: what a client wrote never becomes, begins or completes a control token.
+//! Invariant 7: what a client wrote never becomes, begins or completes a control token.
 //!
 //! # How
 //!
 //! Before a template runs, certain characters of every client string (contents, names, arguments,
-//! schemas, keys) are replaced one for one by *marks*: code points of a private use plane that occur
-//! nowhere in the request or the template. The rendered text is cut at the control tokens in it; a
-//! mark is part of none. Then marks become the characters that they stand for. Lengths, slices and
-//! positions are what they would be, and the engine's string methods, filters and tests compare what
-//! marks stand for (`strings`, `filters`, `engine`), so templates behave as with the plain text.
+//! schemas, keys) are replaced one for one by *marks*: code points of a private use plane that
+//! occur nowhere in the request or the template. The rendered text is cut at the control tokens in
+//! it; a mark is part of none. Then marks become the characters that they stand for. Lengths,
+//! slices and positions are what they would be, and the engine's string methods, filters and tests
+//! compare what marks stand for (`strings`, `filters`, `engine`), so templates behave as with the
+//! plain text.
 //!
 //! # Which characters, and why it is enough
 //!
 //! A control token in the rendered text is *forged* if any of its characters came from a client.
 //! The rendered text consists of
 //!
-//! - what the template writes: texts between tags, string constants, special tokens, a message's role
-//!   (one of five words); together [`Source::fragments`] and [`ROLES`],
+//! - what the template writes: texts between tags, string constants, special tokens, a message's
+//!   role (one of five words); together [`Source::fragments`] and [`ROLES`],
 //! - what the engine makes of a client's numbers and constants: the characters of numbers
-//!   ([`MADE_CHARACTERS`]) and whole words such as `True` ([`MADE_WORDS`]); all else that filters make is
-//!   marked as if a client had written it,
+//!   ([`MADE_CHARACTERS`]) and whole words such as `True` ([`MADE_WORDS`]); all else that filters
+//!   make is marked as if a client had written it,
 //! - unmarked characters of clients, in any order: filters and slices may take strings apart.
 //!
-//! So a forged token is a row of: the end of a fragment, whole fragments, made characters and words,
-//! unmarked client characters, the beginning of a fragment. [`can_forge`] tries all such rows for one token
-//! and one set of marked characters. [`MarkedCharacters::choose`] marks the first and last character
-//! of every token, adds one more while a row remains, and in the end all of the token's. What is then
-//! still possible has no client characters but made ones, and the model is refused.
+//! So a forged token is a row of: the end of a fragment, whole fragments, made characters and
+//! words, unmarked client characters, the beginning of a fragment. [`can_forge`] tries all such
+//! rows for one token and one set of marked characters. [`MarkedCharacters::choose`] marks the
+//! first and last character of every token, adds one more while a row remains, and in the end all
+//! of the token's. What is then still possible has no client characters but made ones, and the
+//! model is refused.
 //!
-//! The first and last character are always marked, though the template may write whole tokens alone,
-//! so that constants that it cuts by itself (`'<|im_start|>'[2:]`) complete nothing. Two rows remain
-//! that no template has a reason for: a constant cut on both sides at places that a client chooses, and
-//! one letter at a time. Case mapping makes no token either: a character is marked if its upper or
-//! lower case is.
+//! The first and last character are always marked, though the template may write whole tokens
+//! alone, so that constants that it cuts by itself (`'<|im_start|>'[2:]`) complete nothing. Two
+//! rows remain that no template has a reason for: a constant cut on both sides at places that a
+//! client chooses, and one letter at a time. Case mapping makes no token either: a character is
+//! marked if its upper or lower case is.
 //!
-//! Strings that pose as roles (a key `role` anywhere but in a message) are marked wherever any token
-//! has one of their characters, since fragments join a role to the text around it.
+//! Strings that pose as roles (a key `role` anywhere but in a message) are marked wherever any
+//! token has one of their characters, since fragments join a role to the text around it.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +50,8 @@ const MADE_CHARACTERS: &str = "0123456789.-+";
 const MADE_WORDS: [&str; 15] = [
     "True", "true", "TRUE", "False", "false", "FALSE", "None", "none", "NONE", "nan", "NaN", "NAN", "inf", "Inf", "INF",
 ];
-/// What the engine also writes where a template joins a list or mapping to a text by `~` or a format.
+/// What the engine also writes where a template joins a list or mapping to a text by `~` or a
+/// format.
 const MADE_BY_CONTAINERS: &str = "[](){}'\", :\\";
 
 /// The characters that are marked, chosen once for a template and its control tokens.

@@ -1,9 +1,9 @@
 //! A client's messages, tools and template arguments, checked field by field, and as the template
 //! sees them.
 //!
-//! Fields that no template of ours could know are refused by name; of OpenAI's fields those that are
-//! null are taken away. The names of fields and a message's role are ours, every other string is the
-//! client's and is marked.
+//! Fields that no template of ours could know are refused by name; of OpenAI's fields those that
+//! are null are taken away. The names of fields and a message's role are ours, every other string
+//! is the client's and is marked.
 
 use minijinja::Value;
 
@@ -14,8 +14,8 @@ use super::marks::Marks;
 /// The roles that a message may have.
 pub(super) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// OpenAI's fields of a message that have no effect when they are null or empty, as in an answer that
-/// is sent back.
+/// OpenAI's fields of a message that have no effect when they are null or empty, as in an answer
+/// that is sent back.
 const EMPTY_FIELDS: [&str; 4] = ["refusal", "audio", "annotations", "function_call"];
 
 /// What the template does with a content, learnt from its source.

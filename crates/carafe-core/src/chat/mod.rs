@@ -1,19 +1,20 @@
-//! Chats into prompts: a model's own Jinja2 template, rendered as transformers renders it, over what a
-//! client sent, so that no text of the client's becomes a control token.
+//! Chats into prompts: a model's own Jinja2 template, rendered as transformers renders it, over
+//! what a client sent, so that no text of the client's becomes a control token.
 //!
-//! [`ChatTemplate::open`] takes a template and the texts of its tokenizer's added tokens; it knows no
-//! tokenizer and no model family. [`ChatTemplate::render`] gives pieces: control tokens, which the
-//! template wrote, and text, in which nothing is one. `marks` has the argument why.
+//! [`ChatTemplate::open`] takes a template and the texts of its tokenizer's added tokens; it knows
+//! no tokenizer and no model family. [`ChatTemplate::render`] gives pieces: control tokens, which
+//! the template wrote, and text, in which nothing is one. `marks` has the argument why.
 //!
 //! # What a conversation is
 //!
 //! OpenAI's messages. Differences between its API and what templates expect:
 //!
 //! - A content is a string, null (an assistant's that calls tools) or text parts. Parts reach the
-//!   template as a list if it goes through a content with `for`, else joined by line breaks (as vLLM
-//!   does). Null reaches a template that asks `is none`; for others it is an empty text.
-//! - `arguments` of a call are JSON text in OpenAI's API and an object in templates: text that holds an
-//!   object is parsed. Where a template fails over that, it gets the text (DeepSeek's concatenates it).
+//!   template as a list if it goes through a content with `for`, else joined by line breaks (as
+//!   vLLM does). Null reaches a template that asks `is none`; for others it is an empty text.
+//! - `arguments` of a call are JSON text in OpenAI's API and an object in templates: text that
+//!   holds an object is parsed. Where a template fails over that, it gets the text (DeepSeek's
+//!   concatenates it).
 //! - `tools: []` and `tool_calls: []` are the same as none.
 //! - `documents` is none unless `chat_template_kwargs` has it; a model's special tokens have their
 //!   names (`bos_token`), a missing one is undefined.
@@ -21,20 +22,21 @@
 //!
 //! # What differs from Jinja2
 //!
-//! - `{% include %}`, `{% import %}`, `{% extends %}`, `{% block %}` and `{% do %}` are syntax errors:
-//!   a template is one file that has nothing to include.
-//! - Filters of Jinja2 that no chat template was seen to use are unknown: `center`, `filesizeformat`,
-//!   `random`, `striptags`, `truncate`, `urlencode`, `urlize`, `wordcount`, `wordwrap`, `xmlattr`; and
-//!   the globals `cycler`, `joiner`, `lipsum`.
+//! - `{% include %}`, `{% import %}`, `{% extends %}`, `{% block %}` and `{% do %}` are syntax
+//!   errors: a template is one file that has nothing to include.
+//! - Filters of Jinja2 that no chat template was seen to use are unknown: `center`,
+//!   `filesizeformat`, `random`, `striptags`, `truncate`, `urlencode`, `urlize`, `wordcount`,
+//!   `wordwrap`, `xmlattr`; and the globals `cycler`, `joiner`, `lipsum`.
 //! - Macros have no `varargs` and `kwargs`.
 //! - `%` is no operator for strings (the filter `format` is there). Integers have 128 bits.
-//! - Lists and floats that `~` and `format` turn into text have the engine's spelling, which is Python's
-//!   but for exponents (`1e+16`) and characters that are marked.
-//! - `==`, `<`, `sort` and `dictsort` see marks: comparing a client's text with a constant that has a first
-//!   or last character of a control token (mostly `<`, `>`, `[` or `]`) finds them unequal, and such a
-//!   text sorts behind others. `in` with a constant, methods, filters and tests see through marks.
-//! - Indexing something that is undefined, `none | length` and the like may give nothing where Jinja2
-//!   raises, and messages of errors differ.
+//! - Lists and floats that `~` and `format` turn into text have the engine's spelling, which is
+//!   Python's but for exponents (`1e+16`) and characters that are marked.
+//! - `==`, `<`, `sort` and `dictsort` see marks: comparing a client's text with a constant that has
+//!   a first or last character of a control token (mostly `<`, `>`, `[` or `]`) finds them unequal,
+//!   and such a text sorts behind others. `in` with a constant, methods, filters and tests see
+//!   through marks.
+//! - Indexing something that is undefined, `none | length` and the like may give nothing where
+//!   Jinja2 raises, and messages of errors differ.
 
 mod control_tokens;
 mod dates;
@@ -119,8 +121,8 @@ impl ChatTemplate {
     /// Reads a template. `special_tokens` are the texts that it may name, such as `bos_token`;
     /// `added_tokens` every added token of the tokenizer.
     ///
-    /// Control tokens are the special added tokens, and the others whose text is in the template or is
-    /// one of `special_tokens`. Runs of whitespace are none unless special.
+    /// Control tokens are the special added tokens, and the others whose text is in the template or
+    /// is one of `special_tokens`. Runs of whitespace are none unless special.
     ///
     /// # Errors
     ///
@@ -164,8 +166,8 @@ impl ChatTemplate {
     ///
     /// # Errors
     ///
-    /// If a field is not what it must be, if the template refuses or cannot render the conversation,
-    /// or if that takes too much ([`MAX_FUEL`], [`MAX_OUTPUT_BYTES`]).
+    /// If a field is not what it must be, if the template refuses or cannot render the
+    /// conversation, or if that takes too much ([`MAX_FUEL`], [`MAX_OUTPUT_BYTES`]).
     pub fn render(&self, chat: &Chat) -> Result<Vec<ChatPiece>, ChatError> {
         if chat.add_generation_prompt && chat.continue_final_message {
             return Err(ChatError::field(
@@ -224,9 +226,9 @@ impl ChatTemplate {
     }
 }
 
-/// Cuts the text where the last message's content ends, as transformers does: behind that content is the
-/// sentinel and a blank. If the template took the blank away, it trims contents, and what the text ends
-/// with is trimmed too.
+/// Cuts the text where the last message's content ends, as transformers does: behind that content
+/// is the sentinel and a blank. If the template took the blank away, it trims contents, and what
+/// the text ends with is trimmed too.
 fn cut_behind_final_message(text: &mut String, marks: &Marks) -> Result<(), ChatError> {
     let Some(at) = text.rfind(marks.sentinel()) else {
         let reason = "cannot be followed: the model's chat template leaves the last message's content out";

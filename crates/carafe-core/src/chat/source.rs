@@ -31,8 +31,8 @@ pub(super) struct Token<'a> {
     pub(super) end: usize,
 }
 
-/// A template's source, cut into tokens. Where the source is no template, the tokens are whatever they
-/// are: the engine refuses it.
+/// A template's source, cut into tokens. Where the source is no template, the tokens are whatever
+/// they are: the engine refuses it.
 pub(super) struct Source<'a> {
     pub(super) text: &'a str,
     pub(super) tokens: Vec<Token<'a>>,
@@ -165,8 +165,8 @@ impl<'a> Source<'a> {
     }
 
     /// The text at a token, joined with the roles and texts right behind it: `'<|' + message.role +
-    /// '|>'` is one text for each role, since a role is none of the client's words. Returns where it
-    /// ends.
+    /// '|>'` is one text for each role, since a role is none of the client's words. Returns where
+    /// it ends.
     fn with_roles(&self, start: usize) -> (Vec<String>, usize) {
         let Some(first) = self.text_at(start) else {
             return (Vec::new(), start + 1);
@@ -198,8 +198,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A role that follows right behind the token before `at`: where its name ends, and where a text
-    /// behind it would be.
+    /// A role that follows right behind the token before `at`: where its name ends, and where a
+    /// text behind it would be.
     fn role_after(&self, at: usize) -> Option<(usize, usize)> {
         let begin = at + 1;
         let joins = matches!(self.sign(at), Some("+" | "~"))
@@ -215,8 +215,8 @@ impl<'a> Source<'a> {
         matches!(self.sign(end), Some("+" | "~")).then_some((end, end + 1))
     }
 
-    /// The end of `message.role` or `message['role']`, of any name: values under `role` that are not a
-    /// message's are marked wherever they are.
+    /// The end of `message.role` or `message['role']`, of any name: values under `role` that are
+    /// not a message's are marked wherever they are.
     fn role_end(&self, at: usize) -> Option<usize> {
         self.word(at)?;
         if self.sign(at + 1) == Some(".") && self.word(at + 2) == Some("role") {
@@ -356,7 +356,8 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// A string constant at the beginning of `rest`, its escapes resolved, and its length in the source.
+/// A string constant at the beginning of `rest`, its escapes resolved, and its length in the
+/// source.
 fn string_constant(rest: &str, quote: char) -> (String, usize) {
     let mut value = String::new();
     let mut chars = rest.char_indices().skip(1);

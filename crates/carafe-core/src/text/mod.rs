@@ -1,16 +1,17 @@
 //! Text generation: from a request to events, token by token.
 //!
-//! Data flows through the modules in this order: [`Tokenizer`](crate::tokenizer::Tokenizer) (text to tokens), [`Request`]
-//! (checked once), [`Generator`] (the loop: sequences in, inferences of the model, events out). In
-//! an iteration the `scheduler` decides which sequences compute which tokens, in turn between
-//! `tenants`, with blocks of the `kv_cache` and the `draft` tokens of each; `model_inputs`
-//! assembles the tensors, a [`ModelRunner`] runs the model, and the `output_processor` turns logits
-//! into tokens: [`Penalties`], [`Sampler`], then whole characters and stop strings (`output_text`)
-//! on the way to the [`Event`].
+//! Data flows through the modules in this order: [`Tokenizer`](crate::tokenizer::Tokenizer) (text
+//! to tokens), [`Request`] (checked once), [`Generator`] (the loop: sequences in, inferences of the
+//! model, events out). In an iteration the `scheduler` decides which sequences compute which
+//! tokens, in turn between `tenants`, with blocks of the `kv_cache` and the `draft` tokens of each;
+//! `model_inputs` assembles the tensors, a [`ModelRunner`] runs the model, and the
+//! `output_processor` turns logits into tokens: [`Penalties`], [`Sampler`], then whole characters
+//! and stop strings (`output_text`) on the way to the [`Event`].
 //!
-//! Limits: [`MAX_TEXT_BYTES`](crate::tokenizer::MAX_TEXT_BYTES) of text to encode, [`MAX_WAITING`] requests in the queue,
-//! [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`] bytes, [`MAX_LOGIT_BIASES`] biased tokens,
-//! [`MAX_LOGPROBS`] alternatives a token, and those of the [`TextModel`].
+//! Limits: [`MAX_TEXT_BYTES`](crate::tokenizer::MAX_TEXT_BYTES) of text to encode, [`MAX_WAITING`]
+//! requests in the queue, [`MAX_STOPS`] stop strings of [`MAX_STOP_BYTES`] bytes,
+//! [`MAX_LOGIT_BIASES`] biased tokens, [`MAX_LOGPROBS`] alternatives a token, and those of the
+//! [`TextModel`].
 
 mod block_pool;
 mod conversation;

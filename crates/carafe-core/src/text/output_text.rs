@@ -1,10 +1,11 @@
 //! The text of a sequence: bytes of tokens in, text to deliver out, and where in it each token
 //! begins.
 //!
-//! The tokenizer's stream makes characters of tokens, then stop strings are cut off (`stop`). A prompt that is echoed is part of the text and goes through the same decoder, so
-//! that a character that begins in the prompt and ends in the output is one character. Stop strings
-//! are looked for in what comes after the prompt, such a character included. Last, what the model
-//! marks as its reasoning is told from its answer (`reasoning`).
+//! The tokenizer's stream makes characters of tokens, then stop strings are cut off (`stop`). A
+//! prompt that is echoed is part of the text and goes through the same decoder, so that a character
+//! that begins in the prompt and ends in the output is one character. Stop strings are looked for
+//! in what comes after the prompt, such a character included. Last, what the model marks as its
+//! reasoning is told from its answer (`reasoning`).
 //!
 //! It does not know which tokens have no text: the caller passes none for those.
 

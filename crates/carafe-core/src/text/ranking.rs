@@ -1,12 +1,12 @@
 //! The best tokens without sorting the vocabulary.
 //!
 //! Tokens are ranked by logit, the larger first, ties to the lower id. [`Ranking::best`] lists a
-//! short prefix of the ranking: the k-th largest maximum of a block of logits is a lower bound of the
-//! k-th largest logit, so only the few tokens that reach it are sorted. [`Ranking::cutoff`] finds the
-//! end of a prefix whose mass reaches a target: with mass 1 a token that is a large top-k, with
-//! probabilities it is top-p. Adding up what lies above a logit is quick, so two logits between
-//! which the prefix ends are brought together by halving, until so few tokens are between them that
-//! they can be sorted.
+//! short prefix of the ranking: the k-th largest maximum of a block of logits is a lower bound of
+//! the k-th largest logit, so only the few tokens that reach it are sorted. [`Ranking::cutoff`]
+//! finds the end of a prefix whose mass reaches a target: with mass 1 a token that is a large
+//! top-k, with probabilities it is top-p. Adding up what lies above a logit is quick, so two logits
+//! between which the prefix ends are brought together by halving, until so few tokens are between
+//! them that they can be sorted.
 //!
 //! Worked example, a target of 3 with mass 1 and logits 9.0, 2.0, 8.5, 8.0, 8.6, if two were few
 //! enough to be sorted: from 2.0 up there are five; from 5.5 up, halfway to the largest, four; from
@@ -63,8 +63,8 @@ pub(super) struct Cutoff {
 }
 
 impl Cutoff {
-    /// Sets the weight of every token outside the prefix to zero, and the sums to those of the blocks
-    /// of weights that are left.
+    /// Sets the weight of every token outside the prefix to zero, and the sums to those of the
+    /// blocks of weights that are left.
     pub(super) fn clear_tail(self, logits: &[f32], logit_stats: &LogitStats, weights: &mut [f32], sums: &mut [f32]) {
         let blocks = logits.chunks(BLOCK).zip(weights.chunks_mut(BLOCK)).zip(&logit_stats.maxima).zip(sums);
         for (index, (((logits, weights), &largest), sum)) in blocks.enumerate() {
@@ -151,8 +151,8 @@ impl Ranking {
         *self.maxima.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a)).1
     }
 
-    /// The end of the shortest prefix of the ranking whose mass reaches `target`, looked for from the
-    /// logit `low` up; none if even the whole ranking does not reach it.
+    /// The end of the shortest prefix of the ranking whose mass reaches `target`, looked for from
+    /// the logit `low` up; none if even the whole ranking does not reach it.
     pub(super) fn cutoff(
         &mut self,
         logits: &[f32],
@@ -170,8 +170,8 @@ impl Ranking {
             reached += mass.of(token);
             reached >= target
         });
-        // A prefix's mass is added up in another order, so rounding may leave the target just out of
-        // reach.
+        // A prefix's mass is added up in another order, so rounding may leave the target just out
+        // of reach.
         let token =
             last.or_else(|| (outer.mass >= target).then(|| self.keys.last().copied().map(token_of)).flatten())?;
         Some(Cutoff { logit: logits[token as usize], token })

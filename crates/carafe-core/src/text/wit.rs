@@ -5,8 +5,8 @@
 //! with the same names and fields. So the conversion is a macro, which the guest and the host's
 //! native path both expand over their bindings.
 
-/// Functions `model`, `request`, `prompt`, `chat`, `request_error` and `event_kind` over the module `$wit`, which has
-/// the types of WIT's interface `generation`.
+/// Functions `model`, `request`, `prompt`, `chat`, `request_error` and `event_kind` over the module
+/// `$wit`, which has the types of WIT's interface `generation`.
 ///
 /// `model` makes a [`TextModel`](crate::text::TextModel), `request` makes a
 /// [`Request`](crate::text::Request), `request_error` a `RequestError` of one that was refused, and

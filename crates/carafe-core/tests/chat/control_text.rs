@@ -1,4 +1,4 @@
-//! Invariant 9: control tokens' texts, whole, in parts and across fields, through every template.
+//! Invariant 7: control tokens' texts, whole, in parts and across fields, through every template.
 //!
 //! The control tokens of a rendering must be those that the same conversation gives with harmless
 //! texts. For that, the harmless conversation has every client string replaced by one that answers

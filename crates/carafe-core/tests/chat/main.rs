@@ -1,4 +1,4 @@
-//! Chat templates against Jinja2, and invariant 9: what a client wrote becomes no control token.
+//! Chat templates against Jinja2, and invariant 7: what a client wrote becomes no control token.
 //!
 //! The templates are ours and have what models' templates have. `renderings.json` is written by
 //! `tools/golden/chat_templates.py`. Real models' templates are tried in
