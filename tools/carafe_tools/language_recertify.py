@@ -24,9 +24,14 @@ def is_language_model(folder: Path) -> bool:
 
 
 def recertify(folder: Path, manifest: dict[str, Any], source: Path | None, full: bool, progress: Progress) -> dict[str, Any]:
-    """Return a new certificate; against the source as well where it is an exported folder that is at hand."""
+    """Return a new certificate; against the source as well where that is at hand, which must be an exported folder."""
+    require(
+        source is None or is_exported(source),
+        f"`{source}` is no exported OpenVINO folder, and no other source of a decoder is compared again here; "
+        "leave `--source` out, or add the model anew",
+    )
     window, source_bytes = _remembered(folder)
-    witnesses = [Witness("source", SourceGraph(source / GRAPH), is_gated=True)] if source and is_exported(source) else []
+    witnesses = [] if source is None else [Witness("source", SourceGraph(source / GRAPH), is_gated=True)]
     evidence = LanguageEvidence(
         folder,
         manifest["name"],
