@@ -19,6 +19,9 @@ pub enum TemplateError {
         /// The limit.
         limit: usize,
     },
+    /// It cannot render even the plainest conversation.
+    #[error("the chat template cannot render a conversation of one message")]
+    Unusable(#[source] ChatError),
     /// A control token that could be made of numbers, which cannot be told from a client's.
     #[error(
         "the control token `{token}` can be made of a number and text that the chat template writes, \

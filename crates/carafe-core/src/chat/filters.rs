@@ -1,7 +1,7 @@
 //! Jinja2's filters and tests that look at characters, over strings with marks, and transformers'
 //! `tojson`. The others are the engine's own.
 
-use minijinja::value::{Rest, ValueOrKwargs, from_args};
+use minijinja::value::{Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, State, Value};
 
 use super::engine::marks;
@@ -29,8 +29,17 @@ pub(super) fn add(env: &mut Environment<'_>) {
     for name in ["ne", "!="] {
         env.add_test(name, |state: &State<'_, '_>, a: &Value, b: &Value| equal(state, a, b).map(|equal| !equal));
     }
+    env.add_test("iterable", is_iterable);
+    env.add_test("sequence", is_iterable);
     env.add_test("in", |state: &State<'_, '_>, what: &Value, container: &Value| contains(state, container, what));
     env.add_test(CONTAINING, contains);
+}
+
+/// Jinja2's tests `iterable` and `sequence`, for which a text, a mapping and what is undefined are
+/// both, and none and numbers neither.
+fn is_iterable(value: &Value) -> bool {
+    use ValueKind::{Iterable, Map, Seq, String, Undefined};
+    matches!(value.kind(), Undefined | String | Seq | Map | Iterable)
 }
 
 /// The test that stands for `constant in text`; no name that a template could use.

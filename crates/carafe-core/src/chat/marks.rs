@@ -16,7 +16,8 @@
 //! The rendered text consists of
 //!
 //! - what the template writes: texts between tags, string constants, special tokens, a message's
-//!   role (one of five words); together [`Source::fragments`] and [`ROLES`],
+//!   role (one of five words), words of the API ([`KNOWN_WORDS`]) that no token has inside;
+//!   together [`Source::fragments`], [`ROLES`] and [`plain_words`],
 //! - what the engine makes of a client's numbers and constants: the characters of numbers
 //!   ([`MADE_CHARACTERS`]) and whole words such as `True` ([`MADE_WORDS`]); all else that filters
 //!   make is marked as if a client had written it,
@@ -54,6 +55,48 @@ const MADE_WORDS: [&str; 15] = [
 /// format.
 const MADE_BY_CONTAINERS: &str = "[](){}'\", :\\";
 
+/// Words of OpenAI's API and of JSON schemas: keys that templates look up, and values that they
+/// compare with constants. A string that is one of them stays as it is unless a control token has
+/// it inside, in whatever case; then it is like a constant of the template's own.
+const KNOWN_WORDS: [&str; 36] = [
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "arguments",
+    "array",
+    "boolean",
+    "const",
+    "content",
+    "default",
+    "description",
+    "enum",
+    "format",
+    "function",
+    "id",
+    "integer",
+    "items",
+    "maximum",
+    "minimum",
+    "name",
+    "null",
+    "nullable",
+    "number",
+    "object",
+    "oneOf",
+    "parameters",
+    "pattern",
+    "properties",
+    "reasoning_content",
+    "required",
+    "strict",
+    "string",
+    "text",
+    "title",
+    "tool_call_id",
+    "tool_calls",
+    "type",
+];
+
 /// The characters that are marked, chosen once for a template and its control tokens.
 #[derive(Debug)]
 pub(super) struct MarkedCharacters {
@@ -61,13 +104,16 @@ pub(super) struct MarkedCharacters {
     all: Vec<char>,
     /// Those of them that are marked in a client's strings.
     usual: BTreeSet<char>,
+    /// Strings in which none is.
+    plain: BTreeSet<&'static str>,
 }
 
 impl MarkedCharacters {
     /// Chooses the characters; the error is a token for which no choice is enough.
     pub(super) fn choose(source: &Source<'_>, special_tokens: &[&str], tokens: &[&str]) -> Result<Self, String> {
         let mut fragments = source.fragments();
-        fragments.extend(special_tokens.iter().chain(&ROLES).map(|&text| text.to_owned()));
+        let plain = plain_words(tokens);
+        fragments.extend(special_tokens.iter().chain(&ROLES).chain(&plain).map(|&text| text.to_owned()));
         let containers = source.has_sign("~") || source.has_word("format");
         let made: BTreeSet<char> =
             MADE_CHARACTERS.chars().chain(if containers { MADE_BY_CONTAINERS } else { "" }.chars()).collect();
@@ -78,7 +124,7 @@ impl MarkedCharacters {
             row.widen(&mut usual)?;
         }
         let every: BTreeSet<char> = tokens.iter().flat_map(|token| token.chars()).collect();
-        Ok(Self { all: with_cases(every).into_iter().collect(), usual: with_cases(usual) })
+        Ok(Self { all: with_cases(every).into_iter().collect(), usual: with_cases(usual), plain })
     }
 
     /// The characters that are marked in a client's strings.
@@ -105,8 +151,16 @@ impl MarkedCharacters {
             first = code + 1;
         }
         let last = first.checked_add(length)?;
-        (last <= u32::from(char::MAX)).then(|| Marks { first, all: self.all.clone(), usual: self.usual.clone() })
+        let (all, usual, plain) = (self.all.clone(), self.usual.clone(), self.plain.clone());
+        (last <= u32::from(char::MAX)).then_some(Marks { first, all, usual, plain })
     }
+}
+
+/// The known words that no control token has inside.
+fn plain_words(tokens: &[&str]) -> BTreeSet<&'static str> {
+    let tokens: Vec<String> = tokens.iter().map(|token| token.to_lowercase()).collect();
+    let is_inside = |word: &str| tokens.iter().any(|token| token.contains(&word.to_lowercase()));
+    KNOWN_WORDS.into_iter().filter(|word| !is_inside(word)).collect()
 }
 
 /// Planes 15 and 16 are for private use: 131,072 code points.
@@ -233,6 +287,7 @@ pub(super) struct Marks {
     first: u32,
     all: Vec<char>,
     usual: BTreeSet<char>,
+    plain: BTreeSet<&'static str>,
 }
 
 impl Marks {
@@ -253,6 +308,9 @@ impl Marks {
 
     /// A client's string as the template sees it.
     pub(super) fn usual_text(&self, text: &str) -> String {
+        if self.plain.contains(text) {
+            return text.to_owned();
+        }
         text.chars().map(|c| self.usual(c)).collect()
     }
 

@@ -152,6 +152,22 @@ impl ChatTemplate {
         })
     }
 
+    /// Refuses a template that is at fault whatever the conversation, as far as the plainest one
+    /// shows: one that uses what does not exist here, or never ends.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError::Unusable`]. A template may refuse that conversation in its own words.
+    pub fn check(&self) -> Result<(), TemplateError> {
+        let messages = r#"[{"role": "user", "content": "Hello"}]"#.to_owned();
+        match self.render(&Chat { messages, add_generation_prompt: true, ..Chat::default() }) {
+            Err(error @ (ChatError::Template { .. } | ChatError::TooMuch { .. })) => {
+                Err(TemplateError::Unusable(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The texts of the control tokens, longest first.
     pub fn control_tokens(&self) -> impl Iterator<Item = &str> {
         self.control_tokens.texts()

@@ -24,7 +24,7 @@ impl Conversations {
     /// may name, such as `bos_token`.
     ///
     /// # Errors
-    /// As [`ChatTemplate::open`].
+    /// As [`ChatTemplate::open`] and [`ChatTemplate::check`].
     pub fn open(
         source: &str,
         special_tokens: &BTreeMap<String, String>,
@@ -33,6 +33,7 @@ impl Conversations {
         let added = tokenizer.added_tokens().iter();
         let tokens = added.map(|token| chat::AddedToken { text: token.content.clone(), special: token.special });
         let template = ChatTemplate::open(source, special_tokens, &tokens.collect::<Vec<_>>())?;
+        template.check()?;
         let controls = tokenizer.control_tokens(template.control_tokens());
         let added = tokenizer.added_tokens().iter().filter(|token| controls.contains(token.id));
         let ids = added.map(|token| (token.content.clone(), token.id)).collect();

@@ -159,6 +159,41 @@ fn added_tokens_are_control_tokens_where_they_are_special_or_the_template_writes
 }
 
 #[test]
+fn tools_are_looked_up_and_compared_where_letters_of_clients_are_marked() {
+    // Brackets around a client's text beside a token of letters in such brackets: letters are marked.
+    let source = "{% for tool in tools %}[{{ tool.function.name }}]\
+        {% for key, value in tool.function.parameters.properties.items() %}<{{ key }}>\
+        {{ 'text' if value.type == 'string' else 'other' }} {{ value.description }}{% endfor %}{% endfor %}\
+        {% if messages[0].content is string %}{{ messages[0].content }}{% endif %}";
+    let tools = r#"[{"type": "function", "function": {"name": "INST", "description": "d", "parameters":
+        {"type": "object", "properties": {"think": {"type": "string", "description": "user"}}}}}]"#;
+    let messages = r#"[{"role": "user", "content": "hi"}]"#.to_owned();
+    let pieces = open(source).render(&Chat { messages, tools: Some(tools.to_owned()), ..Chat::default() });
+    assert_eq!(pieces.expect("renders"), [ChatPiece::Text("[INST]<think>text userhi".to_owned())]);
+}
+
+#[test]
+fn what_is_iterable_and_a_sequence_is_what_jinja2_says() {
+    let source = "{% for x in [none, 1, true, 'a', [1], {'a': 1}, range(2), absent] %}\
+        {{ (x is iterable) | int }}{{ (x is sequence) | int }} {% endfor %}";
+    let messages = r#"[{"role": "user", "content": "hi"}]"#.to_owned();
+    let pieces = open(source).render(&Chat { messages, ..Chat::default() }).expect("renders");
+    assert_eq!(joined(&pieces), "00 00 00 11 11 11 11 11 ");
+}
+
+#[test]
+fn a_template_that_can_render_nothing_is_refused_when_its_model_is_opened() {
+    for source in [
+        "{{ messages | no_such_filter }}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+    ] {
+        let error = open(source).check().expect_err(source);
+        assert!(error.to_string().contains("cannot render a conversation"), "{error}");
+    }
+    assert!(open("{{ raise_exception('only tools') }}").check().is_ok());
+}
+
+#[test]
 fn reasoning_tags_are_found_in_template_or_tokens() {
     let tags = |source: &str, tokens: &[&str]| {
         let tokens: Vec<AddedToken> =
