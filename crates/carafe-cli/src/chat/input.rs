@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
+use crate::output;
+
 const PROMPT: &str = "> ";
 
 /// A source of lines.
@@ -57,6 +59,11 @@ fn edited(editor: &mut DefaultEditor) -> Result<Entered> {
         }
         Err(ReadlineError::Interrupted) => Ok(Entered::Interrupt),
         Err(ReadlineError::Eof) => Ok(Entered::End),
+        // A stray byte must not end a conversation.
+        Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            output::note("the line is no UTF-8, and nothing was sent");
+            Ok(Entered::Line(String::new()))
+        }
         Err(error) => Err(error).context("failed to read from the terminal"),
     }
 }
