@@ -24,8 +24,8 @@
 //! - unmarked characters of clients, in any order: filters and slices may take strings apart.
 //!
 //! So a forged token is a row of: the end of a fragment, whole fragments, made characters and
-//! words, unmarked client characters, the beginning of a fragment. [`Row::can_forge`] tries all such
-//! rows for one token and one set of marked characters. [`MarkedCharacters::choose`] marks the
+//! words, unmarked client characters, the beginning of a fragment. [`Row::can_forge`] tries all
+//! such rows for one token and one set of marked characters. [`MarkedCharacters::choose`] marks the
 //! first and last character of every token, adds one more while a row remains, and in the end all
 //! of the token's. What is then still possible has no client characters but made ones, and the
 //! model is refused.
