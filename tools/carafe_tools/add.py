@@ -27,6 +27,7 @@ from carafe_tools.json_file import read_json_object
 from carafe_tools.language_model import UNKNOWN_LICENCE, write_language_model
 from carafe_tools.language_source import LanguageModelSource
 from carafe_tools.llama_folder import is_llama_folder
+from carafe_tools.llama_int8 import INT8
 from carafe_tools.llama_source import read_llama_source
 from carafe_tools.manifest import Licence, check_folder_name
 from carafe_tools.model_folder import NO_NOTICE, About
@@ -35,7 +36,7 @@ from carafe_tools.progress import Progress
 from carafe_tools.repository_files import generation_defaults
 from carafe_tools.tflite_file import read_tflite
 
-WEIGHTS = ("int8",)
+WEIGHTS = (INT8,)
 
 
 @dataclass(frozen=True)

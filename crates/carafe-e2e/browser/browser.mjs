@@ -64,6 +64,16 @@ export async function untilStatus(page, pattern) {
   await page.locator("#status").filter({ hasText: pattern }).waitFor({ state: "attached" });
 }
 
+/** Presses Tab until the element of this id or text has the focus. */
+export async function pressTabTo(page, name) {
+  for (let presses = 0; presses < 30; presses += 1) {
+    await page.keyboard.press("Tab");
+    const focused = await page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+    if (focused === name) return;
+  }
+  assert.fail(`the Tab key does not reach ${name}`);
+}
+
 /** The field of the text panel with this label. */
 export function field(page, label) {
   return page.locator("#text").getByLabel(label, { exact: true });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { makeChatModel, startServer } from "../server.mjs";
-import { DESKTOP, PHONE, checkAccessibility, launch, screenshot, untilStatus, withPage } from "./browser.mjs";
+import { DESKTOP, PHONE, checkAccessibility, launch, pressTabTo, screenshot, untilStatus, withPage } from "./browser.mjs";
 import { Gate } from "./gate.mjs";
 
 let browser;
@@ -298,14 +298,7 @@ test("a conversation is held by keyboard alone", () =>
   onPage(async (page) => {
     await page.getByRole("tab", { name: "Chat", selected: true }).waitFor();
     await answerWith(page, recorded(words("Of course.")));
-    const tabTo = async (name) => {
-      for (let presses = 0; presses < 30; presses += 1) {
-        await page.keyboard.press("Tab");
-        const focused = await page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
-        if (focused === name) return;
-      }
-      assert.fail(`the Tab key does not reach ${name}`);
-    };
+    const tabTo = (name) => pressTabTo(page, name);
     await tabTo("message");
     await page.keyboard.type("One line");
     await page.keyboard.press("Shift+Enter");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startServer } from "../server.mjs";
-import { DESKTOP, checkAccessibility, field, generate, launch, screenshot, untilStatus, withPage, written } from "./browser.mjs";
+import { DESKTOP, checkAccessibility, field, generate, launch, pressTabTo, screenshot, untilStatus, withPage, written } from "./browser.mjs";
 import { Gate } from "./gate.mjs";
 
 let browser;
@@ -115,14 +115,7 @@ test("a text is copied, and continued from a chosen token", () =>
 test("everything is done by keyboard alone", () =>
   onPage(async (page) => {
     await page.getByRole("combobox", { name: "Model" }).locator("option").first().waitFor({ state: "attached" });
-    const tabTo = async (name) => {
-      for (let presses = 0; presses < 30; presses += 1) {
-        await page.keyboard.press("Tab");
-        const focused = await page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
-        if (focused === name) return;
-      }
-      assert.fail(`the Tab key does not reach ${name}`);
-    };
+    const tabTo = (name) => pressTabTo(page, name);
     await tabTo("prompt");
     await page.keyboard.press("Control+a");
     await page.keyboard.type("The fox");

@@ -291,7 +291,8 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    fn mark(&self, c: char) -> char {
+    /// The mark of a character; itself where it has none.
+    pub(super) fn mark(&self, c: char) -> char {
         let place = self.all.binary_search(&c).ok().and_then(|place| u32::try_from(place).ok());
         place.and_then(|place| char::from_u32(self.first + place)).unwrap_or(c)
     }
@@ -299,11 +300,6 @@ impl Marks {
     /// A client's character as the template sees it.
     pub(super) fn usual(&self, c: char) -> char {
         if self.usual.contains(&c) { self.mark(c) } else { c }
-    }
-
-    /// A character that the engine writes between those of a client.
-    pub(super) fn strict(&self, c: char) -> char {
-        self.mark(c)
     }
 
     /// A client's string as the template sees it.
@@ -314,9 +310,10 @@ impl Marks {
         text.chars().map(|c| self.usual(c)).collect()
     }
 
-    /// A string that poses as the template's own.
+    /// A string that poses as the template's own, or that the engine writes between those of a
+    /// client.
     pub(super) fn strict_text(&self, text: &str) -> String {
-        text.chars().map(|c| self.strict(c)).collect()
+        text.chars().map(|c| self.mark(c)).collect()
     }
 
     /// Whether a character is a mark.

@@ -77,7 +77,7 @@ struct Repr<'a> {
 
 impl Repr<'_> {
     fn made(&mut self, text: &str) {
-        self.out.extend(text.chars().map(|c| self.marks.strict(c)));
+        self.out.push_str(&self.marks.strict_text(text));
     }
 
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
@@ -171,7 +171,7 @@ struct Dump<'a> {
 
 impl Dump<'_> {
     fn made(&mut self, text: &str) {
-        self.out.extend(text.chars().map(|c| self.marks.strict(c)));
+        self.out.push_str(&self.marks.strict_text(text));
     }
 
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {

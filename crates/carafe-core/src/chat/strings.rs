@@ -420,7 +420,7 @@ impl<'a> Text<'a> {
                 _ => !in_word,
             };
             in_word = plain.is_alphabetic();
-            let mark = |c| if self.marks.is_mark(marked) { self.marks.strict(c) } else { c };
+            let mark = |c| if self.marks.is_mark(marked) { self.marks.mark(c) } else { c };
             if upper { out.extend(plain.to_uppercase().map(mark)) } else { out.extend(plain.to_lowercase().map(mark)) }
         }
         out
