@@ -121,6 +121,7 @@ def _source(file: GgufFile, decoder: Decoder, context_length: int, reference: Re
     tokenizer = GgufTokenizer(file)
     bits, count = count_weights(decoder.matrices)
     ends = tokenizer.eos_token_ids()
+    known = _known(file.path)
     return LanguageModelSource(
         path=file.path,
         kind=KIND,
@@ -133,21 +134,23 @@ def _source(file: GgufFile, decoder: Decoder, context_length: int, reference: Re
         tokenizer_json=tokenizer.tokenizer_json(),
         chat_template=file.text(TEMPLATE, None),
         special_tokens=tokenizer.special_tokens(),
-        generation=_generation(file.path),
+        generation=known.get("generation", {}),
+        activations=known.get("activations"),
         licence=_licence(file),
         witnesses=[Witness("reference", reference, is_gated=True)] if count <= WITNESSED_WEIGHTS else [],
         notes=[] if ends else [f"`{file.path}` names no token that ends a text; it ends where its length does"],
     )
 
 
-def _generation(path: Path) -> dict[str, Any]:
-    """Return the defaults of sampling: none, since a GGUF file has none, but those of the one file that is known by its hash.
+def _known(path: Path) -> dict[str, Any]:
+    """Return what the one file that is known by its hash needs and cannot say itself; nothing for others.
 
-    At temperature 1, which holds where nothing is said, so small a model writes nonsense.
+    At temperature 1, which holds where nothing is said, so small a model writes nonsense. With activations of bf16 or of 8 bits it
+    takes other tokens where it is undecided, such as the first one of the answer to what the capital of France is.
     """
     known = json.loads(files("carafe_tools").joinpath(KNOWN).read_text(encoding="utf-8"))
     is_known = path.stat().st_size == known["gguf_bytes"] and sha256(path) == known["gguf_sha256"]
-    return known["generation"] if is_known else {}
+    return known if is_known else {}
 
 
 def _licence(file: GgufFile) -> str | None:

@@ -117,12 +117,16 @@ def _notice(source: LanguageModelSource) -> str:
 
 
 def _text(source: LanguageModelSource) -> dict[str, Any]:
-    optional = {"special_tokens": source.special_tokens, "generation": source.generation}
+    optional = {
+        "activations": source.activations,
+        "special_tokens": source.special_tokens,
+        "generation": source.generation,
+    }
     return {
         "context_length": source.context_length,
         "vocabulary_size": source.vocabulary_size,
         "eos_token_ids": source.eos_token_ids,
         "prefill_chunk": prefill_chunk(source.num_weights, source.context_length),
         "weight_bits": source.weight_bits,
-        **{name: table for name, table in optional.items() if table},
+        **{name: value for name, value in optional.items() if value},
     }

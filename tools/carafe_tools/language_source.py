@@ -37,6 +37,7 @@ class LanguageModelSource:
     chat_template: str | None = None
     special_tokens: dict[str, str] = field(default_factory=dict)  # by transformers' names
     generation: dict[str, Any] = field(default_factory=dict)  # the manifest's `generation`
+    activations: str | None = None  # the manifest's `activations`
     sliding_window: int | None = None
     licence: str | None = None  # SPDX identifier, where the source names one
     licence_files: list[Path] = field(default_factory=list)

@@ -80,6 +80,7 @@ def test_its_metadata_are_the_models_settings(read: tuple[LanguageModelSource, l
     source, _ = read
     assert (source.context_length, source.vocabulary_size, source.weight_bits) == (8192, 49152, 4)
     assert source.eos_token_ids == [2]
+    assert (source.generation, source.activations) == ({"temperature": 0}, "f32")
     assert source.licence == "Apache-2.0"
     assert source.special_tokens["bos_token"] == "<|im_start|>"
     assert "add_generation_prompt" in source.chat_template

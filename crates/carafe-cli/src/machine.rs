@@ -221,8 +221,9 @@ pub(crate) fn profile_words(model: &LoadedGraph) -> String {
     };
     let pinning = if graph.options().pins_threads { "pinned" } else { "not pinned" };
     let cache = graph.cache().map(|layout| format!(", {} KV cache", layout.value_precision)).unwrap_or_default();
-    let profile = graph.options().profile;
-    let chosen = profile.reason().map(|reason| format!(": {}, since {reason}", profile.resolved())).unwrap_or_default();
+    let (options, profile) = (graph.options(), graph.options().profile);
+    let chosen = |reason| format!(": {}, since {reason}", options.resolved_profile());
+    let chosen = options.profile_reason().map(chosen).unwrap_or_default();
     format!(
         "profile {profile}{chosen} ({} activations, {quantisation}{cache}, {} threads, {pinning})",
         property("INFERENCE_PRECISION_HINT"),

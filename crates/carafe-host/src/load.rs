@@ -41,7 +41,8 @@ impl LoadedGraph {
         limits: &DecoderLimits,
     ) -> Result<Self, Error> {
         folder.check_sizes()?;
-        let graph = compile(runtime, &folder, options, limits)?;
+        let f32_activations = folder.manifest().text.as_ref().is_some_and(|text| text.activations.is_some());
+        let graph = compile(runtime, &folder, &Options { f32_activations, ..*options }, limits)?;
         let (graph, context_length) = match (&folder.manifest().text, graph.cache()) {
             (Some(text), Some(layout)) => {
                 let cache = served_cache(&folder.manifest().name, text, layout, limits)?;

@@ -191,6 +191,17 @@ pub struct Text {
     /// What holds where a request says nothing.
     #[serde(default)]
     pub generation: GenerationDefaults,
+    /// What the default profile must leave activations in, where the model answers worse otherwise:
+    /// rounding them is what makes the fastest profiles fast.
+    pub activations: Option<Activations>,
+}
+
+/// A precision of activations that a model can ask for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Activations {
+    /// 32-bit floats.
+    F32,
 }
 
 /// Names of special tokens in chat templates, as transformers has them.

@@ -3,8 +3,8 @@
 //! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on
 //! machines that have the instructions, and says nothing. `fast` is its choice of activations,
 //! named; `latency` does not round them to 8 bits, which is faster for one sequence and slower for
-//! several; `exact` is f32 throughout; `auto` is one of the first two, decided by what the
-//! processor has and never by a timing. What the plugin resolved each to is read back after
+//! several; `exact` is f32 throughout; `auto` is one of these, decided by what the processor has and
+//! what the model asks for, never by a timing. What the plugin resolved each to is read back after
 //! compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did
 //! not stick is an error.
 //!
@@ -23,7 +23,8 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
     /// `fast` on a processor with 8-bit dot products (VNNI), else `latency`: without VNNI both are
-    /// equally fast, and the latter is the more precise.
+    /// equally fast, and the latter is the more precise. With a model that asks for f32
+    /// activations the fastest that has them: `exact` on a processor with bf16, else `latency`.
     #[default]
     Auto,
     /// The plugin's activations for this processor.
@@ -58,24 +59,6 @@ impl fmt::Display for Profile {
             Self::Latency => "latency",
             Self::Exact => "exact",
         })
-    }
-}
-
-impl Profile {
-    /// The profile that this one stands for on this processor.
-    #[must_use]
-    pub fn resolved(self) -> Self {
-        match self {
-            Self::Auto if has_vnni() => Self::Fast,
-            Self::Auto => Self::Latency,
-            named => named,
-        }
-    }
-
-    /// Why `auto` stands for that profile here; nothing for the others.
-    #[must_use]
-    pub fn reason(self) -> Option<&'static str> {
-        (self == Self::Auto).then(|| if has_vnni() { "this processor has VNNI" } else { "this processor has no VNNI" })
     }
 }
 
@@ -138,6 +121,8 @@ impl fmt::Display for KvCachePrecision {
 pub struct Options {
     /// The precision.
     pub profile: Profile,
+    /// Whether `auto` must leave activations in f32, since the model answers worse otherwise.
+    pub f32_activations: bool,
     /// Elements of a decoder's KV cache; the profile's choice where absent.
     pub kv_cache_precision: Option<KvCachePrecision>,
     /// Threads of one compute; the plugin's choice where absent.
@@ -188,9 +173,31 @@ pub(crate) const REPORTED: &[&str] = &[
 ];
 
 impl Options {
+    /// The profile that is meant on this processor.
+    #[must_use]
+    pub fn resolved_profile(&self) -> Profile {
+        match self.profile {
+            Profile::Auto if self.f32_activations && has_bf16() => Profile::Exact,
+            Profile::Auto if has_vnni() && !self.f32_activations => Profile::Fast,
+            Profile::Auto => Profile::Latency,
+            named => named,
+        }
+    }
+
+    /// Why `auto` stands for that profile here; nothing for the others.
+    #[must_use]
+    pub fn profile_reason(&self) -> Option<&'static str> {
+        let reason = match (self.f32_activations, has_vnni()) {
+            (true, _) => "the model asks for f32 activations",
+            (false, true) => "this processor has VNNI",
+            (false, false) => "this processor has no VNNI",
+        };
+        (self.profile == Profile::Auto).then_some(reason)
+    }
+
     /// The plugin properties to set, in order.
     pub(crate) fn properties(&self) -> Vec<(&'static str, String)> {
-        let named = match self.profile.resolved() {
+        let named = match self.resolved_profile() {
             Profile::Auto | Profile::Fast => FAST,
             Profile::Latency => LATENCY,
             Profile::Exact => EXACT,
@@ -210,7 +217,7 @@ impl Options {
     }
 
     fn cache_precision(&self) -> KvCachePrecision {
-        let by_profile = match self.profile.resolved() {
+        let by_profile = match self.resolved_profile() {
             Profile::Exact => KvCachePrecision::F32,
             _ if has_bf16() => KvCachePrecision::Bf16,
             _ => KvCachePrecision::F16,

@@ -111,7 +111,7 @@ impl ModelCard {
         let manifest = folder.manifest();
         let (text, image) = (manifest.text.as_ref(), manifest.image.as_ref());
         let labels = image.map(|_| graph.labels()).transpose()?;
-        let profile = graph.graph().options().profile;
+        let options = graph.graph().options();
         let cache = graph.graph().cache();
         let num_blocks = graph.graph().num_blocks();
         Ok(Self {
@@ -121,8 +121,8 @@ impl ModelCard {
             owned_by: "carafe",
             task: manifest.task.name(),
             description: manifest.description.clone(),
-            profile: profile.resolved().to_string(),
-            profile_reason: profile.reason(),
+            profile: options.resolved_profile().to_string(),
+            profile_reason: options.profile_reason(),
             properties: graph.graph().properties().clone(),
             openvino: openvino.to_owned(),
             context_length: text.map(|_| graph.context_length()),

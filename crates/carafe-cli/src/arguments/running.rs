@@ -26,7 +26,8 @@ pub(crate) struct Running {
     pub(crate) places: Places,
     /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation
     /// rounded to 8 bits: faster for one text at a time), `exact` (32-bit floats throughout) or
-    /// `auto` (`fast` on a processor with VNNI, else `latency`).
+    /// `auto` (`fast` on a processor with VNNI, else `latency`; for a
+    /// model that asks for f32 activations what leaves them so).
     #[arg(long, env = environment::PROFILE, default_value_t = Profile::Auto)]
     pub(crate) profile: Profile,
     /// Memory of a text model's KV cache, like `2GiB` [default: what 64 full contexts need, but at

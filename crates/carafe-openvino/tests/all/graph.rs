@@ -5,7 +5,7 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use crate::support::{VOCABULARY, decoder, files_in, root, runtime, tiny};
+use crate::support::{VOCABULARY, decoder, files_in, root, runtime, tiny, tiny_with};
 use carafe_openvino::{
     ClassifierSpec, ElementType, Error, ErrorKind, Graph, GraphFiles, GraphKind, Options, Profile, Runtime, Search,
     Tensor, TensorSpec,
@@ -111,8 +111,8 @@ fn each_profile_resolves_to_what_its_name_says() {
         assert_eq!(fast.get(key).map(String::as_str), Some(value), "{key}");
     }
     let auto = tiny(Profile::Auto).expect("OpenVINO is here");
-    let resolved = Profile::Auto.resolved();
-    assert!([Profile::Fast, Profile::Latency].contains(&resolved) && Profile::Auto.reason().is_some());
+    let resolved = auto.options().resolved_profile();
+    assert!([Profile::Fast, Profile::Latency].contains(&resolved) && auto.options().profile_reason().is_some());
     assert_eq!(auto.properties(), if resolved == Profile::Fast { fast } else { latency.properties() });
     for key in ["INFERENCE_PRECISION_HINT", "KV_CACHE_PRECISION"] {
         assert!(fast.contains_key(key), "{key}");
@@ -120,6 +120,15 @@ fn each_profile_resolves_to_what_its_name_says() {
     }
     let group = latency.properties().get("DYNAMIC_QUANTIZATION_GROUP_SIZE");
     assert_eq!(group.map(String::as_str), Some("0"));
+    // What a model asks for decides what `auto` stands for, and nothing else.
+    let options = Options { f32_activations: true, ..Options::default() };
+    let (Some(unrounded), Some(reason)) = (tiny_with(&options), options.profile_reason()) else { panic!("none") };
+    for (key, value) in [("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")] {
+        assert_eq!(unrounded.properties().get(key).map(String::as_str), Some(value), "{key}");
+    }
+    assert!(reason.contains("the model asks"), "{reason}");
+    let named = Options { profile: Profile::Fast, ..options };
+    assert_eq!((named.resolved_profile(), named.profile_reason()), (Profile::Fast, None));
 }
 
 #[test]

@@ -47,9 +47,13 @@ pub(crate) fn runtime() -> Option<Runtime> {
 
 /// The tiny model under a profile; its contexts have [`BLOCKS`] blocks.
 pub(crate) fn tiny(profile: Profile) -> Option<Graph> {
+    tiny_with(&Options { profile, ..Options::default() })
+}
+
+/// The same, however it is compiled.
+pub(crate) fn tiny_with(options: &Options) -> Option<Graph> {
     let files = files_in(&root().join("fixtures/models/tiny"), "model");
-    let options = Options { profile, ..Options::default() };
-    let graph = Graph::load(&runtime()?, &files, decoder(VOCABULARY), &options).expect("the tiny model loads");
+    let graph = Graph::load(&runtime()?, &files, decoder(VOCABULARY), options).expect("the tiny model loads");
     Some(graph.with_num_blocks(BLOCKS))
 }
 
