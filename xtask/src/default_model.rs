@@ -93,5 +93,5 @@ fn add(folder: &Path, models: &Path) -> Result<()> {
     carafe.args(["models", "add"]).arg(folder.join(GGUF));
     carafe.args(["--name", NAME, "--again", "--models"]).arg(models);
     carafe.arg("--licence-text").arg(folder.join(LICENCE));
-    run(carafe.env("CARAFE_PYTHON", setup::python()).env("PYTHONPATH", root().join("tools")))
+    run(carafe.env("CARAFE_PYTHON", setup::python()))
 }

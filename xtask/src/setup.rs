@@ -52,14 +52,14 @@ pub(crate) fn wheel() -> Result<()> {
     install("install OpenVINO into .venv", usually, RUNTIME, &["--no-deps"])
 }
 
-/// Python packages for `carafe models add`; nothing to do where all of the tools' are there. The
-/// tools themselves are used as they lie in this tree.
+/// Python packages for `carafe models add`; nothing to do where all of the tools' are there.
 pub(crate) fn adding() -> Result<()> {
     if is_installed(TOOLS) {
         return Ok(());
     }
     let usually = "a download of about fifty megabytes, half a minute";
-    install("install what makes models into .venv", usually, ADDING, &["--no-deps"])
+    install("install what makes models into .venv", usually, ADDING, &["--no-deps"])?;
+    link_tools()
 }
 
 /// Python packages for conversion and tests, and the tools themselves.
@@ -69,10 +69,15 @@ pub(crate) fn tools() -> Result<()> {
     }
     let usually = "a download of some hundred megabytes, one to three minutes";
     install("install the tools' Python packages into .venv", usually, TOOLS, &[])?;
-    step("install carafe_tools into .venv", || {
-        let arguments = ["-m", "pip", "install", "--no-deps", "--no-build-isolation", "--editable", "tools"];
-        watch(program(python()).args(arguments))
-    })
+    link_tools()
+}
+
+/// Lets `.venv` find the tools as they lie in this tree.
+fn link_tools() -> Result<()> {
+    let packages = output(program(python()).args(["-c", "import site; print(site.getsitepackages()[0])"]))?;
+    let link = Path::new(packages.trim_end()).join("carafe_tools.pth");
+    fs::write(&link, format!("{}\n", root().join("tools").display()))
+        .with_context(|| format!("failed to write `{}`", link.display()))
 }
 
 /// OpenAI's clients, and what else the tests of the server and its page need.

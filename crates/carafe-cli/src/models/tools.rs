@@ -105,7 +105,7 @@ pub(super) fn find_python() -> Result<PathBuf> {
         None => {
             let tried: Vec<_> = candidates.iter().map(|python| python.display().to_string()).collect();
             bail!(
-                "no Python with carafe_tools, which converts models, was found; tried: {}. In Carafe's source tree `cargo xtask install` makes \
+                "no Python with carafe_tools, which converts models, was found; tried: {}. In Carafe's source tree `cargo xtask setup` makes \
                  one, or set CARAFE_PYTHON to one that has them",
                 tried.join(", ")
             )
