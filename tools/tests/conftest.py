@@ -3,6 +3,7 @@
 Everything is made here from seeds and from the text in `fixtures`, so the tests need no network and no other file.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from carafe_tools.__main__ import main
+from carafe_tools.errors import ConversionError
 from carafe_tools.fixtures import TEXT, TINY, TINY_SEQUENCE
 from carafe_tools.gpt2_writer import gpt2_tflite
+from carafe_tools.opening import Carafe, find_carafe
 from carafe_tools.tflite_builder import FILE_IDENTIFIER, GraphBuilder, options
 from carafe_tools.tokenizer_files import train
 from carafe_tools.weights import random
@@ -73,6 +76,20 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     result.labels.write_text("\n".join(LABELS))
     convert(result.source, result.folder, "--labels", result.labels, "--licence", "Apache-2.0", "--licence-text", result.labels)
     return result
+
+
+def lacking(reason: str) -> None:
+    """Skip, or fail where the tests must be whole."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+def program() -> Carafe:
+    """The program that serves models, where it is built."""
+    try:
+        return find_carafe(None)
+    except ConversionError as error:
+        lacking(str(error))
+        raise
 
 
 def classifier_tflite() -> bytearray:
