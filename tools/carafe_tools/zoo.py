@@ -23,6 +23,7 @@ from carafe_tools.document import write_part
 from carafe_tools.environment import compile_model
 from carafe_tools.exported import GRAPH as EXPORTED_GRAPH
 from carafe_tools.exported import SourceGraph, read_exported
+from carafe_tools.language_source import LanguageModelSource
 from carafe_tools.text_context import check_paged, compile_paged, logits_in_steps, stateful_logits
 from carafe_tools.text_run import Samples
 
@@ -76,11 +77,15 @@ def unpack(archive: Path, into: Path) -> dict[str, Path]:
 
 def measure(export: Path) -> Measured:
     """Run an export's sequence in `exact`, in pages and as the prepared graph has it."""
-    source, graph = read_exported(export, context_length=CONTEXT_LENGTH)
-    tokens, expected = _reference(export, source.weight_bits)
+    source = read_exported(export, context_length=CONTEXT_LENGTH)
+    return measure_against(source, *_reference(export, source.weight_bits))
+
+
+def measure_against(source: LanguageModelSource, tokens: np.ndarray, expected: np.ndarray) -> Measured:
+    """Run a sequence, whose logits (T, V) are expected, in `exact`, in pages and as the prepared graph has it."""
     with tempfile.TemporaryDirectory() as scratch:
-        ov.save_model(graph, Path(scratch) / GRAPH, compress_to_fp16=False)
-        check_paged(load_graph(Path(scratch)), f"`{export}`")
+        ov.save_model(source.graph(), Path(scratch) / GRAPH, compress_to_fp16=False)
+        check_paged(load_graph(Path(scratch)), f"`{source.path}`")
         paged = compile_paged(load_graph(Path(scratch)), "exact")
         stateful = compile_model(load_graph(Path(scratch)), "exact")
 
@@ -124,13 +129,18 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     return write_zoo(arguments.archive, arguments.document)
 
 
+def source_logits(export: Path, tokens: np.ndarray) -> np.ndarray:
+    """Return the logits (T, V) of a sequence by an export's own graph, as its file has it."""
+    return SourceGraph(export / EXPORTED_GRAPH)(Samples([tokens], [], stepwise=0))[0]
+
+
 def _reference(export: Path, weight_bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the tokens and the logits (T, V) that they must have."""
     with np.load(export / REFERENCE) as reference:
         tokens, logits = reference["ids"][0].astype(np.int32), reference["ref"]
     if weight_bits >= 16:
         return tokens, logits
-    return tokens, SourceGraph(export / EXPORTED_GRAPH)(Samples([tokens], [], stepwise=0))[0]
+    return tokens, source_logits(export, tokens)
 
 
 def _line(name: str, found: Measured) -> str:
