@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from carafe_tools import add, image_matrix, images, weights, zoo
-from carafe_tools.certify import certify_folder
+from carafe_tools.certify import Request, certify_folder
 from carafe_tools.environment import PROFILES, peak_memory_bytes
 from carafe_tools.errors import ConversionError
 from carafe_tools.fixtures import write_fixtures
@@ -62,8 +62,16 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _certify(arguments: argparse.Namespace) -> dict[str, Any]:
-    carafe = chosen_carafe(arguments)
-    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write, carafe, arguments.full)
+    return certify_folder(
+        Request(
+            folder=arguments.folder,
+            source=arguments.source,
+            carafe=chosen_carafe(arguments),
+            write=arguments.write,
+            full=arguments.full,
+            random_weights=arguments.random_weights,
+        )
+    )
 
 
 def _perplexity(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -76,6 +76,11 @@ def require_passed(certificate: dict[str, Any], failure: str) -> None:
     if published.get("passed") is False:
         found = f"argmax_equal {published['argmax_equal']} of {published['rows']}, top5_overlap {published['top5_overlap']:g}"
         raise ConversionError(f"{failure}: `published` has {found}; its gate is: {published['gate']}")
+    genai = certificate.get("genai") or {}
+    if genai.get("passed") is False:
+        worst = max(genai["first_differences"], key=lambda difference: difference["gap"] - difference["limit"])
+        found = f"token {worst['token']} where openvino_genai has {worst['genai_token']}, logits {worst['gap']:g} apart"
+        raise ConversionError(f"{failure}: `genai` has {found}; its gate is: {genai['gate']}")
     raise ConversionError(f"{failure}: `determinism` is {certificate['determinism']}; bit-identical results were expected")
 
 

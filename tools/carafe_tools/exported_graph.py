@@ -6,6 +6,7 @@ the same model in place, every tensor 32 bits or narrower, with the inputs and t
 f32. An input that Carafe does not know how to set is refused by its name, and so is a head that is not found.
 """
 
+import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
 from openvino import Node, Output, PartialShape, Type
@@ -36,6 +37,14 @@ def prepare(model: ov.Model, where: str) -> None:
     _require_positions(model)
     _gather_rows(model, head, width.get_length())
     _finish_logits(model)
+    model.validate_nodes_and_infer_types()
+
+
+def ask_for_rows(model: ov.Model, wanted: np.ndarray, where: str) -> None:
+    """Let the head of an exported model, which is not prepared, compute the wanted rows alone."""
+    head = _find_head(_logits(model, where), where)
+    rows = opset.gather(head.input_value(0), opset.constant(wanted, Type.i32), opset.constant(1, Type.i32))
+    head.input(0).replace_source_output(rows.output(0))
     model.validate_nodes_and_infer_types()
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from carafe_tools.errors import require
 from carafe_tools.gguf_file import GgufFile
-from carafe_tools.llama import Llama, LlamaLayer, Projection, Rope, Sizes, Weights, linear_rope, plain_rope, yarn_rope
+from carafe_tools.llama import Llama, LlamaLayer, Projection, Rope, Sizes, linear_rope, plain_rope, yarn_rope
+from carafe_tools.stored_weights import Weights
 
 # llama.cpp's names of the families, and whether the rows of queries and keys are interleaved
 FAMILIES = {"llama": True, "qwen2": False, "qwen3": False}
@@ -99,7 +100,8 @@ class _Layer:
         if not self.is_interleaved:
             return found
         order = halves_of_interleaved(shape[0], heads)
-        weights = Weights(shape, lambda: found.weights.read().rows(order), found.weights.bits)
+        whole, bits = slice(0, shape[0]), found.weights.bits
+        weights = Weights(shape, lambda rows: found.weights.read(whole).rows(order[rows]), bits)
         return Projection(weights, None if found.bias is None else found.bias[order])
 
 

@@ -3,19 +3,16 @@
 The kind is: RMSNorm before attention and MLP, rotary positions (RoPE), grouped-query attention, SwiGLU. Families differ in what
 is there and what is not: biases of the projections, norms of queries and keys, a head of its own, layers without positions. The
 readers of GGUF and of safetensors make a `Llama`; the graph builder and the float64 reference compute it, and neither knows
-a family. Matrices are read when they are asked for and not kept, so that memory holds one of them at a time.
+a family. Matrices are read when they are asked for and not kept.
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from carafe_tools.errors import require
-from carafe_tools.gpt2 import Quantised, Real
-from carafe_tools.grouped import Grouped
+from carafe_tools.stored_weights import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +44,6 @@ class Sizes:
             self.heads % self.kv_heads == 0, f"{where} has {self.heads} heads, which its {self.kv_heads} KV heads do not divide"
         )
         require(self.head_width % 2 == 0, f"{where} has heads {self.head_width} wide; an even number was expected")
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """A matrix (out, in) that is read from its file each time that it is asked for."""
-
-    shape: tuple[int, int]
-    read: Callable[[], Quantised | Grouped | Real]
-    bits: int  # 4, 8, 16 or 32
-
-    def rows(self, which: np.ndarray | slice) -> Quantised | Grouped | Real:
-        """Return some of the rows."""
-        return self.read().rows(which)
-
-    def dequantised(self, dtype: type = np.float32) -> np.ndarray:
-        """Return the real matrix that this one stands for."""
-        return self.read().dequantised(dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +97,6 @@ class Llama:
         """Return all matrices, a shared one once."""
         of_layers = [projection.weights for layer in self.layers for projection in layer.projections()]
         return [self.token_embedding, *of_layers, *([] if self.is_tied else [self.head])]
-
-
-def count_weights(matrices: list[Weights]) -> tuple[int, int]:
-    """Return the bits of most weights, and how many weights there are."""
-    counts: Counter[int] = Counter()
-    for matrix in matrices:
-        counts[matrix.bits] += math.prod(matrix.shape)
-    return counts.most_common(1)[0][0], counts.total()
 
 
 def plain_rope(width: int, base: float) -> Rope:

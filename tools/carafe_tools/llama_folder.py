@@ -20,12 +20,12 @@ from carafe_tools.llama import (
     Projection,
     Rope,
     Sizes,
-    Weights,
     linear_rope,
     llama3_rope,
     plain_rope,
     yarn_rope,
 )
+from carafe_tools.stored_weights import Weights
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 PREFIX = "model."
@@ -184,8 +184,8 @@ def _layer(tensors: TensorFolder, prefix: str, sizes: Sizes, has_positions: bool
 def _matrix(tensors: TensorFolder, name: str, shape: tuple[int, int]) -> Weights:
     stored = tensors.stored(name, shape)
 
-    def read() -> Real:
-        values = stored.read_stored()
+    def read(rows: slice) -> Real:
+        values = stored.read_stored(rows)
         is_finite = np.isfinite(values) if values.dtype != np.uint16 else (values & BF16_EXPONENT) != BF16_EXPONENT
         if not is_finite.all():
             raise ConversionError(f"the tensor `{name}` of `{stored.path}` holds values that are not finite")
@@ -199,7 +199,8 @@ def _head(tensors: TensorFolder, config: _Config, tokens: Weights) -> Weights:
     if config.is_tied is False or (config.is_tied is None and tensors.has(HEAD)):
         return _matrix(tensors, HEAD, tokens.shape)
     if tensors.has(HEAD):
-        same = np.array_equal(_matrix(tensors, HEAD, tokens.shape).read().values, tokens.read().values)
+        pairs = zip(_matrix(tensors, HEAD, tokens.shape).pieces(), tokens.pieces(), strict=True)
+        same = all(np.array_equal(mine.values, theirs.values) for mine, theirs in pairs)
         require(
             same,
             f"`{config.path}` ties the head to the token embedding, but `{HEAD}` differs from it; "

@@ -5,6 +5,7 @@ Comes out: the folder, whole, and what to tell about it. `convert` and `classifi
 module knows no task.
 """
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from carafe_tools.certificate import CERTIFICATE, comparisons, require_passed, w
 from carafe_tools.manifest import Licence, Manifest, update_file, write_manifest
 from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
-from carafe_tools.repository_files import LICENCE_FILES
 
 LICENCE_TEXT = "LICENSE"
-NO_NOTICE = "No notice was given."
+# what is known of a licence that nobody named; `carafe` looks for one in the source and names it
+UNKNOWN_LICENCE, NO_NOTICE = "unknown", "No notice was given."
+# texts that keep their names in a model folder, where no other file is called so
+LICENCE_FILES = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|USE[_-]POLICY|ACCEPTABLE[_-]USE)([._-][\w.-]*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

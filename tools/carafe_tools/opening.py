@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from carafe_tools.errors import ConversionError, require
+from carafe_tools.tokenizer_files import TokenizerFile
 
 PROGRAM = "carafe"
 
@@ -33,15 +32,15 @@ class Carafe:
         """Return what the program calls itself, `carafe 0.1.0` say."""
         return self._run("--version").strip()
 
-    def check_tokenizer(self, contents: str, origin: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
-        """Refuse the contents of a `tokenizer.json` that the guest refuses, or cuts into other tokens than the tools do."""
+    def check_tokenizer(self, file: TokenizerFile, origin: Path, texts: Sequence[str]) -> None:
+        """Refuse a `tokenizer.json` that the guest refuses, or cuts into other tokens than the tools do."""
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "tokenizer.json"
-            path.write_text(contents, encoding="utf-8")
+            path.write_text(file.contents, encoding="utf-8")
             for text in texts:
                 words = ("tokenize", text, "--tokenizer", path, "--json")
                 answer = self._run(*words, refuses=f"`{origin}`", stands_for=(path, origin))
-                found, expected = [token["id"] for token in json.loads(answer)["tokens"]], tokenizer.encode(text).ids
+                found, expected = [token["id"] for token in json.loads(answer)["tokens"]], file.tokenizer.encode(text).ids
                 require(
                     found == expected,
                     f"`{origin}` cuts {text[:40]!r} into {found[:8]}… in the sandbox; {expected[:8]}… was expected",

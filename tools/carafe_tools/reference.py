@@ -13,8 +13,11 @@ from carafe_tools.gpt2 import Gpt2, Layer, Linear, Norm, Quantised
 HEAD_ROWS = 4096  # rows of the head dequantised at a time
 
 
-def reference_logits(model: Gpt2, tokens: np.ndarray) -> np.ndarray:
-    """Return the logits (T, V) of a sequence of T tokens that starts at position 0."""
+def reference_logits(model: Gpt2, tokens: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+    """Return the logits (T, V) of a sequence of T tokens that starts at position 0.
+
+    Only the wanted rows of them, if some are named.
+    """
     heads = model.dimensions.heads
     tables = ((model.token_embedding, tokens), (model.position_embedding, np.arange(len(tokens))))
     hidden = sum(table.rows(indices).dequantised(np.float64) for table, indices in tables)  # (T, E)
@@ -22,7 +25,8 @@ def reference_logits(model: Gpt2, tokens: np.ndarray) -> np.ndarray:
         hidden = hidden + _attention(_norm(hidden, layer.attention_norm), layer, heads)
         inner = _gelu(_linear(_norm(hidden, layer.mlp_norm), layer.mlp_in))  # (T, 4E)
         hidden = hidden + _linear(inner, layer.mlp_out)
-    return _head(_norm(hidden, model.final_norm), model.head)
+    rows = hidden if wanted is None else hidden[wanted]
+    return _head(_norm(rows, model.final_norm), model.head)
 
 
 def _head(hidden: np.ndarray, head: Quantised) -> np.ndarray:

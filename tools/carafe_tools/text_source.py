@@ -15,7 +15,7 @@ from carafe_tools.gpt2_reader import find_gpt2
 from carafe_tools.huggingface import HuggingFaceFolder, is_huggingface
 from carafe_tools.json_file import read_text
 from carafe_tools.tflite_file import read_tflite
-from carafe_tools.tokenizer_files import parse, without_batching
+from carafe_tools.tokenizer_files import TokenizerFile, open_tokenizer, with_end_of_text
 from carafe_tools.weights import quantised
 
 EVALUATED = 64  # tokens of each sequence that a Hugging Face model is certified on
@@ -28,9 +28,12 @@ class TextSource:
     path: Path
     model: Gpt2
     sequence: int  # tokens to evaluate at once, T; a .tflite can compute no other number
-    tokenizer_json: str
-    tokenizer: Tokenizer
-    dropped: list[str]  # keys of the `tokenizer.json` that are for training only
+    tokenizer_file: TokenizerFile
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer."""
+        return self.tokenizer_file.tokenizer
 
 
 def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
@@ -44,10 +47,10 @@ def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
         require(tokenizer_path is not None, "a text model needs the option `--tokenizer`")
         found = find_gpt2(read_tflite(path))
         model, sequence, contents = found.model, found.sequence, read_text(tokenizer_path)
-    contents, dropped = without_batching(contents, tokenizer_path or path)
-    tokenizer = parse(contents, tokenizer_path or path)
-    _check_vocabulary(tokenizer, tokenizer_path or path, model, path)
-    return TextSource(path, model, sequence, contents, tokenizer, dropped)
+    origin = tokenizer_path or path
+    file = with_end_of_text(open_tokenizer(contents, f"`{origin}`"), origin)
+    _check_vocabulary(file.tokenizer, origin, model, path)
+    return TextSource(path, model, sequence, file)
 
 
 def _check_vocabulary(tokenizer: Tokenizer, tokenizer_path: Path, model: Gpt2, path: Path) -> None:
