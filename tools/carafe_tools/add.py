@@ -1,7 +1,8 @@
-"""`add` and `convert`: from a source of any kind to a model folder, whole and certified or not at all.
+"""`add` and `convert`: from a source of any kind to a model folder, whole and certified or not at
+all.
 
-Goes in: a source and what a person says of it. Comes out: the model folder. The kinds of sources stand
-in one table, `KINDS`; the first that takes a source reads it. A decoder's reader returns a
+Goes in: a source and what a person says of it. Comes out: the model folder. The kinds of sources
+stand in one table, `KINDS`; the first that takes a source reads it. A decoder's reader returns a
 `LanguageModelSource`, from which `language_model` goes on; .tflite files and GPT-2's Hugging Face
 folders have the ways of their own of `convert` and `classifier`.
 
@@ -62,7 +63,9 @@ class Request:
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A kind of source: its name for people, how it is recognised, and what makes a model folder of it."""
+    """A kind of source: its name for people, how it is recognised, and what makes a model folder of
+    it.
+    """
 
     name: str
     takes: Callable[[Path], bool]

@@ -18,7 +18,9 @@ Result = TypeVar("Result")
 
 
 def apart(what: str, function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
-    """Return what a function returns in a fresh process; `what` names for people what is done there."""
+    """Return what a function returns in a fresh process; `what` names for people what is done
+    there.
+    """
     spawn: Any = multiprocessing.get_context("spawn")
     answer, answering = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_run, args=(answering, function, arguments, named))

@@ -1,7 +1,9 @@
-"""What the certificates of all tasks have in common: how a saved graph is loaded, described and judged.
+"""What the certificates of all tasks have in common: how a saved graph is loaded, described and
+judged.
 
-A certificate is the contents of `certificate.json`: what was compared with what, how far apart it was, and whether the gates
-were passed. `text_certificate` and `classifier_certificate` make them; this module knows no task, and writes the file.
+A certificate is the contents of `certificate.json`: what was compared with what, how far apart it
+was, and whether the gates were passed. `text_certificate` and `classifier_certificate` make them;
+this module knows no task, and writes the file.
 """
 
 import json
@@ -48,7 +50,9 @@ def describe(folder: Path, name: str, task: str, source_bytes: int) -> dict[str,
 
 
 def describe_graph(graph: ov.Model) -> dict[str, Any]:
-    """Return what a graph is made of: operations, element types, widest type, inputs and outputs."""
+    """Return what a graph is made of: operations, element types, widest type, inputs and
+    outputs.
+    """
     types = {output.get_element_type() for operation in operations(graph) for output in operation.outputs()}
     return {
         "operations": dict(sorted(Counter(operation.get_type_name() for operation in operations(graph)).items())),

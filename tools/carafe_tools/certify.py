@@ -1,10 +1,11 @@
-"""`certify`: proves an existing model folder against its source again, and that the program which is to serve it opens it.
+"""`certify`: proves an existing model folder against its source again, and that the program which
+is to serve it opens it.
 
-Goes in: a model folder and the source that it came from. Comes out: a new certificate, shown, and on
-request put into the folder, whole or not at all. The source must be the one that the manifest names:
-its SHA-256 is compared first. A classifier's pictures are prepared as its manifest says today, so an
-edited `[image]` is certified too. A folder that `add` made of a decoder can be proved without its
-source, against its own stateful form, in the quick form or the full one.
+Goes in: a model folder and the source that it came from. Comes out: a new certificate, shown, and
+on request put into the folder, whole or not at all. The source must be the one that the manifest
+names: its SHA-256 is compared first. A classifier's pictures are prepared as its manifest says
+today, so an edited `[image]` is certified too. A folder that `add` made of a decoder can be proved
+without its source, against its own stateful form, in the quick form or the full one.
 """
 
 import os
@@ -49,7 +50,9 @@ class Request:
 
 
 def certify_folder(request: Request) -> dict[str, Any]:
-    """Certify a model folder and return the certificate; if so asked, also put it into the folder, or leave that as it is."""
+    """Certify a model folder and return the certificate; if so asked, also put it into the folder,
+    or leave that as it is.
+    """
     folder, manifest = request.folder, read_manifest(request.folder)
     task = manifest.get("task")
     require(task in TASKS, f"`{folder}` has task `{task}`; `certify` proves {' and '.join(f'`{known}`' for known in TASKS)}")
@@ -98,7 +101,9 @@ def _by_source(request: Request, manifest: dict[str, Any]) -> tuple[dict[str, An
 
 @contextmanager
 def _renewed(folder: Path, write: bool) -> Iterator[Path]:
-    """Yield the folder as it is, to be given its new certificate; if that is to be written, it takes the old one's place at once."""
+    """Yield the folder as it is, to be given its new certificate; if that is to be written, it
+    takes the old one's place at once.
+    """
     if write:
         with atomic_folder(folder.resolve()) as future:
             _fill(future, folder, os.link)

@@ -1,10 +1,12 @@
-"""`convert`: from a .tflite or a Hugging Face folder to a model folder, whole and certified or not at all.
+"""`convert`: from a .tflite or a Hugging Face folder to a model folder, whole and certified or not
+at all.
 
-Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`, or a Hugging Face folder with a GPT-2's weights, which are rounded to
-8 bits, each row with a scale of its own. Comes out: `models/NAME` with the graph, its weights, the
-tokenizer, `certificate.json` and `model.toml`. The way is: check the source, find the weights' roles, build, narrow, save,
-reload, certify, open in `carafe`; each border has its check, and a failed gate leaves nothing behind. Image classifiers go
-another way, `classifier.py`; here is only the question which of both a file is.
+Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`, or a Hugging Face folder with a GPT-2's
+weights, which are rounded to 8 bits, each row with a scale of its own. Comes out: `models/NAME`
+with the graph, its weights, the tokenizer, `certificate.json` and `model.toml`. The way is: check
+the source, find the weights' roles, build, narrow, save, reload, certify, open in `carafe`; each
+border has its check, and a failed gate leaves nothing behind. Image classifiers go another way,
+`classifier.py`; here is only the question which of both a file is.
 """
 
 from pathlib import Path

@@ -1,10 +1,13 @@
-"""The parts of a decoder's graph that all builders share: inputs, weights, the KV cache and its mask.
+"""The parts of a decoder's graph that all builders share: inputs, weights, the KV cache and its
+mask.
 
-The inputs are i32: `input_ids [B,S]`, `position_ids [B,S]`, `attention_mask [B,P+S]`, `beam_idx [B]`, `logit_idx [N]`; the output
-is f32 `logits [N,V]`. B rows take S positions a step, P positions are cached. No tensor is wider than 32 bits.
+The inputs are i32: `input_ids [B,S]`, `position_ids [B,S]`, `attention_mask [B,P+S]`, `beam_idx
+[B]`, `logit_idx [N]`; the output is f32 `logits [N,V]`. B rows take S positions a step, P positions
+are cached. No tensor is wider than 32 bits.
 
-The cache is ReadValue -> Gather(beam_idx) -> Concat -> {ScaledDotProductAttention, Assign}, the pattern that the CPU
-plugin fuses and that OpenVINO's paging pass looks for. What is between inputs and cache is a builder's own.
+The cache is ReadValue -> Gather(beam_idx) -> Concat -> {ScaledDotProductAttention, Assign}, the
+pattern that the CPU plugin fuses and that OpenVINO's paging pass looks for. What is between inputs
+and cache is a builder's own.
 """
 
 from collections.abc import Callable
@@ -22,7 +25,8 @@ from carafe_tools.stored_weights import Weights
 
 # added to a masked score; finite, so that a row with nothing to attend to is an average and not NaN
 MASKED = float(np.finfo(np.float32).min)
-INPUTS = {"input_ids": 2, "position_ids": 2, "attention_mask": 2, "beam_idx": 1, "logit_idx": 1}  # name: rank
+# name: rank
+INPUTS = {"input_ids": 2, "position_ids": 2, "attention_mask": 2, "beam_idx": 1, "logit_idx": 1}
 OUTPUT = "logits"
 
 
@@ -92,7 +96,9 @@ class MatrixNode:
 
 
 class _Pieces:
-    """A matrix in ranges of its rows, of which memory holds one beside the constant that is filled."""
+    """A matrix in ranges of its rows, of which memory holds one beside the constant that is
+    filled.
+    """
 
     def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
         self.shape = matrix.shape
@@ -101,7 +107,9 @@ class _Pieces:
         self._vectors: dict[str, list[np.ndarray]] = {"scales": [], "zero_points": []}
 
     def constant(self, kind: Type, shape: list[int], data: Callable[[Any], np.ndarray]) -> Node:
-        """Return a constant of the bytes that `data` makes of each piece; scales are kept on the way."""
+        """Return a constant of the bytes that `data` makes of each piece; scales are kept on the
+        way.
+        """
         tensor = ov.Tensor(kind, ov.Shape(shape))
         target, start = tensor.data.reshape(-1).view(np.uint8), 0
         for piece in chain([self.first], self._rest):
@@ -161,7 +169,9 @@ class Cache:
         self._mask: Node | None = None
 
     def extended(self, name: str, new: Node) -> Node:
-        """Return all that a state holds, as `beam_idx` orders it, with new keys or values behind, (B, H, P+S, D)."""
+        """Return all that a state holds, as `beam_idx` orders it, with new keys or values behind,
+        (B, H, P+S, D).
+        """
         H, D = self.heads, self.head_width
         batch = dimension(self.inputs["input_ids"], 0)
         empty = opset.broadcast(real(0), opset.concat([batch, integers(H, 0, D)], 0))
@@ -175,15 +185,18 @@ class Cache:
 
     @property
     def mask(self) -> Node:
-        """What is added to the scores, (B, 1, S, P+S): nothing where a position may attend, `MASKED` elsewhere."""
+        """What is added to the scores, (B, 1, S, P+S): nothing where a position may attend,
+        `MASKED` elsewhere.
+        """
         assert self._mask is not None, "a state must be read before its mask is used"
         return self._mask
 
     def _new_mask(self, past: Node) -> Node:
         """Return the mask.
 
-        A position attends to itself and to earlier ones, where the attention mask is 1. P is the length of a state and not
-        taken from the mask's own width: a mask of another width must not decide how much is read.
+        A position attends to itself and to earlier ones, where the attention mask is 1. P is the
+        length of a state and not taken from the mask's own width: a mask of another width must not
+        decide how much is read.
         """
         length = opset.squeeze(dimension(past, 2), integer(0))
         total = opset.add(length, opset.squeeze(dimension(self.inputs["input_ids"], 1), integer(0)))

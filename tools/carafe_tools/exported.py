@@ -1,8 +1,10 @@
-"""Reads an exported OpenVINO folder, as `optimum-cli export openvino` and the hub's OpenVINO organisation make them.
+"""Reads an exported OpenVINO folder, as `optimum-cli export openvino` and the hub's OpenVINO
+organisation make them.
 
-Goes in: the folder, with `openvino_model.xml` and `.bin`, `config.json`, the tokenizer's files. Comes out: a
-`LanguageModelSource` and the graph, prepared for Carafe. Its weights stay in the format that they are in, whatever that is. The
-reference of its certificate is the graph as the file has it, run by OpenVINO.
+Goes in: the folder, with `openvino_model.xml` and `.bin`, `config.json`, the tokenizer's files.
+Comes out: a `LanguageModelSource` and the graph, prepared for Carafe. Its weights stay in the
+format that they are in, whatever that is. The reference of its certificate is the graph as the file
+has it, run by OpenVINO.
 """
 
 from collections import Counter
@@ -101,7 +103,9 @@ def prepared_graph(path: Path) -> ov.Model:
 
 
 def count_weights(graph: ov.Model) -> tuple[int, int]:
-    """Return the bits of most of a graph's weights, and how many weights there are: those of tables and matrices."""
+    """Return the bits of most of a graph's weights, and how many weights there are: those of tables
+    and matrices.
+    """
     counts: Counter[int] = Counter()
     for operation in operations(graph):
         if operation.get_type_name() == "Constant" and len(operation.get_output_shape(0)) > 1:

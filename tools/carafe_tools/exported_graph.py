@@ -1,9 +1,12 @@
-"""Makes the graph of an exported language model one that Carafe serves, without knowing its architecture.
+"""Makes the graph of an exported language model one that Carafe serves, without knowing its
+architecture.
 
-Goes in: an `ov.Model` as optimum-intel exports decoders, stateful, with i64 inputs and the logits of every position. Comes out:
-the same model in place, every tensor 32 bits or narrower, with the inputs and the output of `text_graph.INPUTS`: the rows that
-`logit_idx` names are gathered before the head, an absent `position_ids` becomes an input that nothing reads, and the logits are
-f32. An input that Carafe does not know how to set is refused by its name, and so is a head that is not found.
+Goes in: an `ov.Model` as optimum-intel exports decoders, stateful, with i64 inputs and the logits
+of every position. Comes out: the same model in place, every tensor 32 bits or narrower, with the
+inputs and the output of `text_graph.INPUTS`: the rows that `logit_idx` names are gathered before
+the head, an absent `position_ids` becomes an input that nothing reads, and the logits are f32. An
+input that Carafe does not know how to set is refused by its name, and so is a head that is not
+found.
 """
 
 import numpy as np
@@ -19,7 +22,8 @@ HEAD = "MatMul"
 # what may stand between the head and the logits: a bias, scales, soft caps, other element types
 ELEMENTWISE = frozenset({"Add", "Clamp", "Convert", "Divide", "Maximum", "Minimum", "Multiply", "Subtract", "Tanh"})
 REQUIRED = ("input_ids", "attention_mask", "beam_idx")
-WEIGHT_STEPS = frozenset({"Convert", "Multiply", "Reshape", "Subtract", "Transpose"})  # by which constants are decompressed
+# by which constants are decompressed
+WEIGHT_STEPS = frozenset({"Convert", "Multiply", "Reshape", "Subtract", "Transpose"})
 
 
 def prepare(model: ov.Model, where: str) -> None:
@@ -79,7 +83,9 @@ def _logits(model: ov.Model, where: str) -> Node:
 
 
 def _find_head(node: Node, where: str) -> Node:
-    """Walk back from the logits, over what is done to each of them alone, to the matrix product that makes them."""
+    """Walk back from the logits, over what is done to each of them alone, to the matrix product
+    that makes them.
+    """
     while node.get_type_name() != HEAD:
         kind = node.get_type_name()
         require(
@@ -109,7 +115,9 @@ def _is_constant(node: Node) -> bool:
 
 
 def _require_positions(model: ov.Model) -> None:
-    """Add an input `position_ids` that nothing reads where there is none, so that all graphs are driven alike."""
+    """Add an input `position_ids` that nothing reads where there is none, so that all graphs are
+    driven alike.
+    """
     if all(port.get_any_name() != "position_ids" for port in model.inputs):
         model.add_parameters([_input("position_ids")])
 

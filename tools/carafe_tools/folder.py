@@ -1,9 +1,9 @@
 """Output that is whole or absent: built in a temporary sibling, renamed into place at the end.
 
 Goes in: the path that a person asked for. Comes out: a context manager with the path to write to
-meanwhile. Whatever goes wrong inside, the sibling is removed and what stood at the path before stays as
-it was. What a killed process leaves is removed by `carafe models list`, `add` and `pull`: the process
-holds the lock of its sibling, so a lock that is free says that nobody works there.
+meanwhile. Whatever goes wrong inside, the sibling is removed and what stood at the path before
+stays as it was. What a killed process leaves is removed by `carafe models list`, `add` and `pull`:
+the process holds the lock of its sibling, so a lock that is free says that nobody works there.
 """
 
 import fcntl
@@ -23,9 +23,11 @@ REPLACED = ".replaced"
 
 @contextmanager
 def atomic_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder of the same name, in a temporary one beside `out`, that becomes `out` if the body ends well.
+    """Yield a folder of the same name, in a temporary one beside `out`, that becomes `out` if the
+    body ends well.
 
-    An existing `out` is replaced only when it is empty or a model folder: a typing error must not delete anything else.
+    An existing `out` is replaced only when it is empty or a model folder: a typing error must not
+    delete anything else.
     """
     require(
         not out.exists() or (out / MANIFEST).is_file() or (out.is_dir() and not any(out.iterdir())),
@@ -51,7 +53,9 @@ def atomic_file(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked_sibling(out: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `out` whose lock is held, and was before anybody could see it free."""
+    """Yield a temporary folder beside `out` whose lock is held, and was before anybody could see it
+    free.
+    """
     with _locked(out.parent):
         scratch = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{out.name}.", dir=out.parent)
         lock = _lock(Path(scratch.name))
@@ -72,7 +76,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(folder: Path) -> int:
-    """Return a folder's open descriptor, which holds its lock, and which no other process inherits."""
+    """Return a folder's open descriptor, which holds its lock, and which no other process
+    inherits.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     with suppress(OSError):  # a file system without locks, where `carafe` removes nothing
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -80,7 +86,9 @@ def _lock(folder: Path) -> int:
 
 
 def _replace(out: Path, building: Path, aside: Path) -> None:
-    """Give `out` its new contents, what it held before put aside, in the sibling that will be removed."""
+    """Give `out` its new contents, what it held before put aside, in the sibling that will be
+    removed.
+    """
     if not out.exists():
         building.rename(out)
         return

@@ -1,11 +1,12 @@
-"""A source's own runtime, openvino_genai, as a reference: does it continue prompts as Carafe's graph does?
+"""A source's own runtime, openvino_genai, as a reference: does it continue prompts as Carafe's
+graph does?
 
-Goes in: the source, prompts, and the greedy tokens of Carafe's graph in `exact`. Comes out: a part of
-the certificate. The runtime is no dependency of these tools: where its Python module cannot be
+Goes in: the source, prompts, and the greedy tokens of Carafe's graph in `exact`. Comes out: a part
+of the certificate. The runtime is no dependency of these tools: where its Python module cannot be
 imported, the certificate says so. It gives tokens and no logits, so of the first token that differs
-this graph's logits say how far both candidates are apart: two that are nearly equal may be taken for
-one another by any other order of additions. Of some types of a GGUF's weights the runtime rounds
-scales and zero points; of these its tokens are only reported.
+this graph's logits say how far both candidates are apart: two that are nearly equal may be taken
+for one another by any other order of additions. Of some types of a GGUF's weights the runtime
+rounds scales and zero points; of these its tokens are only reported.
 """
 
 import importlib.util
@@ -58,7 +59,9 @@ def compare_with_genai(folder: Path, source: RuntimeSource, prompts: Tokens, fou
 
 
 def _continued(source: Path, prompts: Tokens, count: int) -> tuple[str, Tokens]:
-    """Return the runtime's version and the tokens that follow each prompt, in 32-bit floats throughout."""
+    """Return the runtime's version and the tokens that follow each prompt, in 32-bit floats
+    throughout.
+    """
     import openvino_genai as genai
 
     config = genai.GenerationConfig()
@@ -78,16 +81,18 @@ def _continuations(genai: Any, pipeline: Any, config: Any, prompts: Tokens) -> I
 
 
 def first_difference(folder: Path, prompt: list[int], ours: list[int], theirs: list[int]) -> dict[str, Any]:
-    """Return where two continuations differ first, and how far the two tokens' logits are apart there."""
-    place = next(place for place, pair in enumerate(zip(ours, theirs, strict=True)) if len({*pair}) == 2)
-    tokens = np.array([*prompt, *ours[:place]], np.int32)
+    """Return where two continuations differ first, and how far the two tokens' logits are apart
+    there.
+    """
+    position = next(position for position, pair in enumerate(zip(ours, theirs, strict=True)) if len({*pair}) == 2)
+    tokens = np.array([*prompt, *ours[:position]], np.int32)
     compiled = compile_paged(load_graph(folder), "exact")
     logits = logits_in_steps(compiled, tokens, wanted=np.array([len(tokens) - 1]))[0]
     return {
         "prompt_tokens": prompt,
-        "position": place,
-        "token": ours[place],
-        "genai_token": theirs[place],
-        "gap": float(f"{logits[ours[place]] - logits[theirs[place]]:.4g}"),
+        "position": position,
+        "token": ours[position],
+        "genai_token": theirs[position],
+        "gap": float(f"{logits[ours[position]] - logits[theirs[position]]:.4g}"),
         "limit": float(f"{ROUNDING * max(1.0, float(np.abs(logits).max())):.4g}"),
     }

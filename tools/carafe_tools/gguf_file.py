@@ -1,8 +1,9 @@
-"""An open GGUF file: its metadata, each value checked for its type, and its tensors, read when they are asked for.
+"""An open GGUF file: its metadata, each value checked for its type, and its tensors, read when they
+are asked for.
 
-Goes in: the path. What the file holds, and where, is what `carafe models inspect` says, whose reader checks every length, so that
-no offset of a stranger's file is believed here. A tensor that nobody asked for is refused by name in the end, because a
-forgotten one would give fluent nonsense.
+Goes in: the path. What the file holds, and where, is what `carafe models inspect` says, whose
+reader checks every length, so that no offset of a stranger's file is believed here. A tensor that
+nobody asked for is refused by name in the end, because a forgotten one would give fluent nonsense.
 """
 
 from pathlib import Path
@@ -99,7 +100,7 @@ class GgufFile:
     def check_complete(self, what: str) -> None:
         """Refuse tensors that nobody asked for."""
         extra = sorted(self._tensors.keys() - self._asked)
-        require(not extra, f"`{self.path}` has a tensor `{(extra or [''])[0]}` that {what} has no place for")
+        require(not extra, f"`{self.path}` has a tensor `{(extra or [''])[0]}` that {what} has no role for")
 
     def _value(self, key: str, default: Any) -> Any:
         value = self.metadata.get(key, default)
@@ -118,7 +119,9 @@ class GgufFile:
         return tensor
 
     def _unpacked(self, name: str, shape: tuple[int, int], stored: tuple[int, ...], rows: slice | None = None) -> Grouped | Real:
-        """Return a range of rows, all unless given; blocks lie within a row, so its bytes are one piece."""
+        """Return a range of rows, all unless given; blocks lie within a row, so its bytes are one
+        piece.
+        """
         tensor = self._check(name, stored)
         start, stop = (0, shape[0]) if rows is None else (rows.start, rows.stop)
         row = tensor["size"] // shape[0]

@@ -1,6 +1,8 @@
-"""Reads a GPT-2 from a GGUF file: dimensions from its metadata, weights from its tensors, which are (out, in) there.
+"""Reads a GPT-2 from a GGUF file: dimensions from its metadata, weights from its tensors, which are
+(out, in) there.
 
-Goes in: an open file. Comes out: a `Gpt2` whose matrices are read when they are used, and these matrices.
+Goes in: an open file. Comes out: a `Gpt2` whose matrices are read when they are used, and these
+matrices.
 """
 
 import re
@@ -36,7 +38,9 @@ PART = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(NAMES, k
 
 
 def read_gpt2(file: GgufFile, in_int8: bool) -> tuple[Gpt2, list[Weights]]:
-    """Return the model in a file, every tensor of which must have a role; its matrices in 8 bits if so asked."""
+    """Return the model in a file, every tensor of which must have a role; its matrices in 8 bits if
+    so asked.
+    """
     matrices: list[Weights] = []
 
     def vector(name: str, size: int) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Reads a model of the llama kind from a GGUF file: sizes and positions from its metadata, weights from its tensors.
+"""Reads a model of the llama kind from a GGUF file: sizes and positions from its metadata, weights
+from its tensors.
 
-Goes in: an open file. Comes out: a `Llama`. The families that llama.cpp calls llama, qwen2 and qwen3 differ in one thing that the
-tensors do not show by being there: llama's queries and keys are stored with the two halves of each head interleaved, which is
-undone here.
+Goes in: an open file. Comes out: a `Llama`. The families that llama.cpp calls llama, qwen2 and
+qwen3 differ in one thing that the tensors do not show by being there: llama's queries and keys are
+stored with the two halves of each head interleaved, which is undone here.
 """
 
 from dataclasses import replace
@@ -95,7 +96,9 @@ class _Layer:
         return Projection(weights, self.file.vector(bias, shape[0]) if self.file.has(bias) else None)
 
     def _turning(self, name: str, shape: tuple[int, int], heads: int) -> Projection:
-        """Return the projection of queries or keys, whose rows llama's family has in another order."""
+        """Return the projection of queries or keys, whose rows llama's family has in another
+        order.
+        """
         found = self._projection(name, shape)
         if not self.is_interleaved:
             return found
@@ -111,7 +114,9 @@ def sliding_window(file: GgufFile) -> int | None:
 
 
 def halves_of_interleaved(rows: int, heads: int) -> np.ndarray:
-    """Return which stored row each row is: of each head first those at even places, then those at odd places."""
+    """Return which stored row each row is: of each head first those at even positions, then those
+    at odd places.
+    """
     return np.arange(rows).reshape(heads, -1, 2).transpose(0, 2, 1).reshape(-1)
 
 

@@ -1,7 +1,9 @@
-"""Reads a GGUF file as a language model's source: graph, tokenizer, chat template and all that is known beside them.
+"""Reads a GGUF file as a language model's source: graph, tokenizer, chat template and all that is
+known beside them.
 
-Goes in: the path and the program whose reader checks the file. Comes out: a `LanguageModelSource`. The reference of
-the certificate is a float64 computation of the same integers, where the model is small enough to be computed so.
+Goes in: the path and the program whose reader checks the file. Comes out: a `LanguageModelSource`.
+The reference of the certificate is a float64 computation of the same integers, where the model is
+small enough to be computed so.
 """
 
 import json
@@ -41,7 +43,8 @@ from carafe_tools.tokenizer_files import open_tokenizer
 KIND = "GGUF"
 TEMPLATE = "tokenizer.chat_template"
 KNOWN = "data/smollm2.json"
-EXACT_IN_GENAI = frozenset({"F16", "Q4_0", "Q8_0"})  # types of blocks that openvino_genai does not round
+# types of blocks that openvino_genai does not round
+EXACT_IN_GENAI = frozenset({"F16", "Q4_0", "Q8_0"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ class Decoder:
     context_length: int
     matrices: list[Weights]
     build: Callable[[], ov.Model]
-    logits: Callable[[np.ndarray, np.ndarray | None], np.ndarray]  # of tokens, at the wanted positions
+    # of tokens, at the wanted positions
+    logits: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,9 @@ def references(path: Path, carafe: Carafe, weights: str | None) -> References:
 
 
 def _references(file: GgufFile, carafe: Carafe, weights: str | None, count: int) -> References:
-    """The file's own runtime reads weights as the file has them, so it says nothing of rounded ones."""
+    """The file's own runtime reads weights as the file has them, so it says nothing of rounded
+    ones.
+    """
     found = float64_references(Float64(file.path, carafe, weights), count)
     if weights is not None:
         return found
@@ -149,7 +155,8 @@ def _gpt2(file: GgufFile, weights: str | None) -> Decoder:
 
 
 def _generation(path: Path) -> dict[str, Any]:
-    """Return the defaults of sampling: none, since a GGUF file has none, but those of the one file that is known by its hash.
+    """Return the defaults of sampling: none, since a GGUF file has none, but those of the one file
+    that is known by its hash.
 
     At temperature 1, which holds where nothing is said, so small a model writes nonsense.
     """

@@ -1,10 +1,12 @@
 """Makes the certificate of a language model of any architecture.
 
-Goes in: a folder with the saved graph, and samples of a length. Comes out: the contents of `certificate.json`. In `exact` the
-graph with its KV cache in pages is compared with the stateful one of the file, with itself a token a step, and with those who
-compute the source by other means; the other profiles are compared with `exact`. The quick form takes short prompts, the full
-form long ones, and more of them; the certificate says which it was. Every computation runs in a process of its own, and of long
-prompts only some positions' logits are compared, so memory holds one compiled graph and a few rows.
+Goes in: a folder with the saved graph, and samples of a length. Comes out: the contents of
+`certificate.json`. In `exact` the graph with its KV cache in pages is compared with the stateful
+one of the file, with itself a token a step, and with those who compute the source by other means;
+the other profiles are compared with `exact`. The quick form takes short prompts, the full form long
+ones, and more of them; the certificate says which it was. Every computation runs in a process of
+its own, and of long prompts only some positions' logits are compared, so memory holds one compiled
+graph and a few rows.
 """
 
 from dataclasses import dataclass
@@ -99,7 +101,9 @@ def _profile(evidence: LanguageEvidence, profile: str, samples: Samples) -> tupl
 
 
 def prompt_tokens(context_length: int, sliding_window: int | None, full: bool) -> int:
-    """Return the length of the sequences to compare: past any sliding window, but for what the context must keep free."""
+    """Return the length of the sequences to compare: past any sliding window, but for what the
+    context must keep free.
+    """
     window = sliding_window or 0
     wanted = max(FULL_TOKENS, int(FULL_WINDOWS * window)) if full else max(QUICK_TOKENS, window + PAST_WINDOW if window else 0)
     return min(max(context_length - ROOM, context_length // 2), wanted)
@@ -118,13 +122,17 @@ def _samples(evidence: LanguageEvidence, full: bool) -> Samples:
 
 
 def _wanted(length: int, vocabulary_size: int) -> np.ndarray:
-    """Return the positions whose logits are compared: all, or as many as memory allows, evenly, the last one among them."""
+    """Return the positions whose logits are compared: all, or as many as memory allows, evenly, the
+    last one among them.
+    """
     count = max(1, min(length, LOGITS_BYTES // (4 * vocabulary_size)))
     return np.unique(np.linspace(length - 1, 0, count).round().astype(np.int32))
 
 
 def _against_genai(evidence: LanguageEvidence, samples: Samples, exact: Run) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the part of the certificate about the source's own runtime, and all that is not compared."""
+    """Return the part of the certificate about the source's own runtime, and all that is not
+    compared.
+    """
     source, lacking = evidence.references.genai, evidence.references.lacking
     if source is None:
         return {}, lacking

@@ -1,10 +1,10 @@
 """The neutral half of `add`: a decoder's source becomes a model folder, whole and certified.
 
-Goes in: a `LanguageModelSource`, whose graph has the inputs and the output of `text_graph`. Comes out:
-`DIR/NAME` with graph, weights, tokenizer, chat template, `certificate.json` and
-`model.toml`. A graph that OpenVINO cannot page, or whose paged form wants inputs that Carafe does not
-set, is refused by name before anything is computed. The graph is made in a process of its own, so
-that its weights are not in memory while the certificate is made.
+Goes in: a `LanguageModelSource`, whose graph has the inputs and the output of `text_graph`. Comes
+out: `DIR/NAME` with graph, weights, tokenizer, chat template, `certificate.json` and `model.toml`.
+A graph that OpenVINO cannot page, or whose paged form wants inputs that Carafe does not set, is
+refused by name before anything is computed. The graph is made in a process of its own, so that its
+weights are not in memory while the certificate is made.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Makes a decoder's certificate again, from its model folder and, if it is at hand, its source.
 
 Goes in: a folder that `add` made. Comes out: the contents of a new `certificate.json`, in the quick
-form or the full one. What only the making knew, a sliding window, the source's size, to what weights
-were rounded, is taken from the certificate that the folder has. Without the source the graph is
-compared with its own stateful form alone, and the certificate says so.
+form or the full one. What only the making knew, a sliding window, the source's size, to what
+weights were rounded, is taken from the certificate that the folder has. Without the source the
+graph is compared with its own stateful form alone, and the certificate says so.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,9 @@ class _Remembered:
 
 
 def is_language_model(folder: Path) -> bool:
-    """Say whether a folder's certificate is one of a decoder of any architecture, which has a form."""
+    """Say whether a folder's certificate is one of a decoder of any architecture, which has a
+    form.
+    """
     return (folder / CERTIFICATE).is_file() and "form" in read_json_object(folder / CERTIFICATE)
 
 

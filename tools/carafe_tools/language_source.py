@@ -1,7 +1,8 @@
 """What a language model of any architecture is, whatever it came from.
 
 The readers of sources (an exported OpenVINO folder, a GGUF, a Hugging Face folder) make a
-`LanguageModelSource`; `language_model` makes a model folder of it. Nothing here knows a kind of source.
+`LanguageModelSource`; `language_model` makes a model folder of it. Nothing here knows a kind of
+source.
 """
 
 from collections.abc import Callable
@@ -74,7 +75,9 @@ def served_context(own: int, asked: int | None, origin: str) -> int:
 
 
 def require_whole_attention(window: int | None, context_length: int, origin: Path, advice: str = "") -> None:
-    """Refuse a sliding window that is felt within the context, which the llama kind's graph does not have."""
+    """Refuse a sliding window that is felt within the context, which the llama kind's graph does
+    not have.
+    """
     require(
         window is None or window >= context_length,
         f"`{origin}` attends to the last {window} tokens alone (sliding_window), which is not built here; "

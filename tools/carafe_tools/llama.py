@@ -1,9 +1,11 @@
-"""What a model of the llama kind is to these tools: its sizes, its rotary positions, and its weights, each in its role.
+"""What a model of the llama kind is to these tools: its sizes, its rotary positions, and its
+weights, each in its role.
 
-The kind is: RMSNorm before attention and MLP, rotary positions (RoPE), grouped-query attention, SwiGLU. Families differ in what
-is there and what is not: biases of the projections, norms of queries and keys, a head of its own, layers without positions. The
-readers of GGUF and of safetensors make a `Llama`; the graph builder and the float64 reference compute it, and neither knows
-a family. Matrices are read when they are asked for and not kept.
+The kind is: RMSNorm before attention and MLP, rotary positions (RoPE), grouped-query attention,
+SwiGLU. Families differ in what is there and what is not: biases of the projections, norms of
+queries and keys, a head of its own, layers without positions. The readers of GGUF and of
+safetensors make a `Llama`; the graph builder and the float64 reference compute it, and neither
+knows a family. Matrices are read when they are asked for and not kept.
 """
 
 import math
@@ -17,7 +19,9 @@ from carafe_tools.stored_weights import Weights
 
 @dataclass(frozen=True, eq=False)
 class Rope:
-    """Rotary positions (Su et al., "RoFormer", 2021): how fast each pair of a head's dimensions turns."""
+    """Rotary positions (Su et al., "RoFormer", 2021): how fast each pair of a head's dimensions
+    turns.
+    """
 
     frequencies: np.ndarray  # f64 (R/2,), radians a position; R of the D dimensions turn
     magnitude: float = 1.0  # by which sines and cosines are multiplied, which YaRN does
@@ -100,7 +104,9 @@ class Llama:
 
 
 def plain_rope(width: int, base: float) -> Rope:
-    """Return positions of which `width` dimensions turn, dimension pair i by base^(-2i/width) a position."""
+    """Return positions of which `width` dimensions turn, dimension pair i by base^(-2i/width) a
+    position.
+    """
     return Rope(base ** (-np.arange(0, width, 2, dtype=np.float64) / width))
 
 
@@ -112,8 +118,8 @@ def linear_rope(rope: Rope, factor: float) -> Rope:
 def llama3_rope(rope: Rope, factor: float, low: float, high: float, original: int) -> Rope:
     """Turn slower by a factor where a turn takes long, as Llama 3.1 does.
 
-    Pairs that turn fewer than `low` times within the original context are slowed in full, those that turn more than `high` times
-    not at all, those between in part.
+    Pairs that turn fewer than `low` times within the original context are slowed in full, those
+    that turn more than `high` times not at all, those between in part.
     """
     turns = original * rope.frequencies / (2 * math.pi)
     share = np.clip((turns - low) / (high - low), 0, 1)
@@ -125,7 +131,8 @@ def yarn_rope(
 ) -> Rope:
     """Turn slower by a factor from some dimension on and larger (YaRN, Peng et al., 2023).
 
-    The ramp goes from the pair that turns `fast` times within the original context to the one that turns `slow` times.
+    The ramp goes from the pair that turns `fast` times within the original context to the one that
+    turns `slow` times.
     """
     width = 2 * len(rope.frequencies)
 

@@ -1,7 +1,8 @@
 """Rounds weights to 8 bits, each row with a scale of its own: `--weights int8`.
 
-Goes in: a `Llama`, or one matrix. Comes out: the same with matrices that are rounded when they are read. Where a processor has no
-VNNI, 4-bit groups take longer for one sequence than twice as many bytes do.
+Goes in: a `Llama`, or one matrix. Comes out: the same with matrices that are rounded when they are
+read. Where a processor has no VNNI, 4-bit groups take longer for one sequence than twice as many
+bytes do.
 """
 
 from dataclasses import replace

@@ -1,8 +1,9 @@
 """A model of the llama kind in numpy and float64: the reference that its graph is compared with.
 
-Goes in: a `Llama` and token ids. Comes out: the logits of every position, or of some. It dequantises the
-same integers, some rows of a matrix at a time, and shares no code with the graph. Attention is
-computed head by head, since the scores of all heads of a long prompt would be gigabytes.
+Goes in: a `Llama` and token ids. Comes out: the logits of every position, or of some. It
+dequantises the same integers, some rows of a matrix at a time, and shares no code with the graph.
+Attention is computed head by head, since the scores of all heads of a long prompt would be
+gigabytes.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,9 @@ LARGEST_COMPUTED = 1_000_000_000  # weights of a model that is worth the minutes
 
 
 def float64_references(compute: Callable[[Samples], Logits], num_weights: int) -> References:
-    """Return a float64 computation as what logits are compared with, unless the model is too large."""
+    """Return a float64 computation as what logits are compared with, unless the model is too
+    large.
+    """
     if num_weights <= LARGEST_COMPUTED:
         return References([Reference("reference", compute)])
     reason = f"in float64 only models of up to {LARGEST_COMPUTED:.0e} weights are computed; this one has {num_weights:.1e}"
@@ -26,7 +29,9 @@ def float64_references(compute: Callable[[Samples], Logits], num_weights: int) -
 
 
 def llama_logits(model: Llama, tokens: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
-    """Return the logits (T, V) of a sequence that starts at position 0; only the wanted rows of them, if some are named."""
+    """Return the logits (T, V) of a sequence that starts at position 0; only the wanted rows of
+    them, if some are named.
+    """
     hidden = model.token_embedding.rows(tokens).dequantised(np.float64)  # (T, E)
     for layer in model.layers:
         hidden = hidden + _attention(_normalised(hidden, layer.attention_norm, model.epsilon), layer, model)

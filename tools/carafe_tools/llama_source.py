@@ -1,7 +1,8 @@
 """Reads a Hugging Face folder with .safetensors of the llama kind as a language model's source.
 
-Goes in: the folder. Comes out: a `LanguageModelSource`. Weights stay in the numbers that they are in, f32, f16 or
-bfloat16, unless they are to be rounded to 8 bits. The reference of the certificate is a float64 computation of the same weights.
+Goes in: the folder. Comes out: a `LanguageModelSource`. Weights stay in the numbers that they are
+in, f32, f16 or bfloat16, unless they are to be rounded to 8 bits. The reference of the certificate
+is a float64 computation of the same weights.
 """
 
 from dataclasses import dataclass

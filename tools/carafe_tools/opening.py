@@ -1,8 +1,10 @@
-"""Opens what was converted with the program that will serve it, so that nothing is certified which that program refuses.
+"""Opens what was converted with the program that will serve it, so that nothing is certified which
+that program refuses.
 
-The rules of a model folder stand once, in `carafe` and in its guests: they are not written down here again. `check_tokenizer`
-asks early, before anything is built, whether the guest reads a `tokenizer.json` and cuts the same tokens; `check_folder` ends
-every conversion by running the finished folder in the sandbox. `find_carafe` says which program that is.
+The rules of a model folder stand once, in `carafe` and in its guests: they are not written down
+here again. `check_tokenizer` asks early, before anything is built, whether the guest reads a
+`tokenizer.json` and cuts the same tokens; `check_folder` ends every conversion by running the
+finished folder in the sandbox. `find_carafe` says which program that is.
 """
 
 import argparse
@@ -33,7 +35,9 @@ class Carafe:
         return self._run("--version").strip()
 
     def check_tokenizer(self, file: TokenizerFile, origin: Path, texts: Sequence[str]) -> None:
-        """Refuse a `tokenizer.json` that the guest refuses, or cuts into other tokens than the tools do."""
+        """Refuse a `tokenizer.json` that the guest refuses, or cuts into other tokens than the
+        tools do.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "tokenizer.json"
             path.write_text(file.contents, encoding="utf-8")
@@ -47,13 +51,17 @@ class Carafe:
                 )
 
     def check_folder(self, folder: Path, stands_for: Path) -> dict[str, Any]:
-        """Run a model folder, which is to become another, in the sandbox; return what to write into its certificate."""
+        """Run a model folder, which is to become another, in the sandbox; return what to write into
+        its certificate.
+        """
         words = ("models", "verify", folder, "--run", "--json")
         answer = self._run(*words, refuses=f"the model folder `{stands_for}`", stands_for=(folder, stands_for))
         return {"by": self.version(), "repeated": json.loads(answer)["repeated"]}
 
     def inspect(self, gguf: Path) -> str:
-        """Return what a GGUF file holds, with every length checked: an object of metadata and tensors, as JSON."""
+        """Return what a GGUF file holds, with every length checked: an object of metadata and
+        tensors, as JSON.
+        """
         return self._run("models", "inspect", gguf, "--json", refuses=f"`{gguf}`")
 
     def _run(self, *words: object, refuses: str = "its options", stands_for: tuple[Path, Path] | None = None) -> str:
@@ -68,7 +76,9 @@ class Carafe:
 
 
 def find_carafe(named: Path | None) -> Carafe:
-    """Return the program that a person named, or else the one that belongs to these tools, or the one on the search path."""
+    """Return the program that a person named, or else the one that belongs to these tools, or the
+    one on the search path.
+    """
     if named is not None:
         require(_is_program(named), f"`{named}` is no program; `--carafe` names the `{PROGRAM}` that is to serve the model")
         return Carafe(named.resolve())
@@ -95,7 +105,9 @@ def chosen_carafe(arguments: argparse.Namespace) -> Carafe | None:
 
 
 def _own_places() -> list[Path]:
-    """Return where the program lies whose tools these are: installed beside it, or in the source tree."""
+    """Return where the program lies whose tools these are: installed beside it, or in the source
+    tree.
+    """
     installed = [Path(sys.prefix).parents[2] / "bin" / PROGRAM] if len(Path(sys.prefix).parents) > 2 else []
     return [*installed, Path(__file__).resolve().parents[2] / "target/release" / PROGRAM]
 

@@ -1,7 +1,8 @@
 """GPT-2 in numpy and float64: the reference that every graph is compared with.
 
-Goes in: a `Gpt2` and token ids. Comes out: the logits of every position. It dequantises the same int8 bytes, one
-matrix at a time so that the largest model stays small in memory, and shares no code with the graphs.
+Goes in: a `Gpt2` and token ids. Comes out: the logits of every position. It dequantises the same
+int8 bytes, one matrix at a time so that the largest model stays small in memory, and shares no code
+with the graphs.
 """
 
 import math

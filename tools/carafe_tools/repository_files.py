@@ -1,8 +1,10 @@
-"""What lies beside the weights in a model repository, as transformers and optimum-intel write it, read as data alone.
+"""What lies beside the weights in a model repository, as transformers and optimum-intel write it,
+read as data alone.
 
-Goes in: the folder. Comes out: context length, EOS ids, chat template, special tokens, defaults of sampling, each
-checked for its type, since the files are a stranger's. Code that a repository names (`auto_map`) or holds is never run. Under which licence it is given, `carafe`
-finds out, and says it by an option.
+Goes in: the folder. Comes out: context length, EOS ids, chat template, special tokens, defaults of
+sampling, each checked for its type, since the files are a stranger's. Code that a repository names
+(`auto_map`) or holds is never run. Under which licence it is given, `carafe` finds out, and says it
+by an option.
 """
 
 import math
@@ -22,7 +24,9 @@ SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token
 
 
 def generation_defaults(config: dict[str, Any], origin: Path) -> dict[str, float | int]:
-    """Return what the contents of a `generation_config.json` say of sampling; none where the model is to be read greedily."""
+    """Return what the contents of a `generation_config.json` say of sampling; none where the model
+    is to be read greedily.
+    """
     if config.get("do_sample") is False:
         return {}
     found = {}
@@ -50,12 +54,16 @@ class RepositoryFiles:
         self._tokenizer = self._object(TOKENIZER_CONFIG)
 
     def setting(self, name: str) -> Any:
-        """Return a value of `config.json`, or of the text part in it where a model has several parts."""
+        """Return a value of `config.json`, or of the text part in it where a model has several
+        parts.
+        """
         part = self.config.get("text_config")
         return self.config.get(name, part.get(name) if isinstance(part, dict) else None)
 
     def context_length(self, asked: int | None) -> int:
-        """Return the context that a person asks for, at most the model's own, or the model's own."""
+        """Return the context that a person asks for, at most the model's own, or the model's
+        own.
+        """
         found = next((name for name in CONTEXT_KEYS if self.setting(name) is not None), None)
         if found is None:
             known = ", ".join(f"`{name}`" for name in CONTEXT_KEYS)
@@ -75,7 +83,9 @@ class RepositoryFiles:
         return self._count(CONFIG, "sliding_window", window)
 
     def eos_token_ids(self, vocabulary_size: int) -> list[int]:
-        """Return the tokens that end a text: those of `generation_config.json`, else those of `config.json`."""
+        """Return the tokens that end a text: those of `generation_config.json`, else those of
+        `config.json`.
+        """
         name, value = GENERATION_CONFIG, self._generation.get("eos_token_id")
         if value is None:
             name, value = CONFIG, self.setting("eos_token_id")
@@ -109,7 +119,8 @@ class RepositoryFiles:
     def chat_template(self) -> tuple[str | None, list[str]]:
         """Return the Jinja2 template of a conversation and what to tell of it.
 
-        As in transformers a file of its own stands above `tokenizer_config.json`; of several named templates `default` is taken.
+        As in transformers a file of its own stands above `tokenizer_config.json`; of several named
+        templates `default` is taken.
         """
         if self._path(CHAT_TEMPLATE).is_file():
             return self.text(CHAT_TEMPLATE, MAX_TEXT), []
@@ -125,7 +136,9 @@ class RepositoryFiles:
         return value, []
 
     def tokenizer_json(self, given: Path | None) -> str:
-        """Return the contents of `tokenizer.json`, the folder's or another one that a person gives."""
+        """Return the contents of `tokenizer.json`, the folder's or another one that a person
+        gives.
+        """
         if given is not None:
             return read_text(given)
         require(
@@ -135,7 +148,7 @@ class RepositoryFiles:
         return self.text(TOKENIZER, MAX_TOKENIZER)
 
     def text(self, name: str, limit: int) -> str:
-        """Return the text of a file of at most so many bytes."""
+        """Return the text of a file of at most `limit` bytes."""
         self._check_size(self._path(name), limit)
         return read_text(self._path(name))
 

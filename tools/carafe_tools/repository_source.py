@@ -1,4 +1,5 @@
-"""What is known of a language model beside its graph, from the files of its repository and from what its weights' reader found.
+"""What is known of a language model beside its graph, from the files of its repository and from
+what its weights' reader found.
 
 Goes in: the folder's files, and what was found of the weights. Comes out: a `LanguageModelSource`.
 Exported graphs and .safetensors lie in the same kind of folder, so both readers end here.
@@ -68,7 +69,9 @@ def _eos_by_text(tokenizer: Tokenizer, special_tokens: dict[str, str]) -> list[i
 
 
 def check_vocabulary(tokenizer: Tokenizer, origin: str, vocabulary_size: int) -> None:
-    """Refuse a tokenizer with ids that the logits do not have; they may have more, which no text becomes."""
+    """Refuse a tokenizer with ids that the logits do not have; they may have more, which no text
+    becomes.
+    """
     largest = max(tokenizer.get_vocab().values(), default=-1)
     require(largest >= 0, f"{origin} has no tokens")
     require(largest < vocabulary_size, f"{origin} has a token with id {largest}; the logits have ids 0 to {vocabulary_size - 1}")

@@ -1,8 +1,8 @@
 """A matrix that stays in its file and is read a range of rows at a time.
 
-A language model's table of tokens alone may have a billion weights. So the graph's constants and the
-float64 references take a matrix in pieces, and no form of it is ever whole in memory that the graph
-does not keep itself. Which file and which form it is, only `read` knows.
+A language model's table of tokens alone may have a billion weights. So the graph's constants and
+the float64 references take a matrix in pieces, and no form of it is ever whole in memory that the
+graph does not keep itself. Which file and which form it is, only `read` knows.
 """
 
 import math
@@ -31,9 +31,9 @@ class Weights:
         """Return some of the rows; those that are named one by one as real numbers."""
         if isinstance(which, slice):
             return self.read(slice(*which.indices(self.shape[0])))
-        distinct, places = np.unique(which, return_inverse=True)
+        distinct, inverse = np.unique(which, return_inverse=True)
         found = [self.read(slice(row, row + 1)).dequantised(np.float64) for row in map(int, distinct)]
-        return Real(np.concatenate(found)[places])
+        return Real(np.concatenate(found)[inverse])
 
     def pieces(self) -> Iterator[Form]:
         """Yield the matrix in ranges of rows that memory has room for."""

@@ -1,11 +1,13 @@
-"""Makes the certificate of a text model: the proof that the saved graph computes what its source does.
+"""Makes the certificate of a text model: the proof that the saved graph computes what its source
+does.
 
-Goes in: a folder with the saved graph, and the source that it was made from. Comes out: the contents of `certificate.json`.
-The logits of a few sequences, real text and random ids, are computed by numpy in float64 and by the saved graph in every
-profile, its KV cache in pages as Carafe runs it: in one step and in several, beside other sequences, and after rejected
-drafts. In `exact` the graph is also run as its file has it, stateful. Of a .tflite the logits are also computed by LiteRT and
-by OpenVINO's own reading of it; of a Hugging Face folder with the weights before they were rounded to 8 bits. Then all are
-compared.
+Goes in: a folder with the saved graph, and the source that it was made from. Comes out: the
+contents of `certificate.json`. The logits of a few sequences, real text and random ids, are
+computed by numpy in float64 and by the saved graph in every profile, its KV cache in pages as
+Carafe runs it: in one step and in several, beside other sequences, and after rejected drafts. In
+`exact` the graph is also run as its file has it, stateful. Of a .tflite the logits are also
+computed by LiteRT and by OpenVINO's own reading of it; of a Hugging Face folder with the weights
+before they were rounded to 8 bits. Then all are compared.
 """
 
 from collections.abc import Callable
@@ -45,7 +47,8 @@ class TextEvidence:
 def certify_text(evidence: TextEvidence, progress: Progress) -> dict[str, Any]:
     """Return the certificate of a text model.
 
-    The order keeps memory small: besides a compiled model there are logits of at most two computations.
+    The order keeps memory small: besides a compiled model there are logits of at most two
+    computations.
     """
     source, samples = evidence.source, _samples(evidence.source)
     sequences = samples.sequences
@@ -88,7 +91,9 @@ def _profile(evidence: TextEvidence, profile: str, samples: Samples) -> tuple[Ru
 
 
 def _against_references(evidence: TextEvidence, sequences: list[np.ndarray], exact: Logits, expected: Logits) -> dict[str, Any]:
-    """Return the comparisons with those who compute the source without this package's reading of it, or without rounding."""
+    """Return the comparisons with those who compute the source without this package's reading of
+    it, or without rounding.
+    """
     path = evidence.source.path
     if is_huggingface(path):
         original = as_stored(HuggingFaceFolder(path))

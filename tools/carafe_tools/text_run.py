@@ -1,10 +1,11 @@
-"""All that a certificate computes with a saved text graph in one profile, whatever its architecture.
+"""All that a certificate computes with a saved text graph in one profile, whatever its
+architecture.
 
 Goes in: a model folder, a profile, and the `Samples` to run. Comes out: a `Run`, the logits of each
-sequence in one step, a token a step, and greedy continuations; and of the graph read anew a `Reloaded`,
-whether these are the same bits, and how far other cuts, other sequences beside it and rejected drafts
-are from them. The two may run in processes of their own, since a compiled graph grows with each number
-of tokens that it computes.
+sequence in one step, a token a step, and greedy continuations; and of the graph read anew a
+`Reloaded`, whether these are the same bits, and how far other cuts, other sequences beside it and
+rejected drafts are from them. The two may run in processes of their own, since a compiled graph
+grows with each number of tokens that it computes.
 """
 
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Samples:
     prompts: list[list[int]]  # of `PROMPTS`, to continue
     stepwise: int  # how many sequences are computed a token a step, too
     single_steps: int | None = None  # how many of their last tokens; all but the first unless given
-    wanted: np.ndarray | None = None  # the positions whose logits are compared, all of them unless given
+    # the positions whose logits are compared, all of them unless given
+    wanted: np.ndarray | None = None
     repeats: int = REPEATS
     reloads: int = RELOADS
 
@@ -79,7 +81,9 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Reloaded:
-    """What is computed of the first sequence and the first prompt when the graph is read and compiled anew."""
+    """What is computed of the first sequence and the first prompt when the graph is read and
+    compiled anew.
+    """
 
     whole: np.ndarray
     greedy: list[int]
@@ -89,14 +93,18 @@ class Reloaded:
 
 @dataclass(frozen=True)
 class Determinism:
-    """Whether a profile gives the same bits again, and how far what is done to a sequence takes its logits."""
+    """Whether a profile gives the same bits again, and how far what is done to a sequence takes its
+    logits.
+    """
 
     bit_identical: bool
     largest_differences: dict[str, float]
 
 
 def encode_prompts(tokenizer: Tokenizer, context_length: int) -> list[list[int]]:
-    """Return the fixed prompts' tokens, refusing a model whose context they and their continuations would overrun."""
+    """Return the fixed prompts' tokens, refusing a model whose context they and their continuations
+    would overrun.
+    """
     prompts = [tokenizer.encode(prompt).ids for prompt in PROMPTS]
     needed = max(map(len, prompts)) + GREEDY_TOKENS
     require(
@@ -124,7 +132,9 @@ def run_profile(folder: Path, profile: str, samples: Samples) -> Run:
 
 
 def run_reloaded(folder: Path, profile: str, samples: Samples) -> Reloaded:
-    """Return what the paged graph, compiled anew, computes of the first sequence, and of it in other cuts."""
+    """Return what the paged graph, compiled anew, computes of the first sequence, and of it in
+    other cuts.
+    """
     compiled = compile_paged(load_graph(folder), profile)
     whole = logits_in_steps(compiled, samples.sequences[0], wanted=samples.wanted)
     continuation = greedy(compiled, samples.prompts[0], GREEDY_TOKENS)
@@ -136,7 +146,9 @@ def run_reloaded(folder: Path, profile: str, samples: Samples) -> Reloaded:
 
 
 def _is_same(compiled: ov.CompiledModel, samples: Samples, whole: np.ndarray, continuation: list[int]) -> bool:
-    """Say whether computing again gives the same bits and tokens; one sequence and one prompt stand for all."""
+    """Say whether computing again gives the same bits and tokens; one sequence and one prompt stand
+    for all.
+    """
     again = greedy(compiled, samples.prompts[0], GREEDY_TOKENS)
     logits = logits_in_steps(compiled, samples.sequences[0], wanted=samples.wanted)
     return again == continuation and np.array_equal(logits, whole)
@@ -149,7 +161,9 @@ def run_stateful(folder: Path, samples: Samples) -> Logits:
 
 
 def describe_greedy(run: Run, prompts: list[list[int]], profile: str, tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return a certificate's entry of each continuation, which `carafe models verify --run` repeats."""
+    """Return a certificate's entry of each continuation, which `carafe models verify --run`
+    repeats.
+    """
     return [
         {"prompt": text, "prompt_tokens": prompt, "profile": profile, "tokens": tokens, "text": tokenizer.decode(tokens)}
         for text, prompt, tokens in zip(PROMPTS, prompts, run.greedy, strict=True)
@@ -164,7 +178,9 @@ def compare_reloaded(run: Run, again: Reloaded) -> Determinism:
 
 
 def describe_determinism(found: dict[str, Determinism], samples: Samples) -> dict[str, Any]:
-    """Return a certificate's part about computing again, in other cuts, beside others and after rejected drafts."""
+    """Return a certificate's part about computing again, in other cuts, beside others and after
+    rejected drafts.
+    """
     return {
         "repeats": samples.repeats,
         "reloads": samples.reloads,
@@ -174,7 +190,9 @@ def describe_determinism(found: dict[str, Determinism], samples: Samples) -> dic
 
 
 def is_deterministic(determinism: dict[str, Any]) -> bool:
-    """Say whether the same computation gives the same bits; how far other cuts and the like are off is only reported."""
+    """Say whether the same computation gives the same bits; how far other cuts and the like are off
+    is only reported.
+    """
     return all(determinism["bit_identical"].values())
 
 
@@ -185,7 +203,9 @@ def _stepwise(compiled: ov.CompiledModel, samples: Samples, whole: Logits) -> Co
 
 
 def _differences(compiled: ov.CompiledModel, samples: Samples, whole: np.ndarray) -> dict[str, float]:
-    """Return how far the first sequence's logits are from those of one step, by what is done to it."""
+    """Return how far the first sequence's logits are from those of one step, by what is done to
+    it.
+    """
     tokens, wanted = samples.sequences[0], samples.wanted
     first = max(len(tokens) // 2, samples.first_single)
 

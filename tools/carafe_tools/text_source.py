@@ -1,7 +1,8 @@
-"""What a text model is converted from: an 8-bit GPT-2 .tflite, or a Hugging Face folder that is made 8-bit here.
+"""What a text model is converted from: an 8-bit GPT-2 .tflite, or a Hugging Face folder that is
+made 8-bit here.
 
-Goes in: the path, and for a .tflite its `tokenizer.json`. Comes out: a `TextSource`, the model in its roles and its
-tokenizer, checked to belong together.
+Goes in: the path, and for a .tflite its `tokenizer.json`. Comes out: a `TextSource`, the model in
+its roles and its tokenizer, checked to belong together.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ class TextSource:
 
 
 def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
-    """Return what a source and its tokenizer hold, refusing a pair that does not belong together."""
+    """Return what a source and its tokenizer hold, refusing a pair that does not belong
+    together.
+    """
     if is_huggingface(path):
         folder = HuggingFaceFolder(path)
         model = quantised(folder, per_row=True)

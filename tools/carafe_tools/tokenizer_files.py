@@ -1,8 +1,9 @@
 """Tokenizer files: byte-level BPE in Hugging Face's one-file form, `tokenizer.json`.
 
-Two ways to one: `from_gpt2_files` joins GPT-2's own `encoder.json` and `vocab.bpe`, `train` makes a small one from a
-text. `open_tokenizer` reads one back and drops what is for training only. The guest reads the same file
-with the same library, and what it accepts is its own business: `opening` asks it.
+Two ways to one: `from_gpt2_files` joins GPT-2's own `encoder.json` and `vocab.bpe`, `train` makes a
+small one from a text. `open_tokenizer` reads one back and drops what is for training only. The
+guest reads the same file with the same library, and what it accepts is its own business: `opening`
+asks it.
 """
 
 import json
@@ -24,7 +25,9 @@ STDERR = 2
 
 
 def from_gpt2_files(encoder: Path, merges: Path) -> str:
-    """Return the `tokenizer.json` of GPT-2's `encoder.json` (token to id) and `vocab.bpe` (a merge a line, best first)."""
+    """Return the `tokenizer.json` of GPT-2's `encoder.json` (token to id) and `vocab.bpe` (a merge
+    a line, best first).
+    """
     vocabulary = read_json_object(encoder)
     lines = read_text(merges).splitlines()
     require(
@@ -41,7 +44,9 @@ def from_gpt2_files(encoder: Path, merges: Path) -> str:
 
 
 def train(text: str, vocabulary_size: int) -> str:
-    """Return the `tokenizer.json` of a BPE trained on a text: end of text, the 256 bytes, then merges."""
+    """Return the `tokenizer.json` of a BPE trained on a text: end of text, the 256 bytes, then
+    merges.
+    """
     tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,
@@ -78,9 +83,9 @@ def with_end_of_text(file: TokenizerFile, path: Path) -> TokenizerFile:
 def open_tokenizer(contents: str, origin: str) -> TokenizerFile:
     """Return the tokenizer, of whatever kind, that the contents of a `tokenizer.json` describe.
 
-    `truncation` and `padding` say how trainers cut and fill their texts; newer transformers save them
-    with the tokenizer. No text is cut or filled when a model is served, so the guest refuses a file
-    that says it, and they are dropped here.
+    `truncation` and `padding` say how trainers cut and fill their texts; newer transformers save
+    them with the tokenizer. No text is cut or filled when a model is served, so the guest refuses a
+    file that says it, and they are dropped here.
     """
     tokenizer = _open(lambda: Tokenizer.from_str(contents), f"{origin} as a `tokenizer.json`")
     dropped = [key for key in BATCHING if getattr(tokenizer, key) is not None]
@@ -108,7 +113,9 @@ def _open(read: Callable[[], Any], origin: str) -> Any:
 
 @contextmanager
 def _silent_panics() -> Iterator[None]:
-    """Raise an `Exception` for a panic of the library, which raises a `BaseException`, and drop what it writes to stderr."""
+    """Raise an `Exception` for a panic of the library, which raises a `BaseException`, and drop
+    what it writes to stderr.
+    """
     stderr = os.dup(STDERR)
     try:
         with Path(os.devnull).open("wb") as nowhere:

@@ -1,7 +1,7 @@
 """Where a `Gpt2` comes from when no .tflite holds it: a Hugging Face GPT-2 folder, or a seed.
 
-Goes in: an open folder, or dimensions and a seed. Comes out: a `Gpt2`, in 8 bits, or as the folder has it for comparison.
-Each role asks its source for one tensor by GPT-2's name of it.
+Goes in: an open folder, or dimensions and a seed. Comes out: a `Gpt2`, in 8 bits, or as the folder
+has it for comparison. Each role asks its source for one tensor by GPT-2's name of it.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,9 @@ MatrixSource = Callable[[str, tuple[int, int]], Matrix]
 
 
 def from_folder(folder: Path, per_row: bool = False) -> Gpt2:
-    """Return the 8-bit model in a Hugging Face GPT-2 folder, each matrix with one scale or with one a row."""
+    """Return the 8-bit model in a Hugging Face GPT-2 folder, each matrix with one scale or with one
+    a row.
+    """
     return quantised(HuggingFaceFolder(folder), per_row)
 
 
@@ -34,15 +36,18 @@ def quantised(source: HuggingFaceFolder, per_row: bool) -> Gpt2:
 
 
 def as_stored(source: HuggingFaceFolder) -> Gpt2:
-    """Return the model in an open folder with its matrices left in the file; computing with it reads them one by one."""
+    """Return the model in an open folder with its matrices left in the file; computing with it
+    reads them one by one.
+    """
     return _of_folder(source, lambda name, shape: _stored(source, name, shape))
 
 
 def random(dimensions: Dimensions, seed: int = SEED, per_row: bool = False, tied: bool = True, folded: bool = False) -> Gpt2:
     """Return a model of the given dimensions with random weights, the same for the same seed.
 
-    With `per_row`, the matrices of layers have a scale a row; a head that is not tied has weights of its own; folded positions
-    are in f32. The spread is wider than at a real model's start, so that attention and logits are uneven enough to compare.
+    With `per_row`, the matrices of layers have a scale a row; a head that is not tied has weights
+    of its own; folded positions are in f32. The spread is wider than at a real model's start, so
+    that attention and logits are uneven enough to compare.
     """
     dimensions.check("the random model")
     generator = np.random.default_rng(seed)
@@ -104,7 +109,9 @@ def _stored(source: HuggingFaceFolder, name: str, shape: tuple[int, int]) -> Wei
 
 
 def _matrix(source: HuggingFaceFolder, name: str, shape: tuple[int, int], rows: slice = slice(None)) -> np.ndarray:
-    """Return rows of a matrix as (out, in) or of a table; the linear operations' are stored as (in, out) and read as a whole."""
+    """Return rows of a matrix as (out, in) or of a table; the linear operations' are stored as (in,
+    out) and read as a whole.
+    """
     if name.startswith("h."):
         return np.ascontiguousarray(source.tensor(name, shape[::-1]).T)[rows]
     return source.tensor(name, shape, rows)

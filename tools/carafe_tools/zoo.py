@@ -1,8 +1,10 @@
-"""`zoo`: the exported architectures of fixtures/llm-zoo.tar.xz, and how far Carafe's pages are from PyTorch's logits of them.
+"""`zoo`: the exported architectures of fixtures/llm-zoo.tar.xz, and how far Carafe's pages are from
+PyTorch's logits of them.
 
-Goes in: the archive, tiny decoders with random weights as optimum-intel exports them, beside each PyTorch's logits of 200 tokens.
-Comes out: a line for each, by `zoo`; the table in docs/models.md is made by it, and the tests hold every line to a limit. Of a
-quantised export PyTorch's logits are those before rounding, so its reference is the exported graph itself, as its file has it.
+Goes in: the archive, tiny decoders with random weights as optimum-intel exports them, beside each
+PyTorch's logits of 200 tokens. Comes out: a line for each, by `zoo`; the table in docs/models.md is
+made by it, and the tests hold every line to a limit. Of a quantised export PyTorch's logits are
+those before rounding, so its reference is the exported graph itself, as its file has it.
 
     python -m carafe_tools zoo --document docs/models.md
 """
@@ -66,7 +68,9 @@ class Measured:
 
 
 def unpack(archive: Path, into: Path) -> dict[str, Path]:
-    """Unpack the exports, each with the tokenizer that they share, and return their folders by name."""
+    """Unpack the exports, each with the tokenizer that they share, and return their folders by
+    name.
+    """
     with tarfile.open(archive) as packed:
         packed.extractall(into, filter="data")
     folders = {path.name: path for path in sorted((into / FOLDER).iterdir()) if path.is_dir()}
@@ -82,7 +86,9 @@ def measure(export: Path) -> Measured:
 
 
 def measure_against(source: LanguageModelSource, tokens: np.ndarray, expected: np.ndarray) -> Measured:
-    """Run a sequence, whose logits (T, V) are expected, in `exact`, in pages and as the prepared graph has it."""
+    """Run a sequence, whose logits (T, V) are expected, in `exact`, in pages and as the prepared
+    graph has it.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         ov.save_model(source.graph(), Path(scratch) / GRAPH, compress_to_fp16=False)
         check_paged(load_graph(Path(scratch)), f"`{source.path}`")
@@ -102,7 +108,9 @@ def measure_against(source: LanguageModelSource, tokens: np.ndarray, expected: n
 
 
 def write_zoo(archive: Path, document: Path | None) -> dict[str, Any]:
-    """Measure every export, print the table, also into a document if there is one, and return the errors."""
+    """Measure every export, print the table, also into a document if there is one, and return the
+    errors.
+    """
     lines = list(HEADER)
     print("\n".join(HEADER))
     errors = {}

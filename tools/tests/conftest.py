@@ -1,6 +1,8 @@
-"""What the tests share: a tiny text model and a tiny classifier, each converted once, and ways to spoil a .tflite.
+"""What the tests share: a tiny text model and a tiny classifier, each converted once, and ways to
+spoil a .tflite.
 
-Everything is made here from seeds and from the text in `fixtures`, so the tests need no network and no other file.
+Everything is made here from seeds and from the text in `fixtures`, so the tests need no network and
+no other file.
 """
 
 import os
@@ -26,7 +28,8 @@ from carafe_tools.weights import random
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
 HEIGHT, WIDTH, CLASSES = 6, 8, 5
-UNOPENED = "--unopened"  # these tests run without the program; those of crates/carafe-e2e open what is converted
+# these tests run without the program; those of crates/carafe-e2e open what is converted
+UNOPENED = "--unopened"
 LABELS = ["tench", "goldfish", "great white shark", "tiger shark", "hammerhead"]
 
 # a change of a .tflite, given the model and its one graph
@@ -119,7 +122,9 @@ def classifier_tflite() -> bytearray:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """A function that runs a command, expects exit code 1 and no data, and returns the sentence of the error."""
+    """A function that runs a command, expects exit code 1 and no data, and returns the sentence of
+    the error.
+    """
 
     def run(*words: object) -> str:
         unopened = [UNOPENED] if words[0] in ("add", "convert", "certify") else []

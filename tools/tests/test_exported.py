@@ -1,4 +1,6 @@
-"""Exported folders become certified model folders whole, and what cannot be served is refused by its name."""
+"""Exported folders become certified model folders whole, and what cannot be served is refused by
+its name.
+"""
 
 import json
 import shutil

@@ -1,7 +1,9 @@
-"""A Hugging Face folder of the llama kind becomes a graph with PyTorch's logits; what cannot be computed is refused by its key.
+"""A Hugging Face folder of the llama kind becomes a graph with PyTorch's logits; what cannot be
+computed is refused by its key.
 
-PyTorch's logits are those of the zoo: the weights of its exports, which their graphs name as PyTorch does, are written back into
-.safetensors. Norms of ones and biases of zeros, which the exporter left out, are put in again.
+PyTorch's logits are those of the zoo: the weights of its exports, which their graphs name as
+PyTorch does, are written back into .safetensors. Norms of ones and biases of zeros, which the
+exporter left out, are put in again.
 """
 
 import json
@@ -122,7 +124,7 @@ def test_scaled_positions_are_computed_as_the_reference_does(scaling: dict, fold
         ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0, "mscale": 0.7}}, "has mscale `0.7` of YaRN"),
         (
             {"num_hidden_layers": 1},
-            "has a tensor `layers.1.input_layernorm.weight` that a model of the llama kind has no place for",
+            "has a tensor `layers.1.input_layernorm.weight` that a model of the llama kind has no role for",
         ),
         ({"num_key_value_heads": "two"}, "has num_key_value_heads `two`; a whole number of at least 1 was expected"),
         ({"head_dim": 8}, "has shape"),

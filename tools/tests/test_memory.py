@@ -1,4 +1,6 @@
-"""Adding a model takes little more memory than the model: what grows with vocabulary times prompt never lies whole in it."""
+"""Adding a model takes little more memory than the model: what grows with vocabulary times prompt
+never lies whole in it.
+"""
 
 import shutil
 import subprocess
@@ -56,7 +58,9 @@ def anonymous_bytes(process: int) -> int:
 
 
 def peak_of(command: list[str]) -> int:
-    """Run a command, which must succeed, and return the most anonymous memory that it and all its processes had at once."""
+    """Run a command, which must succeed, and return the most anonymous memory that it and all its
+    processes had at once.
+    """
     peak = 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         while running.poll() is None:

@@ -1,4 +1,6 @@
-"""Which program opens a finished model, what it is asked, and that its refusal is the conversion's."""
+"""Which program opens a finished model, what it is asked, and that its refusal is the
+conversion's.
+"""
 
 import json
 import sys

@@ -1,4 +1,6 @@
-"""What lies beside a repository's weights is read as transformers reads it, and refused by name where it is of a wrong type."""
+"""What lies beside a repository's weights is read as transformers reads it, and refused by name
+where it is of a wrong type.
+"""
 
 import json
 from pathlib import Path

