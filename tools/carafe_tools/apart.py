@@ -2,12 +2,14 @@
 it breaks is its own.
 
 Goes in: a function of a module and its arguments. Comes out: what it returns; a `ConversionError`
-that it raises is raised here as well. A process that ends before it answers, killed for its memory
-say, is an error in one sentence. A process whose caller was killed ends when it would answer.
+or an `OSError` that it raises is raised here as well. A process that ends before it answers, killed
+for its memory say, is an error in one sentence. A process whose caller was killed ends when it
+would answer.
 """
 
 import multiprocessing
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, ParamSpec, TypeVar
 
@@ -41,6 +43,7 @@ def apart(what: str, function: Callable[Arguments, Result], *arguments: Argument
 def _run(answering: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
     try:
         answer = (function(*arguments, **named), None)
-    except ConversionError as error:
+    except (ConversionError, OSError) as error:
         answer = (None, error)
-    answering.send(answer)
+    with suppress(BrokenPipeError):  # of a caller that was killed
+        answering.send(answer)

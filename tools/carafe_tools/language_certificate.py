@@ -9,6 +9,7 @@ its own, and of long prompts only some positions' logits are compared, so memory
 graph and a few rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from carafe_tools.comparison import compare, gated, reported
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.language_source import References
 from carafe_tools.progress import Progress
-from carafe_tools.text_run import Determinism, Run, Samples
+from carafe_tools.text_run import Determinism, Logits, Run, Samples
 
 STEPS = 6  # that `certify_language_model` tells of
 QUICK_TOKENS, FULL_TOKENS = 256, 1000
@@ -56,16 +57,7 @@ def certify_language_model(evidence: LanguageEvidence, full: bool, progress: Pro
     form = f"{'full' if full else 'quick'} form, {len(samples.sequences[0])} tokens"
     progress.step(f"certify: profile `exact`, {form}")
     exact, determinism = _profile(evidence, "exact", samples)
-    progress.step("certify: the stateful graph of the file")
-    stateful = apart("run the stateful graph", text_run.run_stateful, evidence.folder, samples)
-    against_stateful = gated(compare(exact.whole, stateful))
-    del stateful
-    logits = {"exact_against_stateful": against_stateful, "exact_step_by_step": gated(exact.stepwise)}
-    progress.step("certify: the source as others compute it")
-    for reference in evidence.references.logits:
-        expected = apart(f"compute the source as `{reference.name}`", reference.compute, samples)
-        logits[f"exact_against_{reference.name}"] = gated(compare(exact.whole, expected))
-        del expected
+    logits = {**_against_references(evidence, samples, exact, progress), "exact_step_by_step": gated(exact.stepwise)}
     by_genai, lacking = _against_genai(evidence, samples, exact)
     for name, reason in lacking.items():
         progress.note(f"not compared with `{name}`: {reason}")
@@ -91,6 +83,26 @@ def certify_language_model(evidence: LanguageEvidence, full: bool, progress: Pro
         "determinism": described,
         "passed": passed and text_run.is_deterministic(described),
     }
+
+
+def _against_references(
+    evidence: LanguageEvidence, samples: Samples, exact: Run, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """Compare `exact` with the stateful graph and with the source; memory holds the logits of one
+    of them at a time.
+    """
+
+    def against(what: str, function: Callable[..., Logits], *arguments: Any) -> dict[str, Any]:
+        return gated(compare(exact.whole, apart(what, function, *arguments)))
+
+    progress.step("certify: the stateful graph of the file")
+    stateful = against("run the stateful graph", text_run.run_stateful, evidence.folder, samples)
+    progress.step("certify: the source as others compute it")
+    by_name = {
+        f"exact_against_{reference.name}": against(f"compute the source as `{reference.name}`", reference.compute, samples)
+        for reference in evidence.references.logits
+    }
+    return {"exact_against_stateful": stateful, **by_name}
 
 
 def _profile(evidence: LanguageEvidence, profile: str, samples: Samples) -> tuple[Run, Determinism]:

@@ -28,10 +28,9 @@ pub(super) fn clear(place: &Path) {
         Ok(removed) => removed.iter().for_each(|folder| {
             output::note(&format!("removed `{}`, which a command that was killed had left", folder.display()));
         }),
-        Err(error) => output::note(&format!(
-            "what killed commands have left in `{}` was not removed: {error}",
-            place.display()
-        )),
+        Err(error) => {
+            output::note(&format!("what killed commands have left in `{}` was not removed: {error}", place.display()))
+        }
     }
 }
 

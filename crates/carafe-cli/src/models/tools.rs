@@ -102,7 +102,11 @@ pub(super) fn certify(python: &Path, folder: &Path, source: Option<&Path>) -> Re
     }
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("failed to start `{}`", python.display()))?;
-    ensure!(output.status.success(), "the certificate was not made, as told above; `{}` is as it was", folder.display());
+    ensure!(
+        output.status.success(),
+        "the certificate was not made, as told above; `{}` is as it was",
+        folder.display()
+    );
     let said = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(said.lines().last().unwrap_or_default()).context("failed to read what the tools say of it")
 }
