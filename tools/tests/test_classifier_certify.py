@@ -122,7 +122,8 @@ def test_a_source_that_the_classifier_was_not_made_from_is_refused(
     other = tmp_path / "other.tflite"
     other.write_bytes(tiny_classifier.source.read_bytes() + bytes(16))
     sentence = refused("certify", tiny_classifier.folder, "--source", other)
-    assert sentence.endswith(f"but `{tiny_classifier.folder}` was made from {sha256(tiny_classifier.source)}")
+    made_from = f"`tiny.tflite`, which has {sha256(tiny_classifier.source)}"
+    assert sentence.endswith(f"but `{tiny_classifier.folder}` was made from {made_from}")
 
 
 def test_the_option_of_random_weights_is_refused(tiny_classifier: Classifier, refused: Callable[..., str]) -> None:
