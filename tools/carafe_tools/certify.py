@@ -106,7 +106,7 @@ def _renewed(folder: Path, write: bool) -> Iterator[Path]:
     """
     if write:
         with atomic_folder(folder.resolve()) as future:
-            _fill(future, folder, os.link)
+            _fill(future, folder, _link_or_copy)
             yield future
         return
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,6 +123,13 @@ def _fill(future: Path, folder: Path, link: Callable[[Path, Path], None]) -> Non
             shutil.copyfile(path, future / path.name)
         else:
             link(path.resolve(), future / path.name)
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(path, target)
 
 
 def _put(folder: Path, certificate: dict[str, Any]) -> None:
