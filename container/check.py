@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the steps of the Containerfile in fresh roots by debootstrap, starts the server as the image says, and asks it.
+"""Runs the steps of the Containerfile in fresh roots by debootstrap, starts the server as the image
+says, and asks it.
 
-Goes in: the source tree. Comes out: each step as it runs, then what the server answered; the last line is JSON, the exit code 1
-if anything failed. It must be root and needs debootstrap; it takes as long as building Carafe does. What `--reuse` finds
-finished in its folder is taken as it is.
+Goes in: the source tree. Comes out: each step as it runs, then what the server answered; the last
+line is JSON, the exit code 1 if anything failed. It must be root and needs debootstrap; it takes as
+long as building Carafe does. What `--reuse` finds finished in its folder is taken as it is.
 
     sudo python3 container/check.py
     sudo python3 container/check.py --folder /var/tmp/carafe --reuse
@@ -67,7 +68,9 @@ class _Building:
         self.health: list[str] = []
 
     def make(self, reuse: bool) -> "_Building":
-        """Carry out every instruction; those that change files only if the stage is not taken as it is."""
+        """Carry out every instruction; those that change files only if the stage is not taken as it
+        is.
+        """
         finished = self.folder / f"{self.root.path.name}.finished"
         is_there = reuse and finished.exists()
         if not is_there:

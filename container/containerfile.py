@@ -1,6 +1,7 @@
 """Reads a Containerfile and a .dockerignore, as far as Carafe's use them; anything else is refused.
 
-Goes in: their text. Comes out: stages with their instructions, and the question whether a file belongs to the build's context.
+Goes in: their text. Comes out: stages with their instructions, and the question whether a file
+belongs to the build's context.
 """
 
 import fnmatch
@@ -14,7 +15,9 @@ KNOWN = ("RUN", "COPY", "WORKDIR", "ENV", "USER", "EXPOSE", "HEALTHCHECK", "ENTR
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: what it starts from, what it is called, and its instructions as pairs of word and rest."""
+    """A stage: what it starts from, what it is called, and its instructions as pairs of word and
+    rest.
+    """
 
     base: str
     name: str
@@ -64,7 +67,9 @@ def read_variables(text: str) -> dict[str, str]:
 
 
 def read_copy(text: str) -> tuple[str | None, list[str], str]:
-    """Return the stage that a COPY takes from, if one is named, what it takes, and where it puts it."""
+    """Return the stage that a COPY takes from, if one is named, what it takes, and where it puts
+    it.
+    """
     *words, target = text.split()
     options = [word for word in words if word.startswith("--")]
     if any(not option.startswith("--from=") for option in options):

@@ -1,7 +1,9 @@
-"""A root file system of Debian's, and programs that run within it: what a container engine would do, by debootstrap and chroot.
+"""A root file system of Debian's, and programs that run within it: what a container engine would
+do, by debootstrap and chroot.
 
-Goes in: a Debian suite and a folder. Comes out: a `Root` whose programs see it alone, in namespaces of their own for mounts and
-processes. Mirror and certificates are this machine's, read when they are needed. Needs to be root; leaves nothing mounted.
+Goes in: a Debian suite and a folder. Comes out: a `Root` whose programs see it alone, in namespaces
+of their own for mounts and processes. Mirror and certificates are this machine's, read when they
+are needed. Needs to be root; leaves nothing mounted.
 """
 
 import os
@@ -52,7 +54,9 @@ class Root:
         subprocess.run(self._words(BUILDING, command, variables), env=self._environment(variables), check=True)
 
     def start(self, command: list[str], extra: dict[str, str]) -> subprocess.Popen[str]:
-        """Start a command as the image's user, its root file system read-only and without any folder to write to."""
+        """Start a command as the image's user, its root file system read-only and without any
+        folder to write to.
+        """
         variables = {"HOME": "/", **self.variables, **extra}
         words = self._words(SERVING, command, variables)
         return subprocess.Popen(words, env=self._environment(variables), stdout=subprocess.PIPE, text=True)
@@ -71,7 +75,9 @@ class Root:
 
 
 def bootstrap(folder: Path, suite: str) -> None:
-    """Make what the image `debian:SUITE-slim` holds, nearly: its packages, from this machine's mirror."""
+    """Make what the image `debian:SUITE-slim` holds, nearly: its packages, from this machine's
+    mirror.
+    """
     mirror, security = _mirror("/debian"), _mirror("/debian-security")
     building = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(building, ignore_errors=True)

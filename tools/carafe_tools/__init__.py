@@ -1,4 +1,5 @@
-"""Carafe's tools: they turn a .tflite into a model folder that Carafe can serve, and prove that it computes the same.
+"""Carafe's tools: they turn a .tflite into a model folder that Carafe can serve, and prove that it
+computes the same.
 
 Start at `__main__.py` for the commands and at `convert.py` for the way a text model goes.
 """

@@ -1,4 +1,5 @@
-"""The commands of `python -m carafe_tools`: progress on stderr, data on stdout, the last line of which is JSON.
+"""The commands of `python -m carafe_tools`: progress on stderr, data on stdout, the last line of
+which is JSON.
 
     python -m carafe_tools probe model.tflite --tokenizer tokenizer.json --prompt "Once upon a time"
     python -m carafe_tools add FOLDER_OR_GGUF_FILE --out models/NAME
@@ -10,7 +11,7 @@
     python -m carafe_tools write-tflite --weights FOLDER --out model.tflite
     python -m carafe_tools write-tflite --random --out random.tflite
     python -m carafe_tools write-huggingface --tokenizer tokenizer.json --out FOLDER
-    python -m carafe_tools tokenizer-json --encoder encoder.json --merges vocab.bpe --out tokenizer.json
+    python -m carafe_tools tokenizer-json --encoder encoder.json --merges vocab.bpe --out FILE
     python -m carafe_tools fixtures
     python -m carafe_tools layouts --document docs/models.md
     python -m carafe_tools shapes tales --document docs/models.md
@@ -18,7 +19,8 @@
     python -m carafe_tools image-matrix
     python -m carafe_tools zoo --document docs/models.md
 
-What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing half-written.
+What the tools refuse they refuse in one sentence on stderr, with exit code 1 and nothing
+half-written.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from carafe_tools import add, image_matrix, images, weights, zoo
-from carafe_tools.certify import certify_folder
+from carafe_tools.certify import Request, certify_folder
 from carafe_tools.environment import PROFILES, peak_memory_bytes
 from carafe_tools.errors import ConversionError
 from carafe_tools.fixtures import write_fixtures
@@ -47,7 +49,9 @@ GPT2_SMALL = Dimensions(layers=12, width=768, heads=12, positions=1024, vocabula
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the command that the words, or else those of the command line, give; return the exit code."""
+    """Run the command that the words, or else those of the command line, give; return the exit
+    code.
+    """
     arguments = _parser().parse_args(words)
     try:
         result = arguments.run(arguments)
@@ -62,8 +66,16 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _certify(arguments: argparse.Namespace) -> dict[str, Any]:
-    carafe = chosen_carafe(arguments)
-    return certify_folder(arguments.folder, arguments.source, arguments.random_weights, arguments.write, carafe, arguments.full)
+    return certify_folder(
+        Request(
+            folder=arguments.folder,
+            source=arguments.source,
+            carafe=chosen_carafe(arguments),
+            write=arguments.write,
+            full=arguments.full,
+            random_weights=arguments.random_weights,
+        )
+    )
 
 
 def _perplexity(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -149,7 +161,7 @@ def _add_perplexity(commands: Any) -> None:
     command.add_argument("text", type=Path, metavar="TEXT", help="UTF-8, scored as it is")
     command.add_argument("--profile", choices=sorted(PROFILES), default="exact", help="exact unless given")
     command.add_argument("--window", type=int, help="tokens of a window; the model's context unless given")
-    command.add_argument("--limit", type=int, help="score only so many tokens from the beginning")
+    command.add_argument("--limit", type=int, help="score only the first tokens, as many as this")
     command.set_defaults(run=_perplexity)
 
 

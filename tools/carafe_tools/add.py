@@ -1,8 +1,10 @@
-"""`add` and `convert`: from a source of any kind to a model folder, whole and certified or not at all.
+"""`add` and `convert`: from a source of any kind to a model folder, whole and certified or not at
+all.
 
-Goes in: a source and what a person says of it. Comes out: the model folder. The kinds of sources stand in one table, `KINDS`; the
-first that takes a source reads it. A decoder's reader returns a `LanguageModelSource` and a graph, from which `language_model`
-goes on; .tflite files and GPT-2's Hugging Face folders have the ways of their own of `convert` and `classifier`.
+Goes in: a source and what a person says of it. Comes out: the model folder. The kinds of sources
+stand in one table, `KINDS`; the first that takes a source reads it. A decoder's reader returns a
+`LanguageModelSource`, from which `language_model` goes on; .tflite files and GPT-2's Hugging Face
+folders have the ways of their own of `convert` and `classifier`.
 
     python -m carafe_tools add FOLDER --out models/NAME
     python -m carafe_tools convert model.tflite --tokenizer tokenizer.json --out models/NAME
@@ -14,8 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
-
 from carafe_tools import classifier, language_model
 from carafe_tools.convert import convert_text, is_classifier
 from carafe_tools.errors import require
@@ -24,13 +24,13 @@ from carafe_tools.gguf_file import is_gguf
 from carafe_tools.gguf_source import read_gguf
 from carafe_tools.huggingface import is_huggingface
 from carafe_tools.json_file import read_json_object
-from carafe_tools.language_model import UNKNOWN_LICENCE, write_language_model
+from carafe_tools.language_model import Wanted, write_language_model
 from carafe_tools.language_source import LanguageModelSource
 from carafe_tools.llama_folder import is_llama_folder
 from carafe_tools.llama_int8 import INT8
 from carafe_tools.llama_source import read_llama_source
 from carafe_tools.manifest import Licence, check_folder_name
-from carafe_tools.model_folder import NO_NOTICE, About
+from carafe_tools.model_folder import NO_NOTICE, UNKNOWN_LICENCE, About
 from carafe_tools.opening import Carafe, add_options, chosen_carafe, find_carafe
 from carafe_tools.progress import Progress
 from carafe_tools.repository_files import generation_defaults
@@ -45,7 +45,7 @@ class Request:
 
     source: Path
     out: Path
-    about: About  # a licence or a notice that is empty is looked for in the source
+    about: About
     carafe: Carafe | None
     tokenizer: Path | None = None
     labels: Path | None = None
@@ -63,7 +63,9 @@ class Request:
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A kind of source: its name for people, how it is recognised, and what makes a model folder of it."""
+    """A kind of source: its name for people, how it is recognised, and what makes a model folder of
+    it.
+    """
 
     name: str
     takes: Callable[[Path], bool]
@@ -98,15 +100,15 @@ def _gguf(request: Request) -> dict[str, Any]:
     return _decoder(request, lambda: read_gguf(request.source, reader, request.context_length, request.weights))
 
 
-def _decoder(request: Request, read: Callable[[], tuple[LanguageModelSource, ov.Model]]) -> dict[str, Any]:
+def _decoder(request: Request, read: Callable[[], LanguageModelSource]) -> dict[str, Any]:
     """Make a model folder of a decoder by the reader of its kind."""
     progress = Progress(1 + language_model.STEPS)
-    progress.step(f"read `{request.source}` and make its graph")
-    source, graph = read()
+    progress.step(f"read `{request.source}`")
+    source = read()
     if request.generation_config is not None:
         path = request.generation_config
         source = replace(source, generation=generation_defaults(read_json_object(path), path))
-    return write_language_model(source, graph, request.out, request.about, request.carafe, progress, request.full)
+    return write_language_model(source, Wanted(request.out, request.about, request.carafe, request.full), progress)
 
 
 def _tflite(request: Request) -> dict[str, Any]:
@@ -114,20 +116,13 @@ def _tflite(request: Request) -> dict[str, Any]:
         return _gpt2(request)
     require(request.labels is not None, "an image classifier needs the option `--labels`")
     request.refuse("an image classifier", "tokenizer", "random_weights", "context_length", "weights", "generation_config")
-    return classifier.convert(request.source, request.out, request.labels, _stated(request.about), request.carafe)
+    return classifier.convert(request.source, request.out, request.labels, request.about, request.carafe)
 
 
 def _gpt2(request: Request) -> dict[str, Any]:
     request.refuse("a text model", "labels")
     request.refuse("a GPT-2 in 8 bits", "context_length", "weights", "generation_config")
-    about = _stated(request.about)
-    return convert_text(request.source, request.tokenizer, request.out, about, request.carafe, request.random_weights)
-
-
-def _stated(about: About) -> About:
-    """Return what is said of a model whose source says nothing of its licence."""
-    licence = Licence(about.licence.spdx or UNKNOWN_LICENCE, about.licence.notice or NO_NOTICE)
-    return About(about.name, licence, about.description, about.licence_texts)
+    return convert_text(request.source, request.tokenizer, request.out, request.about, request.carafe, request.random_weights)
 
 
 KINDS = (
@@ -163,8 +158,8 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--labels", type=Path, help="a label a line, for an image classifier")
     command.add_argument("--name", help="the model's name, the folder's unless given")
     command.add_argument("--description", default="", help="one line for people")
-    command.add_argument("--licence", default="", help="SPDX identifier of the model's licence; the source's unless given")
-    command.add_argument("--notice", default="", help="who made the model, from where")
+    command.add_argument("--licence", default=UNKNOWN_LICENCE, help="SPDX identifier of the licence, unknown unless given")
+    command.add_argument("--notice", default=NO_NOTICE, help="who made the model, from where")
     texts = "the licence in full, to copy into the folder; may be given again, for a notice or a use policy"
     command.add_argument("--licence-text", type=Path, metavar="FILE", action="append", default=[], help=texts)
     add_options(command)

@@ -1,7 +1,8 @@
 """Makes BMP files of every kind, after bmpsuite's list of features, each with what it must show.
 
-Comes out: names with bytes, and the RGB pixels that viewers show, or nothing for a file that must be refused. Pillow is asked for
-what it reads as viewers do; where it does not read a kind, the picture is the one that was written.
+Comes out: names with bytes, and the RGB pixels that viewers show, or nothing for a file that must
+be refused. Pillow is asked for what it reads as viewers do; where it does not read a kind, the
+picture is the one that was written.
 """
 
 import struct

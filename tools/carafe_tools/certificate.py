@@ -1,7 +1,9 @@
-"""What the certificates of all tasks have in common: how a saved graph is loaded, described and judged.
+"""What the certificates of all tasks have in common: how a saved graph is loaded, described and
+judged.
 
-A certificate is the contents of `certificate.json`: what was compared with what, how far apart it was, and whether the gates
-were passed. `text_certificate` and `classifier_certificate` make them; this module knows no task, and writes the file.
+A certificate is the contents of `certificate.json`: what was compared with what, how far apart it
+was, and whether the gates were passed. `text_certificate` and `classifier_certificate` make them;
+this module knows no task, and writes the file.
 """
 
 import json
@@ -48,7 +50,9 @@ def describe(folder: Path, name: str, task: str, source_bytes: int) -> dict[str,
 
 
 def describe_graph(graph: ov.Model) -> dict[str, Any]:
-    """Return what a graph is made of: operations, element types, widest type, inputs and outputs."""
+    """Return what a graph is made of: operations, element types, widest type, inputs and
+    outputs.
+    """
     types = {output.get_element_type() for operation in operations(graph) for output in operation.outputs()}
     return {
         "operations": dict(sorted(Counter(operation.get_type_name() for operation in operations(graph)).items())),
@@ -76,6 +80,11 @@ def require_passed(certificate: dict[str, Any], failure: str) -> None:
     if published.get("passed") is False:
         found = f"argmax_equal {published['argmax_equal']} of {published['rows']}, top5_overlap {published['top5_overlap']:g}"
         raise ConversionError(f"{failure}: `published` has {found}; its gate is: {published['gate']}")
+    genai = certificate.get("genai") or {}
+    if genai.get("passed") is False:
+        worst = max(genai["first_differences"], key=lambda difference: difference["gap"] - difference["limit"])
+        found = f"token {worst['token']} where openvino_genai has {worst['genai_token']}, logits {worst['gap']:g} apart"
+        raise ConversionError(f"{failure}: `genai` has {found}; its gate is: {genai['gate']}")
     raise ConversionError(f"{failure}: `determinism` is {certificate['determinism']}; bit-identical results were expected")
 
 

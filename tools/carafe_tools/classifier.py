@@ -1,9 +1,11 @@
-"""`convert` for image classifiers: from a .tflite and its labels to a model folder, whole and certified or not at all.
+"""`convert` for image classifiers: from a .tflite and its labels to a model folder, whole and
+certified or not at all.
 
-Goes in: an 8-bit classifier .tflite as `classifier_source` describes it, and a file of labels. Comes out: `models/NAME` with
-the graph as OpenVINO's TFLite frontend reads it, narrowed to 32 bits, the labels, `certificate.json` and `model.toml`. The
-frontend keeps the 8-bit weights as u8 constants and the quantised activations as `FakeQuantize`, of which the CPU plugin makes
-8-bit kernels.
+Goes in: an 8-bit classifier .tflite as `classifier_source` describes it, and a file of labels.
+Comes out: `models/NAME` with the graph as OpenVINO's TFLite frontend reads it, narrowed to 32 bits,
+the labels, `certificate.json` and `model.toml`. The frontend keeps the 8-bit weights as u8
+constants and the quantised activations as `FakeQuantize`, of which the CPU plugin makes 8-bit
+kernels.
 """
 
 from pathlib import Path
@@ -33,7 +35,9 @@ STEPS = 4 + classifier_certificate.STEPS
 
 
 def pictures() -> list[Path]:
-    """Return the bundled pictures, in the order of their names; none where the package was installed without them."""
+    """Return the bundled pictures, in the order of their names; none where the package was
+    installed without them.
+    """
     return sorted(path for path in PICTURES.glob("*") if path.suffix in PICTURE_SUFFIXES)
 
 
@@ -58,7 +62,9 @@ def convert(source: Path, out: Path, labels: Path, about: About, carafe: Carafe 
 
 
 def image_evidence(folder: Path, name: str, source: Path, classifier: ClassifierSource, rule: dict[str, Any]) -> ImageEvidence:
-    """Return what a certificate is made from, refusing a saved graph whose input or output is not the source's own."""
+    """Return what a certificate is made from, refusing a saved graph whose input or output is not
+    the source's own.
+    """
     graph = load_graph(folder)
     expected = [
         f"u8 [1,{classifier.height},{classifier.width},3]",

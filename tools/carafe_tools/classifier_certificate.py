@@ -1,11 +1,14 @@
-"""Makes the certificate of an image model: the proof that the saved graph computes what its source does.
+"""Makes the certificate of an image model: the proof that the saved graph computes what its source
+does.
 
-Goes in: a folder with the saved graph, the source .tflite and some pictures. Comes out: the contents of `certificate.json`.
-The pictures, noise and blurred noise are scored by LiteRT with each of its sets of kernels, by the saved graph in both
-profiles, and by OpenVINO's own reading of the source before it was narrowed.
+Goes in: a folder with the saved graph, the source .tflite and some pictures. Comes out: the
+contents of `certificate.json`. The pictures, noise and blurred noise are scored by LiteRT with each
+of its sets of kernels, by the saved graph in both profiles, and by OpenVINO's own reading of the
+source before it was narrowed.
 
-LiteRT's kernels do not agree among themselves: they round fixed-point products differently, and 50 layers amplify it. How far
-they lie apart is therefore the limit for the converted graph. Errors are in steps of the score where the scores are u8.
+LiteRT's kernels do not agree among themselves: they round fixed-point products differently, and 50
+layers amplify it. How far they lie apart is therefore the limit for the converted graph. Errors are
+in steps of the score where the scores are u8.
 """
 
 from dataclasses import dataclass
@@ -112,7 +115,9 @@ def _within(comparison: Comparison, limit: float) -> dict[str, Any]:
 
 
 def _random_inputs(shape: tuple[int, ...]) -> list[np.ndarray]:
-    """Return noise, and coarse noise blown up smoothly, which reaches layers that fine noise averages away."""
+    """Return noise, and coarse noise blown up smoothly, which reaches layers that fine noise
+    averages away.
+    """
     generator = np.random.default_rng(SEED)
     noise = [generator.integers(0, 256, shape, np.uint8) for _ in range(NOISE)]
     coarse = [generator.integers(0, 256, (*generator.integers(2, COARSEST, 2), 3), np.uint8) for _ in range(BLURRED)]
@@ -146,4 +151,4 @@ def _pattern_top(compiled: ov.CompiledModel, shape: tuple[int, ...]) -> list[lis
     index = np.arange(np.prod(shape), dtype=np.int64)
     pixels = ((index * 37 + index // 1000 * 11) % 256).astype(np.uint8).reshape(shape)
     row = _scores(compiled, [pixels])[0][0]
-    return [[place, float(row[place])] for place in best(row, PATTERN_TOP)]
+    return [[index, float(row[index])] for index in best(row, PATTERN_TOP)]

@@ -1,8 +1,10 @@
-"""The reference way from an image file to the input of a classifier's graph: Pillow decodes and scales, numpy lays out.
+"""The reference way from an image file to the input of a classifier's graph: Pillow decodes and
+scales, numpy lays out.
 
-Goes in: an image file and the `[image]` table of a manifest. Comes out: the pixels that the model sees, and its input tensor.
-The image guest does the same in Rust; its choices are made here a second time: the Exif orientation is applied, transparency
-is laid over white, 16-bit samples keep their high byte, colour profiles are not applied.
+Goes in: an image file and the `[image]` table of a manifest. Comes out: the pixels that the model
+sees, and its input tensor. The image guest does the same in Rust; its choices are made here a
+second time: the Exif orientation is applied, transparency is laid over white, 16-bit samples keep
+their high byte, colour profiles are not applied.
 """
 
 from pathlib import Path
@@ -47,7 +49,9 @@ def resize(image: Image.Image, rule: dict[str, Any]) -> Image.Image:
 
 
 def scale(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
-    """Return an image scaled along its rows, then along its columns; Pillow from 13 on chooses the order by their cost."""
+    """Return an image scaled along its rows, then along its columns; Pillow from 13 on chooses the
+    order by their cost.
+    """
     return image.resize((size[0], image.height), resampling).resize(size, resampling)
 
 

@@ -1,8 +1,10 @@
-"""The manifest's `[image]` table: what `convert` writes into it, and what a person may change there.
+"""The manifest's `[image]` table: what `convert` writes into it, and what a person may change
+there.
 
-Goes in: a `ClassifierSource`. Comes out: the table. A .tflite says how large its image is and what its scores mean, but not
-how pictures were prepared when the model was trained: `resize`, `filter` and `channels` are the usual choices until a person
-who knows better edits `model.toml`. `label_offset` concerns no pixel and no score, so it is not looked at here.
+Goes in: a `ClassifierSource`. Comes out: the table. A .tflite says how large its image is and what
+its scores mean, but not how pictures were prepared when the model was trained: `resize`, `filter`
+and `channels` are the usual choices until a person who knows better edits `model.toml`.
+`label_offset` concerns no pixel and no score, so it is not looked at here.
 """
 
 from pathlib import Path
@@ -31,7 +33,9 @@ def image_rule(classifier: ClassifierSource) -> dict[str, Any]:
 
 
 def check_rule(rule: dict[str, Any], classifier: ClassifierSource, folder: Path) -> dict[str, Any]:
-    """Return a folder's table if it fits the source, refusing values that are not the source's or not known."""
+    """Return a folder's table if it fits the source, refusing values that are not the source's or
+    not known.
+    """
     allowed = {key: (value,) for key, value in image_rule(classifier).items() if key != "label_offset"} | CHOICES
     for key, values in allowed.items():
         expected = " or ".join(f"`{value}`" for value in values)

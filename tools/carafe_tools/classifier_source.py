@@ -1,7 +1,9 @@
-"""Reads what a .tflite classifier is: the size of its image, what its scores mean, and whether anything in it is foreign.
+"""Reads what a .tflite classifier is: the size of its image, what its scores mean, and whether
+anything in it is foreign.
 
-Goes in: a `TfliteFile` and the labels. Comes out: a `ClassifierSource`. The layout is the usual one: one u8 image [1, H, W, 3]
-in, one row of scores [1, C] out, u8 with one scale and zero point or f32, and a label for each score.
+Goes in: a `TfliteFile` and the labels. Comes out: a `ClassifierSource`. The layout is the usual
+one: one u8 image [1, H, W, 3] in, one row of scores [1, C] out, u8 with one scale and zero point or
+f32, and a label for each score.
 """
 
 from dataclasses import dataclass
@@ -81,7 +83,9 @@ def check_classifier(file: TfliteFile) -> ClassifierSource:
 
 
 def read_labels(path: Path, classes: int) -> list[str]:
-    """Return the labels of a file, one a line, refusing blank lines and any other number than one for each score."""
+    """Return the labels of a file, one a line, refusing blank lines and any other number than one
+    for each score.
+    """
     require(path.is_file(), f"`{path}` is not a file; the labels, one a line, were expected")
     try:
         labels = path.read_text(encoding="utf-8").splitlines()

@@ -1,9 +1,9 @@
 """Compares logits or scores with a reference, and says whether they pass.
 
-Goes in: two lists of matrices (positions, classes), a matrix for each sequence. Comes out: the entry of
-`certificate.json`: errors, argmax agreement, and for a gated comparison its limit and whether it passed; `limit` and
-`passed` are null where a figure is only reported. A position is decided if the reference's top two lie further apart
-than errors can turn.
+Goes in: two lists of matrices (positions, classes), a matrix for each sequence. Comes out: the
+entry of `certificate.json`: errors, argmax agreement, and for a gated comparison its limit and
+whether it passed; `limit` and `passed` are null where a figure is only reported. A position is
+decided if the reference's top two lie further apart than errors can turn.
 """
 
 from collections.abc import Iterable
@@ -37,13 +37,17 @@ class Comparison:
         return RELATIVE_LIMIT * max(1.0, self.largest)
 
     def agreement(self, margin: float) -> tuple[float, int]:
-        """Return the share of equal argmax among positions whose margin is larger, and how many those are."""
+        """Return the share of equal argmax among positions whose margin is larger, and how many
+        those are.
+        """
         decided = self.margins > margin
         return (float(self.equal[decided].mean()) if decided.any() else 1.0), int(decided.sum())
 
 
 def compare(found: Iterable[np.ndarray], reference: list[np.ndarray]) -> Comparison:
-    """Compare sequences of logits with a reference, one at a time so that memory stays small; `found` may be made on the way."""
+    """Compare sequences of logits with a reference, one at a time so that memory stays small;
+    `found` may be made on the way.
+    """
     parts = [_compare(rows, expected) for rows, expected in zip(found, reference, strict=True)]
     return Comparison(
         errors=np.concatenate([part.errors for part in parts]),
@@ -72,7 +76,9 @@ def top_two_margins(rows: np.ndarray) -> np.ndarray:
 
 
 def gated(comparison: Comparison) -> dict[str, Any]:
-    """Return the entry of a comparison that must hold: errors within the limit, every decided argmax equal."""
+    """Return the entry of a comparison that must hold: errors within the limit, every decided
+    argmax equal.
+    """
     limit = comparison.limit
     agreement, decided = comparison.agreement(limit)
     gate = f"error at most {RELATIVE_LIMIT:g} x max(1, largest reference value), argmax equal where the margin exceeds that"
@@ -80,9 +86,11 @@ def gated(comparison: Comparison) -> dict[str, Any]:
 
 
 def gated_agreement(comparison: Comparison) -> dict[str, Any]:
-    """Return the entry of a comparison with LiteRT: the argmax must agree where errors cannot turn it.
+    """Return the entry of a comparison with LiteRT: the argmax must agree where errors cannot turn
+    it.
 
-    Positions without NaN pass by arithmetic once they are decided, so the gate also asks that some are.
+    Positions without NaN pass by arithmetic once they are decided, so the gate also asks that some
+    are.
     """
     agreement, decided = comparison.agreement(2 * comparison.max_error)
     gate = f"argmax agreement at least {LITERT_AGREEMENT} where the margin exceeds twice the largest error, which some must"

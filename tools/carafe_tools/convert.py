@@ -1,10 +1,12 @@
-"""`convert`: from a .tflite or a Hugging Face folder to a model folder, whole and certified or not at all.
+"""`convert`: from a .tflite or a Hugging Face folder to a model folder, whole and certified or not
+at all.
 
-Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`, or a Hugging Face folder with a GPT-2's weights, which are rounded to
-8 bits, each row with a scale of its own. Comes out: `models/NAME` with the graph, its weights, the
-tokenizer, `certificate.json` and `model.toml`. The way is: check the source, find the weights' roles, build, narrow, save,
-reload, certify, open in `carafe`; each border has its check, and a failed gate leaves nothing behind. Image classifiers go
-another way, `classifier.py`; here is only the question which of both a file is.
+Goes in: an 8-bit GPT-2 .tflite and its `tokenizer.json`, or a Hugging Face folder with a GPT-2's
+weights, which are rounded to 8 bits, each row with a scale of its own. Comes out: `models/NAME`
+with the graph, its weights, the tokenizer, `certificate.json` and `model.toml`. The way is: check
+the source, find the weights' roles, build, narrow, save, reload, certify, open in `carafe`; each
+border has its check, and a failed gate leaves nothing behind. Image classifiers go another way,
+`classifier.py`; here is only the question which of both a file is.
 """
 
 from pathlib import Path
@@ -48,24 +50,24 @@ def convert_text(
     progress = Progress(STEPS)
     progress.step(f"check the source `{path}` and find the weights' roles")
     source = read_text_source(path, tokenizer_path)
-    for key in source.dropped:
+    for key in source.tokenizer_file.dropped:
         progress.note(f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training, and no text is served so")
     if carafe is not None:
-        carafe.check_tokenizer(source.tokenizer_json, tokenizer_path or path, source.tokenizer, text_run.TEXTS)
+        carafe.check_tokenizer(source.tokenizer_file, tokenizer_path or path, text_run.TEXTS)
     with atomic_folder(out) as folder:
         progress.step("build the stateful graph and save it")
         graph = build_text_graph(source.model)
         require_narrow(graph, "the built graph")
         ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
         del graph
-        (folder / TOKENIZER).write_text(source.tokenizer_json, encoding="utf-8")
+        (folder / TOKENIZER).write_text(source.tokenizer_file.contents, encoding="utf-8")
         copy_licence(about, folder)
         progress.step("reload the saved graph")
         load_graph(folder)
         evidence = TextEvidence(folder, about.name, source, random_weights)
         certificate = certify_text(evidence, progress)
         told = finish(folder, out, certificate, _manifest(evidence, about), carafe, progress)
-        return {**told, "dropped": source.dropped}
+        return {**told, "dropped": source.tokenizer_file.dropped}
 
 
 def _manifest(evidence: TextEvidence, about: About) -> Manifest:

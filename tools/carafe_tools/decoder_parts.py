@@ -1,12 +1,17 @@
-"""The parts of a decoder's graph that all builders share: inputs, weights, the KV cache and its mask.
+"""The parts of a decoder's graph that all builders share: inputs, weights, the KV cache and its
+mask.
 
-The inputs are i32: `input_ids [B,S]`, `position_ids [B,S]`, `attention_mask [B,P+S]`, `beam_idx [B]`, `logit_idx [N]`; the output
-is f32 `logits [N,V]`. B rows take S positions a step, P positions are cached. No tensor is wider than 32 bits.
+The inputs are i32: `input_ids [B,S]`, `position_ids [B,S]`, `attention_mask [B,P+S]`, `beam_idx
+[B]`, `logit_idx [N]`; the output is f32 `logits [N,V]`. B rows take S positions a step, P positions
+are cached. No tensor is wider than 32 bits.
 
-The cache is ReadValue -> Gather(beam_idx) -> Concat -> {ScaledDotProductAttention, Assign}, the pattern that the CPU
-plugin fuses and that OpenVINO's paging pass looks for. What is between inputs and cache is a builder's own.
+The cache is ReadValue -> Gather(beam_idx) -> Concat -> {ScaledDotProductAttention, Assign}, the
+pattern that the CPU plugin fuses and that OpenVINO's paging pass looks for. What is between inputs
+and cache is a builder's own.
 """
 
+from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,11 +21,12 @@ from openvino import Node, PartialShape, Type
 
 from carafe_tools.gpt2 import Quantised, Real
 from carafe_tools.grouped import Grouped
-from carafe_tools.llama import Weights
+from carafe_tools.stored_weights import Weights
 
 # added to a masked score; finite, so that a row with nothing to attend to is an average and not NaN
 MASKED = float(np.finfo(np.float32).min)
-INPUTS = {"input_ids": 2, "position_ids": 2, "attention_mask": 2, "beam_idx": 1, "logit_idx": 1}  # name: rank
+# name: rank
+INPUTS = {"input_ids": 2, "position_ids": 2, "attention_mask": 2, "beam_idx": 1, "logit_idx": 1}
 OUTPUT = "logits"
 
 
@@ -56,61 +62,91 @@ def _input(name: str, rank: int) -> Node:
 
 
 class MatrixNode:
-    """Constant weights in the form that their source has them: a table, a matrix to multiply by, or both at once.
+    """Constant weights in the form of their source: a table, a matrix to multiply by, or both.
 
     One constant serves both uses, with the scales that make real numbers of it.
     """
 
     def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
-        self.matrix = matrix.read() if isinstance(matrix, Weights) else matrix
-        self._weights = self._dequantised()  # (out, in)
+        self._integers: Node | None = None  # of 8 bits by row or by matrix, to gather rows of
+        self._scales = np.empty(0, np.float32)
+        self._weights = self._dequantised(_Pieces(matrix))  # (out, in)
 
     def rows(self, indices: Node) -> Node:
         """Gather rows of the table; the plugin makes real numbers of those alone."""
-        if isinstance(self.matrix, Quantised):
-            rows = opset.convert(opset.gather(self._constant, indices, integer(0)), "f32")
-            scales = self.matrix.scales
-            return opset.multiply(
-                rows, opset.gather(real(scales[:, None]), indices, integer(0)) if self.matrix.is_per_row else real(scales[0])
-            )
-        return opset.gather(self._weights, indices, integer(0))
+        if self._integers is None:
+            return opset.gather(self._weights, indices, integer(0))
+        rows = opset.convert(opset.gather(self._integers, indices, integer(0)), "f32")
+        if self._scales.size == 1:
+            return opset.multiply(rows, real(self._scales[0]))
+        return opset.multiply(rows, opset.gather(real(self._scales[:, None]), indices, integer(0)))
 
     def product(self, hidden: Node) -> Node:
         """Multiply by the transposed matrix, which is (out, in)."""
         return opset.matmul(hidden, self._weights, False, True)
 
-    def _dequantised(self) -> Node:
-        if isinstance(self.matrix, Real):
-            return _stored_real(self.matrix.values)
-        if isinstance(self.matrix, Quantised):
-            self._constant = ov.op.Constant(np.ascontiguousarray(self.matrix.values))
-            return opset.multiply(opset.convert(self._constant, "f32"), real(self.matrix.scales[:, None]))
-        return _dequantised_groups(self.matrix)
+    def _dequantised(self, pieces: "_Pieces") -> Node:
+        if isinstance(pieces.first, Real):
+            return _stored_real(pieces)
+        if isinstance(pieces.first, Grouped):
+            return _dequantised_groups(pieces)
+        self._integers = pieces.constant(Type.i8, list(pieces.shape), lambda piece: piece.values)
+        self._scales = pieces.joined("scales") if pieces.first.is_per_row else pieces.first.scales
+        return opset.multiply(opset.convert(self._integers, "f32"), real(self._scales[:, None]))
 
 
-def _stored_real(values: np.ndarray) -> Node:
+class _Pieces:
+    """A matrix in ranges of its rows, of which memory holds one beside the constant that is
+    filled.
+    """
+
+    def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
+        self.shape = matrix.shape
+        self._rest = matrix.pieces() if isinstance(matrix, Weights) else iter([matrix])
+        self.first = next(self._rest)
+        self._vectors: dict[str, list[np.ndarray]] = {"scales": [], "zero_points": []}
+
+    def constant(self, kind: Type, shape: list[int], data: Callable[[Any], np.ndarray]) -> Node:
+        """Return a constant of the bytes that `data` makes of each piece; scales are kept on the
+        way.
+        """
+        tensor = ov.Tensor(kind, ov.Shape(shape))
+        target, start = tensor.data.reshape(-1).view(np.uint8), 0
+        for piece in chain([self.first], self._rest):
+            values = np.ascontiguousarray(data(piece)).reshape(-1).view(np.uint8)
+            target[start : start + len(values)] = values
+            start += len(values)
+            for name, found in self._vectors.items():
+                found.append(getattr(piece, name, None))
+        return ov.op.Constant(tensor)
+
+    def joined(self, name: str) -> np.ndarray:
+        """Return the scales or the zero points of all rows."""
+        return np.concatenate(self._vectors[name])
+
+
+def _stored_real(pieces: _Pieces) -> Node:
     """Return real weights: f32, f16, or the bits of bfloat16, as u16."""
-    if values.dtype == np.float32:
-        return ov.op.Constant(np.ascontiguousarray(values))
-    tensor = ov.Tensor(Type.f16 if values.dtype == np.float16 else Type.bf16, ov.Shape(values.shape))
-    tensor.data.view(np.uint16)[...] = values.view(np.uint16)
-    return opset.convert(ov.op.Constant(tensor), "f32")
+    kinds = {np.dtype(np.float32): Type.f32, np.dtype(np.float16): Type.f16, np.dtype(np.uint16): Type.bf16}
+    kind = kinds[pieces.first.values.dtype]
+    constant = pieces.constant(kind, list(pieces.shape), lambda piece: piece.values)
+    return constant if kind == Type.f32 else opset.convert(constant, "f32")
 
 
-def _dequantised_groups(matrix: Grouped) -> Node:
+def _dequantised_groups(pieces: _Pieces) -> Node:
     """Return (quantised - zero point) * scale of each group, reshaped to (out, in)."""
-    rows, columns = matrix.shape
-    groups = matrix.scales.shape[1]
-    shape = ov.Shape([rows, groups, columns // groups])
-    tensor = ov.Tensor(Type.u4 if matrix.bits == 4 else Type.i8 if matrix.values.dtype == np.int8 else Type.u8, shape)
-    target = tensor.data.reshape(-1)
-    target[...] = matrix.packed().reshape(-1).view(target.dtype)
-    weights = opset.convert(ov.op.Constant(tensor), "f32")
-    if matrix.zero_points is not None:
-        first = matrix.zero_points[:1, :1]
-        is_shared = bool((matrix.zero_points == first).all())
-        weights = opset.subtract(weights, real((first if is_shared else matrix.zero_points)[..., None]))
-    weights = opset.multiply(weights, _scales(matrix.scales[..., None]))
+    rows, columns = pieces.shape
+    groups = pieces.first.scales.shape[1]
+    is_signed = pieces.first.values.dtype == np.int8
+    kind = Type.u4 if pieces.first.bits == 4 else Type.i8 if is_signed else Type.u8
+    constant = pieces.constant(kind, [rows, groups, columns // groups], Grouped.packed)
+    weights = opset.convert(constant, "f32")
+    if pieces.first.zero_points is not None:
+        zero_points = pieces.joined("zero_points")
+        first = zero_points[:1, :1]
+        is_shared = bool((zero_points == first).all())
+        weights = opset.subtract(weights, real((first if is_shared else zero_points)[..., None]))
+    weights = opset.multiply(weights, _scales(pieces.joined("scales")[..., None]))
     return opset.reshape(weights, integers(rows, columns), False)
 
 
@@ -133,7 +169,9 @@ class Cache:
         self._mask: Node | None = None
 
     def extended(self, name: str, new: Node) -> Node:
-        """Return all that a state holds, as `beam_idx` orders it, with new keys or values behind, (B, H, P+S, D)."""
+        """Return all that a state holds, as `beam_idx` orders it, with new keys or values behind,
+        (B, H, P+S, D).
+        """
         H, D = self.heads, self.head_width
         batch = dimension(self.inputs["input_ids"], 0)
         empty = opset.broadcast(real(0), opset.concat([batch, integers(H, 0, D)], 0))
@@ -147,15 +185,18 @@ class Cache:
 
     @property
     def mask(self) -> Node:
-        """What is added to the scores, (B, 1, S, P+S): nothing where a position may attend, `MASKED` elsewhere."""
+        """What is added to the scores, (B, 1, S, P+S): nothing where a position may attend,
+        `MASKED` elsewhere.
+        """
         assert self._mask is not None, "a state must be read before its mask is used"
         return self._mask
 
     def _new_mask(self, past: Node) -> Node:
         """Return the mask.
 
-        A position attends to itself and to earlier ones, where the attention mask is 1. P is the length of a state and not
-        taken from the mask's own width: a mask of another width must not decide how much is read.
+        A position attends to itself and to earlier ones, where the attention mask is 1. P is the
+        length of a state and not taken from the mask's own width: a mask of another width must not
+        decide how much is read.
         """
         length = opset.squeeze(dimension(past, 2), integer(0))
         total = opset.add(length, opset.squeeze(dimension(self.inputs["input_ids"], 1), integer(0)))

@@ -1,7 +1,7 @@
 """Puts generated lines into a document, between two comments that name them.
 
-Goes in: a Markdown file with `<!-- NAME: made by … -->` and `<!-- end of NAME -->`, and lines. Comes out: the file with these
-lines between the two; what stands outside is a person's.
+Goes in: a Markdown file with `<!-- NAME: made by … -->` and `<!-- end of NAME -->`, and lines.
+Comes out: the file with these lines between the two; what stands outside is a person's.
 """
 
 from pathlib import Path
@@ -26,10 +26,10 @@ def write_part(document: Path, name: str, part: list[str]) -> None:
 
 
 def _borders(lines: list[str], document: Path, name: str) -> tuple[int, int]:
-    starts = [place for place, line in enumerate(lines) if line.startswith(f"<!-- {name}: ")]
-    ends = [place for place, line in enumerate(lines) if line == f"<!-- end of {name} -->"]
+    starts = [index for index, line in enumerate(lines) if line.startswith(f"<!-- {name}: ")]
+    ends = [index for index, line in enumerate(lines) if line == f"<!-- end of {name} -->"]
     require(
         len(starts) == 1 and len(ends) == 1 and starts[0] < ends[0],
-        f"`{document}` has no place for `{name}`: `<!-- {name}: … -->` and, below it, `<!-- end of {name} -->` were expected",
+        f"`{document}` has no part `{name}`: `<!-- {name}: … -->` and, below it, `<!-- end of {name} -->` were expected",
     )
     return starts[0], ends[0]

@@ -1,10 +1,11 @@
 """What a certificate must name: the OpenVINO version, the processor, and the profiles.
 
-A profile is a set of CPU plugin properties. The plugin silently picks bf16, 8-bit activations and an 8-bit KV cache
-where the processor has the instructions, so Carafe names its choice: `fast` takes the plugin's activations, `latency` does
-without 8-bit ones, `exact` computes in f32 throughout. The KV cache is f32 in `exact`, and else bf16 where the processor
-computes in it, or f16. `auto` is `fast` where the processor has VNNI, else `latency`. `read_model` and `compile_model` are the
-only places of the tools that do so, and `resolved_properties` says what the plugin made of a profile.
+A profile is a set of CPU plugin properties. The plugin silently picks bf16, 8-bit activations and
+an 8-bit KV cache where the processor has the instructions, so Carafe names its choice: `fast` takes
+the plugin's activations, `latency` does without 8-bit ones, `exact` computes in f32 throughout. The
+KV cache is f32 in `exact`, and else bf16 where the processor computes in it, or f16. `auto` is
+`fast` where the processor has VNNI, else `latency`. `read_model` and `compile_model` are the only
+places of the tools that do so, and `resolved_properties` says what the plugin made of a profile.
 """
 
 import resource

@@ -1,7 +1,8 @@
 """The one exception that a person sees: everything the tools refuse, they refuse with it.
 
-Its text is one sentence in lower case that names what was found where and what was expected, literals between
-backticks, without a final full stop. `__main__` prints it after `error: ` and exits with code 1.
+Its text is one sentence in lower case that names what was found where and what was expected,
+literals between backticks, without a final full stop. `__main__` prints it after `error: ` and
+exits with code 1.
 """
 
 

@@ -1,11 +1,15 @@
-"""Makes the graph of an exported language model one that Carafe serves, without knowing its architecture.
+"""Makes the graph of an exported language model one that Carafe serves, without knowing its
+architecture.
 
-Goes in: an `ov.Model` as optimum-intel exports decoders, stateful, with i64 inputs and the logits of every position. Comes out:
-the same model in place, every tensor 32 bits or narrower, with the inputs and the output of `text_graph.INPUTS`: the rows that
-`logit_idx` names are gathered before the head, an absent `position_ids` becomes an input that nothing reads, and the logits are
-f32. An input that Carafe does not know how to set is refused by its name, and so is a head that is not found.
+Goes in: an `ov.Model` as optimum-intel exports decoders, stateful, with i64 inputs and the logits
+of every position. Comes out: the same model in place, every tensor 32 bits or narrower, with the
+inputs and the output of `text_graph.INPUTS`: the rows that `logit_idx` names are gathered before
+the head, an absent `position_ids` becomes an input that nothing reads, and the logits are f32. An
+input that Carafe does not know how to set is refused by its name, and so is a head that is not
+found.
 """
 
+import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
 from openvino import Node, Output, PartialShape, Type
@@ -18,7 +22,8 @@ HEAD = "MatMul"
 # what may stand between the head and the logits: a bias, scales, soft caps, other element types
 ELEMENTWISE = frozenset({"Add", "Clamp", "Convert", "Divide", "Maximum", "Minimum", "Multiply", "Subtract", "Tanh"})
 REQUIRED = ("input_ids", "attention_mask", "beam_idx")
-WEIGHT_STEPS = frozenset({"Convert", "Multiply", "Reshape", "Subtract", "Transpose"})  # by which constants are decompressed
+# by which constants are decompressed
+WEIGHT_STEPS = frozenset({"Convert", "Multiply", "Reshape", "Subtract", "Transpose"})
 
 
 def prepare(model: ov.Model, where: str) -> None:
@@ -36,6 +41,14 @@ def prepare(model: ov.Model, where: str) -> None:
     _require_positions(model)
     _gather_rows(model, head, width.get_length())
     _finish_logits(model)
+    model.validate_nodes_and_infer_types()
+
+
+def ask_for_rows(model: ov.Model, wanted: np.ndarray, where: str) -> None:
+    """Let the head of an exported model, which is not prepared, compute the wanted rows alone."""
+    head = _find_head(_logits(model, where), where)
+    rows = opset.gather(head.input_value(0), opset.constant(wanted, Type.i32), opset.constant(1, Type.i32))
+    head.input(0).replace_source_output(rows.output(0))
     model.validate_nodes_and_infer_types()
 
 
@@ -70,7 +83,9 @@ def _logits(model: ov.Model, where: str) -> Node:
 
 
 def _find_head(node: Node, where: str) -> Node:
-    """Walk back from the logits, over what is done to each of them alone, to the matrix product that makes them."""
+    """Walk back from the logits, over what is done to each of them alone, to the matrix product
+    that makes them.
+    """
     while node.get_type_name() != HEAD:
         kind = node.get_type_name()
         require(
@@ -100,7 +115,9 @@ def _is_constant(node: Node) -> bool:
 
 
 def _require_positions(model: ov.Model) -> None:
-    """Add an input `position_ids` that nothing reads where there is none, so that all graphs are driven alike."""
+    """Add an input `position_ids` that nothing reads where there is none, so that all graphs are
+    driven alike.
+    """
     if all(port.get_any_name() != "position_ids" for port in model.inputs):
         model.add_parameters([_input("position_ids")])
 

@@ -1,7 +1,8 @@
 """The faithful graph: a .tflite as OpenVINO's own frontend reads it, only narrowed to 32 bits.
 
-Goes in: the .tflite. Comes out: a stateless `ov.Model` from ids [1,T] to logits [1,T,V], made without any of this package's
-reading of weights and roles: what the stateful graph is checked against. It is slow to serve and is not bundled.
+Goes in: the .tflite. Comes out: a stateless `ov.Model` from ids [1,T] to logits [1,T,V], made
+without any of this package's reading of weights and roles: what the stateful graph is checked
+against. It is slow to serve and is not bundled.
 """
 
 from pathlib import Path
@@ -15,7 +16,9 @@ from carafe_tools.narrow import narrow, remove_identity_fake_quantizes
 
 
 def read_faithful(path: Path) -> ov.Model:
-    """Return OpenVINO's reading of a GPT-2 .tflite, no tensor wider than 32 bits, its first output being the logits."""
+    """Return OpenVINO's reading of a GPT-2 .tflite, no tensor wider than 32 bits, its first output
+    being the logits.
+    """
     model = read_model(path)
     _, kept = remove_identity_fake_quantizes(model)
     require(kept == 0, f"`{path}` quantises {kept} activations as OpenVINO reads it; 8-bit weights alone were expected")

@@ -1,8 +1,9 @@
-"""Writes the fixtures that tests in every language use: a tiny text model, and the .tflite that it comes from.
+"""Writes the fixtures that tests in every language use: a tiny text model, and the .tflite that it
+comes from.
 
-Goes in: the folder `fixtures`, for the text that the tokenizer is trained on. Comes out: in it, `tiny.tflite` and
-`models/tiny`, the same bytes each time, but for `certificate.json` (and its line in `model.toml`), which tells of the
-machine that made it.
+Goes in: the folder `fixtures`, for the text that the tokenizer is trained on. Comes out: in it,
+`tiny.tflite` and `models/tiny`, the same bytes each time, but for `certificate.json` (and its line
+in `model.toml`), which tells of the machine that made it.
 
     python -m carafe_tools fixtures
 """
@@ -40,7 +41,9 @@ def write_tiny_source(folder: Path) -> Path:
 
 
 def tiny_tokenizer(folder: Path, out: Path) -> Path:
-    """Train the tiny model's tokenizer on the text in the fixtures folder, write it and return its path."""
+    """Train the tiny model's tokenizer on the text in the fixtures folder, write it and return its
+    path.
+    """
     out.write_text(train((folder / TEXT).read_text(encoding="utf-8"), TINY.vocabulary), encoding="utf-8")
     return out
 

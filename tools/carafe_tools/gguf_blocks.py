@@ -1,17 +1,22 @@
-"""Unpacks the blocks in which GGUF files keep weights: integers, scales and zero points, without rounding where that can be.
+"""Unpacks the blocks in which GGUF files keep weights: integers, scales and zero points, without
+rounding where that can be.
 
-Goes in: a tensor's bytes, its type and its shape. Comes out: `Grouped`, or `Real` for what is stored as real numbers. The layouts
-are those of ggml's `ggml-common.h` and `dequantize_row_*`; a block is little-endian and lies within a row.
+Goes in: a tensor's bytes, its type and its shape. Comes out: `Grouped`, or `Real` for what is
+stored as real numbers. The layouts are those of ggml's `ggml-common.h` and `dequantize_row_*`; a
+block is little-endian and lies within a row.
 
-    Q8_0  32 weights  d f16, 32 x i8                               w = d q
-    Q4_0  32 weights  d f16, 16 bytes                              w = d (q - 8)
-    Q4_1  32 weights  d f16, m f16, 16 bytes                       w = d q + m
-    Q4_K 256 weights  d f16, dmin f16, 12 bytes, 128 bytes         w = d s q - dmin m, s and m of 6 bits for each 32
-    Q5_K 256 weights  d f16, dmin f16, 12 bytes, 32, 128 bytes     the same, the fifth bits of all first
-    Q6_K 256 weights  128 bytes, 64 bytes, 16 x i8, d f16          w = d s (q - 32), s for each 16
+    Q8_0  32 weights  d f16, 32 x i8                            w = d q
+    Q4_0  32 weights  d f16, 16 bytes                           w = d (q - 8)
+    Q4_1  32 weights  d f16, m f16, 16 bytes                    w = d q + m
+    Q4_K 256 weights  d f16, dmin f16, 12 bytes, 128 bytes      w = d s q - dmin m
+    Q5_K 256 weights  d f16, dmin f16, 12 bytes, 32, 128 bytes  the same, the fifth bits first
+    Q6_K 256 weights  128 bytes, 64 bytes, 16 x i8, d f16       w = d s (q - 32), s for each 16
 
-Of the 16 bytes of a Q4 block the lower halves are the first 16 weights and the upper halves the others; K blocks do the same with
-32 bytes and 64 weights. All but the zero points, -m / d, is exact; these are rounded to f32.
+Of Q4_K and Q5_K s and m have 6 bits, for each 32 weights.
+
+Of the 16 bytes of a Q4 block the lower halves are the first 16 weights and the upper halves the
+others; K blocks do the same with 32 bytes and 64 weights. All but the zero points, -m / d, is
+exact; these are rounded to f32.
 """
 
 from collections.abc import Callable
@@ -95,8 +100,9 @@ def _q6_k(data: np.ndarray, shape: tuple[int, int]) -> Grouped:
 def _scales_and_minima(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return scale and smallest weight of each of the eight groups of a K block, f32 (blocks, 8).
 
-    The 12 bytes hold 8 scales and 8 minima of 6 bits: the first four of each in the low bits of bytes 0-3 and 4-7, the
-    others in the halves of bytes 8-11 with their upper two bits in the high bits of bytes 0-3 and 4-7.
+    The 12 bytes hold 8 scales and 8 minima of 6 bits: the first four of each in the low bits of
+    bytes 0-3 and 4-7, the others in the halves of bytes 8-11 with their upper two bits in the high
+    bits of bytes 0-3 and 4-7.
     """
     first, second, third = (data[:, start : start + 4] for start in (4, 8, 12))
     scales = np.concatenate([first & 63, (third & 15) | ((first >> 6) << 4)], axis=1)
@@ -107,7 +113,8 @@ def _scales_and_minima(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _with_minima(values: np.ndarray, bits: int, scales: np.ndarray, minima: np.ndarray, shape: tuple[int, int]) -> Grouped:
     """Return groups whose weights are scale * integer + minimum.
 
-    Where the scale is 0 all weights of a group are the minimum: integers of 0, a zero point of -1 and a scale of the minimum.
+    Where the scale is 0 all weights of a group are the minimum: integers of 0, a zero point of -1
+    and a scale of the minimum.
     """
     values, scales, minima = values.reshape(-1, GROUP), scales.reshape(-1), minima.reshape(-1)
     is_flat = scales == 0

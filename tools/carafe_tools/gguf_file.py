@@ -1,8 +1,9 @@
-"""An open GGUF file: its metadata, each value checked for its type, and its tensors, read when they are asked for.
+"""An open GGUF file: its metadata, each value checked for its type, and its tensors, read when they
+are asked for.
 
-Goes in: the path. What the file holds, and where, is what `carafe models inspect` says, whose reader checks every length, so that
-no offset of a stranger's file is believed here. A tensor that nobody asked for is refused by name in the end, because a
-forgotten one would give fluent nonsense.
+Goes in: the path. What the file holds, and where, is what `carafe models inspect` says, whose
+reader checks every length, so that no offset of a stranger's file is believed here. A tensor that
+nobody asked for is refused by name in the end, because a forgotten one would give fluent nonsense.
 """
 
 from pathlib import Path
@@ -15,8 +16,8 @@ from carafe_tools.gguf_blocks import BLOCK_TYPES, unpack
 from carafe_tools.gpt2 import Real
 from carafe_tools.grouped import Grouped
 from carafe_tools.json_file import parse_json_object
-from carafe_tools.llama import Weights
 from carafe_tools.opening import Carafe
+from carafe_tools.stored_weights import Weights
 
 SUFFIX = ".gguf"
 _ABSENT = object()
@@ -77,6 +78,10 @@ class GgufFile:
         """Say whether the file has a tensor."""
         return name in self._tensors
 
+    def matrix_types(self) -> set[str]:
+        """Return the types of all tensors that are matrices."""
+        return {tensor["type"] for tensor in self._tensors.values() if len(tensor["dims"]) > 1}
+
     def vector(self, name: str, size: int) -> np.ndarray:
         """Return a vector as f32."""
         values = self._unpacked(name, (1, size), (size,))
@@ -90,12 +95,12 @@ class GgufFile:
     def matrix(self, name: str, shape: tuple[int, int]) -> Weights:
         """Return a matrix (out, in), to be read later."""
         kind = self._check(name, shape)["type"]
-        return Weights(shape, lambda: self._unpacked(name, shape, shape), BLOCK_TYPES[kind].bits)
+        return Weights(shape, lambda rows: self._unpacked(name, shape, shape, rows), BLOCK_TYPES[kind].bits)
 
     def check_complete(self, what: str) -> None:
         """Refuse tensors that nobody asked for."""
         extra = sorted(self._tensors.keys() - self._asked)
-        require(not extra, f"`{self.path}` has a tensor `{(extra or [''])[0]}` that {what} has no place for")
+        require(not extra, f"`{self.path}` has a tensor `{(extra or [''])[0]}` that {what} has no role for")
 
     def _value(self, key: str, default: Any) -> Any:
         value = self.metadata.get(key, default)
@@ -113,7 +118,12 @@ class GgufFile:
         require(tensor["type"] in BLOCK_TYPES, f"{what} has type `{tensor['type']}`; one of {known} was expected")
         return tensor
 
-    def _unpacked(self, name: str, shape: tuple[int, int], stored: tuple[int, ...]) -> Grouped | Real:
+    def _unpacked(self, name: str, shape: tuple[int, int], stored: tuple[int, ...], rows: slice | None = None) -> Grouped | Real:
+        """Return a range of rows, all unless given; blocks lie within a row, so its bytes are one
+        piece.
+        """
         tensor = self._check(name, stored)
-        data = np.fromfile(self.path, np.uint8, tensor["size"], offset=tensor["start"])
-        return unpack(data, tensor["type"], shape, f"the tensor `{name}` of `{self.path}`")
+        start, stop = (0, shape[0]) if rows is None else (rows.start, rows.stop)
+        row = tensor["size"] // shape[0]
+        data = np.fromfile(self.path, np.uint8, (stop - start) * row, offset=tensor["start"] + start * row)
+        return unpack(data, tensor["type"], (stop - start, shape[1]), f"the tensor `{name}` of `{self.path}`")

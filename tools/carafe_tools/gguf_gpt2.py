@@ -1,51 +1,64 @@
-"""Reads a GPT-2 from a GGUF file: dimensions from its metadata, weights from its tensors, which are (out, in) there.
+"""Reads a GPT-2 from a GGUF file: dimensions from its metadata, weights from its tensors, which are
+(out, in) there.
 
-Goes in: an open file. Comes out: a `Gpt2` whose matrices are read when they are used, and these matrices.
+Goes in: an open file. Comes out: a `Gpt2` whose matrices are read when they are used, and these
+matrices.
 """
+
+import re
+
+import numpy as np
 
 from carafe_tools.errors import require
 from carafe_tools.gguf_file import GgufFile
-from carafe_tools.gpt2 import Dimensions, Gpt2, Layer, Linear, Norm
-from carafe_tools.llama import Weights
+from carafe_tools.gpt2 import Dimensions, Gpt2
+from carafe_tools.huggingface import HEAD
 from carafe_tools.llama_int8 import rounded
+from carafe_tools.stored_weights import Weights
+from carafe_tools.weights import assemble
 
 FAMILY = "gpt2"
-HEAD = "output.weight"
+
+
+# llama.cpp's names of the parts of GPT-2's own names
+NAMES = {
+    "wte": "token_embd",
+    "wpe": "position_embd",
+    "ln_f": "output_norm",
+    "lm_head": "output",
+    "h": "blk",
+    "ln_1": "attn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "ln_2": "ffn_norm",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
+PART = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(NAMES, key=len, reverse=True)))
 
 
 def read_gpt2(file: GgufFile, in_int8: bool) -> tuple[Gpt2, list[Weights]]:
-    """Return the model in a file, every tensor of which must have a role; its matrices in 8 bits if so asked."""
-    size = _dimensions(file)
-    E, epsilon, matrices = size.width, file.number(f"{FAMILY}.attention.layer_norm_epsilon"), []
+    """Return the model in a file, every tensor of which must have a role; its matrices in 8 bits if
+    so asked.
+    """
+    matrices: list[Weights] = []
 
-    def matrix(name: str, rows: int, columns: int) -> Weights:
-        found = file.matrix(name, (rows, columns))
+    def vector(name: str, size: int) -> np.ndarray:
+        return file.vector(_name(name), size)
+
+    def matrix(name: str, shape: tuple[int, int]) -> Weights:
+        found = file.matrix(_name(name), shape)
         matrices.append(rounded(found) if in_int8 else found)
         return matrices[-1]
 
-    def norm(name: str) -> Norm:
-        return Norm(file.vector(f"{name}.weight", E), file.vector(f"{name}.bias", E), epsilon)
-
-    def linear(name: str, outputs: int, inputs: int) -> Linear:
-        return Linear(matrix(f"{name}.weight", outputs, inputs), file.vector(f"{name}.bias", outputs))
-
-    def layer(name: str) -> Layer:
-        return Layer(
-            norm(f"{name}.attn_norm"),
-            linear(f"{name}.attn_qkv", 3 * E, E),
-            linear(f"{name}.attn_output", E, E),
-            norm(f"{name}.ffn_norm"),
-            linear(f"{name}.ffn_up", 4 * E, E),
-            linear(f"{name}.ffn_down", E, 4 * E),
-        )
-
-    tokens = matrix("token_embd.weight", size.vocabulary, E)
-    positions = matrix("position_embd.weight", size.positions, E)
-    layers = [layer(f"blk.{index}") for index in range(size.layers)]
-    head = matrix(HEAD, size.vocabulary, E) if file.has(HEAD) else tokens
-    model = Gpt2(size, tokens, positions, layers, norm("output_norm"), head)
+    epsilon = file.number(f"{FAMILY}.attention.layer_norm_epsilon")
+    model = assemble(_dimensions(file), vector, matrix, epsilon, is_tied=not file.has(_name(HEAD)))
     file.check_complete("a GPT-2")
     return model, matrices
+
+
+def _name(name: str) -> str:
+    return PART.sub(lambda match: NAMES[match[0]], name)
 
 
 def _dimensions(file: GgufFile) -> Dimensions:

@@ -1,8 +1,9 @@
-"""Reads a model of the llama kind from a GGUF file: sizes and positions from its metadata, weights from its tensors.
+"""Reads a model of the llama kind from a GGUF file: sizes and positions from its metadata, weights
+from its tensors.
 
-Goes in: an open file. Comes out: a `Llama`. The families that llama.cpp calls llama, qwen2 and qwen3 differ in one thing that the
-tensors do not show by being there: llama's queries and keys are stored with the two halves of each head interleaved, which is
-undone here.
+Goes in: an open file. Comes out: a `Llama`. The families that llama.cpp calls llama, qwen2 and
+qwen3 differ in one thing that the tensors do not show by being there: llama's queries and keys are
+stored with the two halves of each head interleaved, which is undone here.
 """
 
 from dataclasses import replace
@@ -12,7 +13,8 @@ import numpy as np
 
 from carafe_tools.errors import require
 from carafe_tools.gguf_file import GgufFile
-from carafe_tools.llama import Llama, LlamaLayer, Projection, Rope, Sizes, Weights, linear_rope, plain_rope, yarn_rope
+from carafe_tools.llama import Llama, LlamaLayer, Projection, Rope, Sizes, linear_rope, plain_rope, yarn_rope
+from carafe_tools.stored_weights import Weights
 
 # llama.cpp's names of the families, and whether the rows of queries and keys are interleaved
 FAMILIES = {"llama": True, "qwen2": False, "qwen3": False}
@@ -94,12 +96,15 @@ class _Layer:
         return Projection(weights, self.file.vector(bias, shape[0]) if self.file.has(bias) else None)
 
     def _turning(self, name: str, shape: tuple[int, int], heads: int) -> Projection:
-        """Return the projection of queries or keys, whose rows llama's family has in another order."""
+        """Return the projection of queries or keys, whose rows llama's family has in another
+        order.
+        """
         found = self._projection(name, shape)
         if not self.is_interleaved:
             return found
         order = halves_of_interleaved(shape[0], heads)
-        weights = Weights(shape, lambda: found.weights.read().rows(order), found.weights.bits)
+        whole, bits = slice(0, shape[0]), found.weights.bits
+        weights = Weights(shape, lambda rows: found.weights.read(whole).rows(order[rows]), bits)
         return Projection(weights, None if found.bias is None else found.bias[order])
 
 
@@ -109,7 +114,9 @@ def sliding_window(file: GgufFile) -> int | None:
 
 
 def halves_of_interleaved(rows: int, heads: int) -> np.ndarray:
-    """Return which stored row each row is: of each head first those at even places, then those at odd places."""
+    """Return which stored row each row is: of each head first those at even positions, then those
+    at odd places.
+    """
     return np.arange(rows).reshape(heads, -1, 2).transpose(0, 2, 1).reshape(-1)
 
 

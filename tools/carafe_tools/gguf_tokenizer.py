@@ -1,11 +1,15 @@
-"""Makes the `tokenizer.json` of a GGUF file's vocabulary, which llama.cpp keeps in the file's metadata.
+"""Makes the `tokenizer.json` of a GGUF file's vocabulary, which llama.cpp keeps in the file's
+metadata.
 
-Goes in: an open file. Comes out: the text that Hugging Face's library, and so the guest, reads. There are two kinds:
+Goes in: an open file. Comes out: the text that Hugging Face's library, and so the guest, reads.
+There are two kinds:
 
-- `gpt2`: byte-level BPE, with its merges. How text is cut before is only named (`tokenizer.ggml.pre`); `PRE_TOKENIZERS` says what
-  the names mean, as `llama-vocab.cpp` has them. An unknown name is refused: a near miss would read texts wrongly in silence.
-- `llama`: SentencePiece's BPE, without merges: it joins the two neighbours whose joint piece has the highest score. That is BPE
-  with all pairs that make a piece as merges, in the order of scores. What has no piece is spelled in bytes (`<0x0A>`).
+- `gpt2`: byte-level BPE, with its merges. How text is cut before is only named
+  (`tokenizer.ggml.pre`); `PRE_TOKENIZERS` says what the names mean, as `llama-vocab.cpp` has them.
+  An unknown name is refused: a near miss would read texts wrongly in silence.
+- `llama`: SentencePiece's BPE, without merges: it joins the two neighbours whose joint piece has
+  the highest score. That is BPE with all pairs that make a piece as merges, in the order of scores.
+  What has no piece is spelled in bytes (`<0x0A>`).
 """
 
 import json
@@ -16,7 +20,8 @@ from carafe_tools.errors import require
 from carafe_tools.gguf_file import GgufFile
 
 MODEL, PRE = "tokenizer.ggml.model", "tokenizer.ggml.pre"
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4  # `tokenizer.ggml.token_type`; 5 is unused, 6 a byte
+# `tokenizer.ggml.token_type`; 5 is unused, 6 a byte
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4
 UNDERSCORE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's space
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -155,7 +160,9 @@ class GgufTokenizer:
         }
 
     def _merges(self, scores: list[float]) -> list[list[str]]:
-        """Return each pair of pieces that make a piece, best first; of equal scores the longer left, then right piece first."""
+        """Return each pair of pieces that make a piece, best first; of equal scores the longer
+        left, then right piece first.
+        """
         normal = {token for token, kind in zip(self.tokens, self.types, strict=True) if kind == NORMAL}
         found = []
         for token, score in zip(self.tokens, scores, strict=True):

@@ -1,8 +1,9 @@
 """What a GPT-2 is to these tools: its dimensions and its 8-bit weights, each in its role.
 
-`Gpt2` stands between the sides: the writer makes a .tflite from it, the reader finds it in a .tflite, the graph builder and
-the float64 reference compute it. A matrix is int8 with zero point 0 and one scale, for the whole tensor or for each row;
-vectors stay f32. A tied head is the very object that the token embedding is.
+`Gpt2` stands between the sides: the writer makes a .tflite from it, the reader finds it in a
+.tflite, the graph builder and the float64 reference compute it. A matrix is int8 with zero point 0
+and one scale, for the whole tensor or for each row; vectors stay f32. A tied head is the very
+object that the token embedding is.
 """
 
 from collections.abc import Iterator
@@ -59,7 +60,9 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """An int8 matrix and the scales that make real numbers of it: one, or one a row, which is an output channel."""
+    """An int8 matrix and the scales that make real numbers of it: one, or one a row, which is an
+    output channel.
+    """
 
     values: np.ndarray  # int8 (rows, columns)
     scales: np.ndarray  # f32 (1,) or (rows,)
@@ -122,7 +125,9 @@ class Norm:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One transformer block; field names say where the operation stands, comments say GPT-2's own name."""
+    """One transformer block; field names say where the operation stands, comments say GPT-2's own
+    name.
+    """
 
     attention_norm: Norm  # ln_1
     attention_in: Linear  # attn.c_attn, (3E, E): query, key, value
@@ -150,13 +155,17 @@ class Gpt2:
 
 
 def linear_shapes(width: int, layers: int) -> Iterator[tuple[int, int]]:
-    """Yield the (out, in) shape of each linear operation in the order of the graph, without the head."""
+    """Yield the (out, in) shape of each linear operation in the order of the graph, without the
+    head.
+    """
     for _ in range(layers):
         yield from ((3 * width, width), (width, width), (4 * width, width), (width, 4 * width))
 
 
 def quantise(matrix: np.ndarray, per_row: bool = False) -> Quantised:
-    """Return the matrix in symmetric int8: the largest absolute value, of all or of each row, becomes 127."""
+    """Return the matrix in symmetric int8: the largest absolute value, of all or of each row,
+    becomes 127.
+    """
     largest = np.abs(matrix).max(axis=1) if per_row else np.abs(matrix).max(keepdims=True).reshape(1)
     scales = (np.maximum(largest, SMALLEST) / LARGEST_INT8).astype(np.float32)
     rounded = np.round(matrix / scales[:, None])

@@ -1,9 +1,10 @@
 """Finds each weight of a GPT-2 in a .tflite by its position in the graph; names are not trusted.
 
-Goes in: a `TfliteFile`. Comes out: a `Gpt2` whose matrices are the file's own int8 bytes, and the length T of the sequences
-that the file computes. The linear operations in order must have the shapes (3E,E), (E,E), (4E,E), (E,4E) for each layer, then
-(V,E); biases, norms, tables and heads are found from there. What cannot be understood is refused by operation and tensor.
-Certification proves the result: a role taken wrongly gives other logits than OpenVINO's own reading of the file.
+Goes in: a `TfliteFile`. Comes out: a `Gpt2` whose matrices are the file's own int8 bytes, and the
+length T of the sequences that the file computes. The linear operations in order must have the
+shapes (3E,E), (E,E), (4E,E), (E,4E) for each layer, then (V,E); biases, norms, tables and heads are
+found from there. What cannot be understood is refused by operation and tensor. Certification proves
+the result: a role taken wrongly gives other logits than OpenVINO's own reading of the file.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from carafe_tools.gpt2_vectors import PASSING, VectorFinder
 from carafe_tools.tflite_file import Operation, Tensor, TfliteFile
 
 LINEARS_PER_LAYER = 4
-LINEAR_OPERATIONS = ("FULLY_CONNECTED", "BATCH_MATMUL")  # the latter for a head, with a constant (1, V, E)
+# the latter for a head, with a constant (1, V, E)
+LINEAR_OPERATIONS = ("FULLY_CONNECTED", "BATCH_MATMUL")
 KNOWN_OPERATIONS = frozenset(
     [
         "ADD",
@@ -52,7 +54,9 @@ KNOWN_OPERATIONS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Gpt2Source:
-    """What a .tflite holds: the model, and T, the only length of sequence that the file itself can compute."""
+    """What a .tflite holds: the model, and T, the only length of sequence that the file itself can
+    compute.
+    """
 
     model: Gpt2
     sequence: int
@@ -180,7 +184,9 @@ class _Reader:
         return layers
 
     def _tables(self, head: _FoundLinear, width: int) -> tuple[Quantised, Quantised | Real]:
-        """Return the token embedding, the table of whose rows GATHER takes those of the input, and the position embedding."""
+        """Return the token embedding, the table of whose rows GATHER takes those of the input, and
+        the position embedding.
+        """
         gathers = [operation for operation in self.file.operations if operation.code == "GATHER"]
         token = [operation for operation in gathers if self._reads_ids(operation.inputs[1])]
         shapes = [list(self._undequantised(operation.inputs[0]).shape) for operation in token]
@@ -202,7 +208,9 @@ class _Reader:
         return self._matrix(table)
 
     def _positions(self, token: Operation, width: int) -> Quantised | Real:
-        """Return what is added to the rows of the token embedding: rows of a table, or a folded constant."""
+        """Return what is added to the rows of the token embedding: rows of a table, or a folded
+        constant.
+        """
         added = self._added_operand(token)
         gather = self.file.producers.get(added)
         is_gathered = gather is not None and gather.code == "GATHER"
@@ -222,7 +230,9 @@ class _Reader:
         return self._gathered_table(gather) if is_gathered else self._matrix(self._checked_matrix(table))
 
     def _check_places(self, gather: Operation) -> None:
-        """Refuse constant positions that do not count from 0; computed ones are for the certificate."""
+        """Refuse constant positions that do not count from 0; computed ones are for the
+        certificate.
+        """
         places = self._tensor(gather.inputs[1])
         require(
             places.data is None or np.array_equal(places.data.ravel(), np.arange(places.data.size)),
@@ -230,7 +240,9 @@ class _Reader:
         )
 
     def _added_operand(self, gather: Operation) -> int:
-        """Return what is added to the rows that a GATHER gives, before anything that only passes values on."""
+        """Return what is added to the rows that a GATHER gives, before anything that only passes
+        values on.
+        """
         index = gather.outputs[0]
         while True:
             consumers = self.file.consumers.get(index, [])

@@ -1,8 +1,10 @@
-"""Finds the vectors around a linear operation of a .tflite: its bias, and the layer normalisation before it.
+"""Finds the vectors around a linear operation of a .tflite: its bias, and the layer normalisation
+before it.
 
-Goes in: a FULLY_CONNECTED operation. Comes out: its bias, or the gamma, beta and epsilon of the norm, as the file's own f32
-values. A bias is an input of the operation or the constant that is added next. A norm is walked backwards, through
-whatever order of MUL, ADD and SUB the converter chose, to the tensor whose mean it takes: the residual stream.
+Goes in: a FULLY_CONNECTED operation. Comes out: its bias, or the gamma, beta and epsilon of the
+norm, as the file's own f32 values. A bias is an input of the operation or the constant that is
+added next. A norm is walked backwards, through whatever order of MUL, ADD and SUB the converter
+chose, to the tensor whose mean it takes: the residual stream.
 """
 
 import numpy as np
@@ -26,7 +28,9 @@ class VectorFinder:
         self.averaged = {index for operation in file.operations if operation.code in AVERAGING for index in operation.inputs}
 
     def bias(self, linear: Operation) -> np.ndarray:
-        """Return the third input of a linear operation, or the constant of the ADD that follows it."""
+        """Return the third input of a linear operation, or the constant of the ADD that follows
+        it.
+        """
         inputs = linear.inputs
         bias = self._tensor(inputs[2]) if len(inputs) > 2 and inputs[2] >= 0 else self._added_constant(linear)
         outputs = self._weight(linear).shape[0]
@@ -52,7 +56,9 @@ class VectorFinder:
             index = consumers[0].outputs[0]
 
     def norm(self, linear: Operation, width: int) -> Norm:
-        """Walk back from a linear operation's input to the residual stream, collecting gamma, beta and epsilon."""
+        """Walk back from a linear operation's input to the residual stream, collecting gamma, beta
+        and epsilon.
+        """
         where = f"the norm before `{self._weight(linear).name}`"
         found: dict[str, Tensor] = {}
         stack, seen = [linear.inputs[0]], set()

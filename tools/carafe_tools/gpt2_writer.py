@@ -1,8 +1,9 @@
 """Writes an 8-bit GPT-2 as a .tflite, in the layouts that converters have used.
 
-Goes in: a `Gpt2` and a `Layout`. Comes out: the bytes of a .tflite that LiteRT runs, input `input_ids` i32 [1,T], first output
-the logits f32 [1,T,V], then, if wanted, a present (keys and values) f32 [2,1,H,T,D] for each layer. Matrices are int8 with the
-scales of the model; a position embedding in f32 is written folded, as a constant [1,T,E]; the causal mask is a constant.
+Goes in: a `Gpt2` and a `Layout`. Comes out: the bytes of a .tflite that LiteRT runs, input
+`input_ids` i32 [1,T], first output the logits f32 [1,T,V], then, if wanted, a present (keys and
+values) f32 [2,1,H,T,D] for each layer. Matrices are int8 with the scales of the model; a position
+embedding in f32 is written folded, as a constant [1,T,E]; the causal mask is a constant.
 """
 
 import math
@@ -21,10 +22,15 @@ SEQUENCE = 64  # T of the file that Hugging Face published
 
 @dataclass(frozen=True)
 class Layout:
-    """What a converter may do one way or another; as it stands here, the way of the 2019 weight quantiser."""
+    """What a converter may do one way or another; as it stands here, the way of the 2019 weight
+    quantiser.
+    """
 
-    gathers_int8: bool = False  # GATHER rows of the int8 token embedding, instead of dequantising it whole before
-    head: str = "shared"  # a tied head: `shared` tensor, `copied` contents, or `batch-matmul` by a [1,V,E] over the same contents
+    # GATHER rows of the int8 token embedding, instead of dequantising it whole before
+    gathers_int8: bool = False
+    # a tied head: `shared` tensor, `copied` contents, or `batch-matmul` by a [1,V,E] over the same
+    # contents
+    head: str = "shared"
     presents: bool = True  # keys and values of each layer are outputs
     fused_bias: bool = False  # an input of FULLY_CONNECTED, instead of an ADD
     single_gelu: bool = False  # one operation, instead of POW and TANH

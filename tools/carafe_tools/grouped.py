@@ -1,7 +1,9 @@
-"""Weights that are small integers in groups, each group with a scale and perhaps a zero point, as GGUF's blocks are.
+"""Weights that are small integers in groups, each group with a scale and perhaps a zero point, as
+GGUF's blocks are.
 
-A group is some neighbours of one row, 32 mostly: weight = (integer - zero point) * scale. A zero point is a real number, since
-blocks store the smallest weight and not an integer for it; the CPU plugin multiplies such groups without expanding them.
+A group is some neighbours of one row, 32 mostly: weight = (integer - zero point) * scale. A zero
+point is a real number, since blocks store the smallest weight and not an integer for it; the CPU
+plugin multiplies such groups without expanding them.
 """
 
 from dataclasses import dataclass
@@ -37,7 +39,9 @@ class Grouped:
         return grouped.reshape(self.shape)
 
     def packed(self) -> np.ndarray:
-        """Return the bytes as OpenVINO stores them: of two neighbours of 4 bits the first in the lower half."""
+        """Return the bytes as OpenVINO stores them: of two neighbours of 4 bits the first in the
+        lower half.
+        """
         if self.bits == 8:
             return self.values
         return self.values[:, ::2] | (self.values[:, 1::2] << 4)

@@ -1,8 +1,10 @@
-"""A Hugging Face GPT-2 folder: `config.json`, the weights in one or several .safetensors files, the tokenizer's files.
+"""A Hugging Face GPT-2 folder: `config.json`, the weights in one or several .safetensors files, the
+tokenizer's files.
 
-Goes in: the folder. Comes out: dimensions, and each tensor by its name and shape, read when it is asked for and not before,
-so that memory holds one of them at a time. A configuration that computes something else than GPT-2 is refused by its key,
-and a tensor that no role asked for is refused by name, because a forgotten one would give fluent nonsense.
+Goes in: the folder. Comes out: dimensions, and each tensor by its name and shape, read when it is
+asked for and not before, so that memory holds one of them at a time. A configuration that computes
+something else than GPT-2 is refused by its key, and a tensor that no role asked for is refused by
+name, because a forgotten one would give fluent nonsense.
 """
 
 from pathlib import Path
@@ -76,9 +78,11 @@ class TensorFolder:
         return values
 
     def check_asked(self, what: str, ignored: tuple[str, ...] = ()) -> None:
-        """Refuse tensors that nobody asked for, but for those whose names end in a way that is known to hold no weights."""
+        """Refuse tensors that nobody asked for, but for those whose names end in a way that is
+        known to hold no weights.
+        """
         extra = sorted(name for name in self._tensors if name not in self._asked and not name.endswith(ignored))
-        require(not extra, f"`{self.files[0]}` has a tensor `{(extra or [''])[0]}` that {what} has no place for")
+        require(not extra, f"`{self.files[0]}` has a tensor `{(extra or [''])[0]}` that {what} has no role for")
 
 
 class HuggingFaceFolder(TensorFolder):
@@ -104,7 +108,9 @@ class HuggingFaceFolder(TensorFolder):
         self.check_asked("a GPT-2", MASK_SUFFIXES)
 
     def tokenizer(self) -> str:
-        """Return the contents of `tokenizer.json`, made of `vocab.json` and `merges.txt` where the folder has only these."""
+        """Return the contents of `tokenizer.json`, made of `vocab.json` and `merges.txt` where the
+        folder has only these.
+        """
         path = self.folder / "tokenizer.json"
         if path.is_file():
             return read_text(path)
@@ -120,7 +126,9 @@ def is_huggingface(path: Path) -> bool:
 
 
 def source_sha256(path: Path) -> str:
-    """Return the SHA-256 of what a model is made from: a file, or the weights of a folder in the order of names."""
+    """Return the SHA-256 of what a model is made from: a file, or the weights of a folder in the
+    order of names.
+    """
     return files_sha256(weight_files(path) if path.is_dir() else [path])
 
 

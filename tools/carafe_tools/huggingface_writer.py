@@ -1,8 +1,10 @@
-"""Writes a Hugging Face GPT-2 folder of random weights, for tests and for measuring shapes whose real weights are not at hand.
+"""Writes a Hugging Face GPT-2 folder of random weights, for tests and for measuring shapes whose
+real weights are not at hand.
 
-Goes in: dimensions, a seed and a tokenizer. Comes out: `config.json`, `model.safetensors` and `tokenizer.json`. Tensors are drawn
-and written one at a time, so that the largest shape needs no more memory than its largest tensor. The format is that of
-https://huggingface.co/docs/safetensors: the length of a JSON header, the header, the tensors' bytes.
+Goes in: dimensions, a seed and a tokenizer. Comes out: `config.json`, `model.safetensors` and
+`tokenizer.json`. Tensors are drawn and written one at a time, so that the largest shape needs no
+more memory than its largest tensor. The format is that of https://huggingface.co/docs/safetensors:
+the length of a JSON header, the header, the tensors' bytes.
 """
 
 import json

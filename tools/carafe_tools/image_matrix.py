@@ -1,10 +1,11 @@
 """`image-matrix`: makes JPEG and BMP files of every kind, and what must be read of each.
 
-Goes in: nothing. Comes out, in `fixtures/image-matrix`, for each of `jpeg-matrix`, `jpeg-irregular` and `bmp-matrix`: a `.bin`
-with the files one after another, and a `.json` with the name and the length of each, its size in pixels and the hash (FNV-1a,
-64 bits) of its RGB pixels. A file that must be refused has no hash. The same packages give the same bytes. With `--all` every
-combination of the JPEG matrix is written, one file each, with its pixels beside it: width and height as 32-bit numbers, then
-red, green, blue.
+Goes in: nothing. Comes out, in `fixtures/image-matrix`, for each of `jpeg-matrix`, `jpeg-irregular`
+and `bmp-matrix`: a `.bin` with the files one after another, and a `.json` with the name and the
+length of each, its size in pixels and the hash (FNV-1a, 64 bits) of its RGB pixels. A file that
+must be refused has no hash. The same packages give the same bytes. With `--all` every combination
+of the JPEG matrix is written, one file each, with its pixels beside it: width and height as 32-bit
+numbers, then red, green, blue.
 
     python -m carafe_tools image-matrix --out fixtures/image-matrix
     python -m carafe_tools image-matrix --all --out FOLDER

@@ -1,9 +1,11 @@
-"""`images`: makes the odd images that the decoders are tested with, and the golden results that classification must reach.
+"""`images`: makes the odd images that the decoders are tested with, and the golden results that
+classification must reach.
 
-Goes in: the bundled pictures and a classifier's model folder. Comes out, in `fixtures/images`: the files of `images_odd`, pairs
-of a JPEG file and its pixels, pairs of an image and its resized self, and `golden.json`: how each file must come out, and for
-each picture the five best labels that OpenVINO finds in `exact` on the pixels of the Python reference (`classifier_pixels`).
-The same packages give the same bytes.
+Goes in: the bundled pictures and a classifier's model folder. Comes out, in `fixtures/images`: the
+files of `images_odd`, pairs of a JPEG file and its pixels, pairs of an image and its resized self,
+and `golden.json`: how each file must come out, and for each picture the five best labels that
+OpenVINO finds in `exact` on the pixels of the Python reference (`classifier_pixels`). The same
+packages give the same bytes.
 
     python -m carafe_tools images --out fixtures/images
 """
@@ -29,7 +31,8 @@ from carafe_tools.manifest import read_manifest
 GOLDEN = "golden.json"
 TOP = 5
 PROFILE = "exact"
-SCENE_TOLERANCE = 20  # Pillow's reading against the scene, where only compression and colour conversion stand between
+# Pillow's reading against the scene, where only compression and colour conversion stand between
+SCENE_TOLERANCE = 20
 POINTS = [(2, 2), (37, 2), (2, 21), (37, 21), (20, 12)]
 # forms that show the scene in other colours on purpose
 RECOLOURED = ("grey", "alpha", "rgba", "palette", "bit")
@@ -42,7 +45,7 @@ RESIZES: list[dict[str, Any]] = [
     {"width": 15, "height": 15, "resize": "crop", "resize_side": 20, "filter": "bilinear"},
 ]
 NOISE_SIZES = ((37, 23), (23, 41))
-# kinds of JPEG whose every pixel must be Pillow's, and how Pillow is told to write them
+# kinds of JPEG whose every pixel must be Pillow's, and the options by which Pillow writes them
 EXACT: dict[str, dict[str, Any]] = {
     "444": {"subsampling": 0, "quality": 95},
     "422": {"subsampling": 1, "quality": 80},

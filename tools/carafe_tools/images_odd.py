@@ -1,8 +1,10 @@
-"""Makes small odd images: one for each form that an image file takes, and one for each way in which it is broken.
+"""Makes small odd images: one for each form that an image file takes, and one for each way in which
+it is broken.
 
-Goes in: nothing. Comes out: file names with their bytes, the same each time. All that are whole show the same scene, 40 x 24
-pixels, different at each corner, so that a wrong turn, a swapped colour or an inverted ink shows. What Pillow does not write
-(16-bit colours, interlacing, headers that lie) is put together here.
+Goes in: nothing. Comes out: file names with their bytes, the same each time. All that are whole
+show the same scene, 40 x 24 pixels, different at each corner, so that a wrong turn, a swapped
+colour or an inverted ink shows. What Pillow does not write (16-bit colours, interlacing, headers
+that lie) is put together here.
 """
 
 import io
@@ -38,7 +40,9 @@ def whole_images() -> Iterator[tuple[str, bytes]]:
 
 
 def refused_images() -> Iterator[tuple[str, str, bytes]]:
-    """Yield the images that must be refused, with the kind of refusal as `wit/image.wit` names it."""
+    """Yield the images that must be refused, with the kind of refusal as `wit/image.wit` names
+    it.
+    """
     image = scene()
     jpeg, progressive = _saved(image, **JPEG), _saved(image, **JPEG, progressive=True)
     png, bmp = _saved(image, format="PNG"), _saved(image, format="BMP")
@@ -81,7 +85,9 @@ def _jpegs() -> Iterator[tuple[str, bytes]]:
 
 
 def _turned() -> Iterator[tuple[str, bytes]]:
-    """Yield the scene stored in each of Exif's orientations, so that it is upright once it is turned."""
+    """Yield the scene stored in each of Exif's orientations, so that it is upright once it is
+    turned.
+    """
     stored = {
         1: None,
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -177,7 +183,9 @@ def _unfiltered(rows: np.ndarray) -> bytes:
 
 
 def _deep(values: np.ndarray, colour: int) -> bytes:
-    """Return 16-bit samples whose high bytes are the values and whose low bytes are something else."""
+    """Return 16-bit samples whose high bytes are the values and whose low bytes are something
+    else.
+    """
     samples = (values.astype(np.uint16) << 8 | (values.astype(np.uint16) * 7 % 256)).astype(">u2")
     return _png(WIDTH, HEIGHT, 16, colour, _unfiltered(samples.reshape(HEIGHT, -1)))
 

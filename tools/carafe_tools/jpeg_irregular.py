@@ -1,7 +1,7 @@
 """Makes JPEG files that are irregular: some lack nothing of their picture, the others do.
 
-Comes out: names with bytes, and whether data is missing. What lacks nothing must be read as libjpeg reads it; what lacks
-something must be refused, also where libjpeg only warns and invents the rest.
+Comes out: names with bytes, and whether data is missing. What lacks nothing must be read as libjpeg
+reads it; what lacks something must be refused, also where libjpeg only warns and invents the rest.
 """
 
 import io
@@ -20,7 +20,9 @@ JFIF = segment(0xE0, b"JFIF\0\1\2\0\0\1\0\1\0\0")
 
 
 def files() -> Iterator[tuple[str, bytes, Pixels | None]]:
-    """Yield all files with the pixels that Pillow reads of them, or nothing for those that must be refused."""
+    """Yield all files with the pixels that Pillow reads of them, or nothing for those that must be
+    refused.
+    """
     for name, contents in complete():
         yield name, contents, np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
     for name, contents in incomplete():
@@ -119,7 +121,7 @@ def _made(
     kind: str = "444", sampling: list[tuple[int, int]] | None = None, scans: list[Scan] | None = None, **rest: object
 ) -> bytes:
     parts = sampling or SAMPLINGS[kind]
-    layout = Layout(*SIZE, parts, scans or [Scan(tuple(range(len(parts))))], **rest)  # type: ignore[arg-type]
+    layout = Layout(*SIZE, parts, scans or [Scan(tuple(range(len(parts))))], **rest)  # type: ignore
     return write(layout, [samples(layout, component) for component in range(len(parts))], standard_codes())
 
 
@@ -128,7 +130,9 @@ def _progressive(scans: list[Scan]) -> bytes:
 
 
 def _redefined() -> bytes:
-    """Return a file that defines other steps between its scans: those of the first scan of a component hold."""
+    """Return a file that defines other steps between its scans: those of the first scan of a
+    component hold.
+    """
     file = _made("444", scans=[Scan((0,)), Scan((1,)), Scan((2,))])
     second = file.index(b"\xff\xda", file.index(b"\xff\xda") + 2)
     third = file.index(b"\xff\xda", second + 2)

@@ -1,4 +1,5 @@
-"""Makes JPEG files of every kind: samplings, modes, orders of scans, restart intervals, places of tables, sizes.
+"""Makes JPEG files of every kind: samplings, modes, orders of scans, restart intervals, places of
+tables, sizes.
 
 Comes out: names with bytes, and the RGB pixels that Pillow reads.
 """

@@ -1,7 +1,9 @@
-"""Writes JPEG files of every kind that the decoder must read: any sampling, any scan script, restart markers, tables anywhere.
+"""Writes JPEG files of every kind that the decoder must read: any sampling, any scan script,
+restart markers, tables anywhere.
 
-Goes in: samples of each component and a list of scans. Comes out: the bytes of a file. Its Huffman tables are not the best
-ones, only short: all symbols that occur have codes of one length. Written after the standard (T.81), sections F and G.
+Goes in: samples of each component and a list of scans. Comes out: the bytes of a file. Its Huffman
+tables are not the best ones, only short: all symbols that occur have codes of one length. Written
+after the standard (T.81), sections F and G.
 """
 
 import struct
@@ -13,7 +15,8 @@ import numpy as np
 # diagonal after diagonal, upwards and downwards in turn
 ZIGZAG = np.array(sorted(range(64), key=lambda k: (k // 8 + k % 8, k % 8 if (k // 8 + k % 8) % 2 == 0 else k // 8)))
 DCT = np.array([[np.cos((2 * x + 1) * u * np.pi / 16) * (np.sqrt(1 / 8) if u == 0 else 0.5) for x in range(8)] for u in range(8)])
-STEPS = [[3 + k // 4 for k in range(64)], [5 + k // 2 for k in range(64)]]  # for the first component, and for the others
+# for the first component, and for the others
+STEPS = [[3 + k // 4 for k in range(64)], [5 + k // 2 for k in range(64)]]
 LONGEST_RUN = 0x7FFF
 MOST_BITS = 900  # refinement bits that a run of blocks may collect
 
@@ -23,7 +26,9 @@ Codes = dict[int, tuple[int, int]]  # symbol -> code, length
 
 @dataclass
 class Scan:
-    """One scan: places of its components in the frame, first and last coefficient, bits known before and after."""
+    """One scan: places of its components in the frame, first and last coefficient, bits known
+    before and after.
+    """
 
     components: tuple[int, ...]
     first: int = 0
@@ -42,7 +47,8 @@ class Layout:
     scans: list[Scan]
     progressive: bool = False
     restart: int = 0
-    tables: str = "front"  # "front", "each" (before each scan) or "none" (the standard's, which are not written)
+    # "front", "each" (before each scan) or "none" (the standard's, which are not written)
+    tables: str = "front"
     ids: bytes = b"\1\2\3\4"
     before_frame: bytes = b""  # application segments
 
@@ -107,7 +113,9 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 
 def _coefficients(layout: Layout, component: int, samples: np.ndarray) -> np.ndarray:
-    """Return quantised coefficients (block rows, block columns, 64) of whole units, in the order of the file."""
+    """Return quantised coefficients (block rows, block columns, 64) of whole units, in the order of
+    the file.
+    """
     (across, down), (columns, rows) = layout.sampling[component], layout.units()
     height, width = samples.shape
     padded = np.pad(samples, ((0, rows * down * 8 - height), (0, columns * across * 8 - width)), mode="edge") - 128.0
@@ -241,7 +249,9 @@ def _magnitude(value: int) -> tuple[int, int]:
 
 
 def _tables(tokens: list[Token]) -> tuple[dict[int, Codes], bytes]:
-    """Return codes of one length for the symbols of each table, and the segments that define them."""
+    """Return codes of one length for the symbols of each table, and the segments that define
+    them.
+    """
     codes: dict[int, Codes] = {}
     segments = b""
     for table in sorted({token.table for token in tokens if token.table is not None}):

@@ -1,7 +1,8 @@
 """Text and JSON from outside: files of people and of other programs.
 
-Goes in: a path, or contents and where they came from. Comes out: the text, or the object that the JSON holds. What cannot be read
-is refused in one sentence, brackets nested too deep for Python's reader included.
+Goes in: a path, or contents and where they came from. Comes out: the text, or the object that the
+JSON holds. What cannot be read is refused in one sentence, brackets nested too deep for Python's
+reader included.
 """
 
 import json

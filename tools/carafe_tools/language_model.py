@@ -1,11 +1,14 @@
-"""The neutral half of `add`: a decoder's graph and what is known beside it become a model folder, whole and certified.
+"""The neutral half of `add`: a decoder's source becomes a model folder, whole and certified.
 
-Goes in: a `LanguageModelSource` and the graph, an `ov.Model` with the inputs and the output of `text_graph`. Comes out:
-`DIR/NAME` with graph, weights, tokenizer, chat template, licence files, `certificate.json` and `model.toml`. A graph that
-OpenVINO cannot page, or whose paged form wants inputs that Carafe does not set, is refused by name before anything is computed.
+Goes in: a `LanguageModelSource`, whose graph has the inputs and the output of `text_graph`. Comes
+out: `DIR/NAME` with graph, weights, tokenizer, chat template, `certificate.json` and `model.toml`.
+A graph that OpenVINO cannot page, or whose paged form wants inputs that Carafe does not set, is
+refused by name before anything is computed. The graph is made in a process of its own, so that its
+weights are not in memory while the certificate is made.
 """
 
-import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,76 +20,72 @@ from carafe_tools.certificate import CERTIFICATE, GRAPH, WEIGHTS, load_graph
 from carafe_tools.folder import atomic_folder
 from carafe_tools.language_certificate import LanguageEvidence, certify_language_model
 from carafe_tools.language_source import LanguageModelSource
-from carafe_tools.manifest import Licence, Manifest, check_folder_name, files_sha256
-from carafe_tools.model_folder import NO_NOTICE, About, copy_licence, finish
+from carafe_tools.manifest import Manifest, check_folder_name, files_sha256
+from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
 from carafe_tools.opening import Carafe
 from carafe_tools.prefill import prefill_chunk
 from carafe_tools.progress import Progress
 from carafe_tools.text_context import check_paged
 from carafe_tools.text_run import TASK, TEXTS
-from carafe_tools.tokenizer_files import open_tokenizer
 
 TOKENIZER, CHAT_TEMPLATE = "tokenizer.json", "chat_template.jinja"
-STEPS = 3 + language_certificate.STEPS  # that `write_language_model` tells of
-UNKNOWN_LICENCE = "unknown"
+STEPS = 2 + language_certificate.STEPS  # that `write_language_model` tells of
 
 
-def write_language_model(
-    source: LanguageModelSource,
-    graph: ov.Model,
-    out: Path,
-    about: About,
-    carafe: Carafe | None,
-    progress: Progress,
-    full: bool = False,
-) -> dict[str, Any]:
-    """Write the model folder of a decoder, certified in the full form or the quick one, and return what to tell about it."""
-    check_folder_name(about.name, out)
-    for note in source.notes:
+@dataclass(frozen=True)
+class Wanted:
+    """What a person wants of a model folder."""
+
+    out: Path
+    about: About
+    carafe: Carafe | None  # the program that is to serve the model
+    full: bool = False  # whether it is certified in the full form
+
+
+def write_language_model(source: LanguageModelSource, wanted: Wanted, progress: Progress) -> dict[str, Any]:
+    """Write the model folder of a decoder, certified, and return what to tell about it."""
+    about = wanted.about
+    check_folder_name(about.name, wanted.out)
+    ends = [] if source.eos_token_ids else [f"`{source.path}` names no token that ends a text; it ends where its length does"]
+    for note in [*ends, *source.notes]:
         progress.note(note)
-    tokenizer = open_tokenizer(source.tokenizer_json, f"the tokenizer of `{source.path}`")
-    if carafe is not None:
-        carafe.check_tokenizer(source.tokenizer_json, source.path, tokenizer, TEXTS)
-    with atomic_folder(out) as folder:
-        progress.step("save the graph")
-        require_narrow(graph, f"the graph of `{source.path}`")
-        ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
-        del graph
+    if wanted.carafe is not None:
+        wanted.carafe.check_tokenizer(source.tokenizer_file, source.path, TEXTS)
+    with atomic_folder(wanted.out) as folder:
+        progress.step("make the graph, save it, and put its KV cache into pages")
+        apart("make the graph", _save_graph, source.graph, folder, f"`{source.path}`")
         _write_texts(source, about, folder)
-        progress.step("reload the saved graph and put its KV cache into pages")
-        apart("page the graph", _check_graph, folder, f"`{source.path}`")
         evidence = LanguageEvidence(
-            folder,
-            about.name,
-            source.context_length,
-            source.vocabulary_size,
-            source.sliding_window,
-            tokenizer,
-            sum(path.stat().st_size for path in source.files),
-            source.witnesses,
+            folder=folder,
+            name=about.name,
+            context_length=source.context_length,
+            vocabulary_size=source.vocabulary_size,
+            sliding_window=source.sliding_window,
+            tokenizer=source.tokenizer_file.tokenizer,
+            source_bytes=sum(path.stat().st_size for path in source.files),
+            rounded_to=source.rounded_to,
+            references=source.references,
         )
-        certificate = certify_language_model(evidence, full, progress)
-        told = finish(folder, out, certificate, _manifest(source, about), carafe, progress)
-        return {**told, "licence": _spdx(source, about), "context_length": source.context_length, "form": certificate["form"]}
+        certificate = certify_language_model(evidence, wanted.full, progress)
+        told = finish(folder, wanted.out, certificate, _manifest(source, about), wanted.carafe, progress)
+        return {**told, "licence": about.licence.spdx, "context_length": source.context_length, "form": certificate["form"]}
 
 
-def _write_texts(source: LanguageModelSource, about: About, folder: Path) -> None:
-    (folder / TOKENIZER).write_text(source.tokenizer_json, encoding="utf-8")
-    if source.chat_template is not None:
-        (folder / CHAT_TEMPLATE).write_text(source.chat_template, encoding="utf-8", newline="")
-    for path in source.licence_files:
-        shutil.copyfile(path, folder / path.name)
-    copy_licence(about, folder)
-
-
-def _check_graph(folder: Path, where: str) -> None:
+def _save_graph(make: Callable[[], ov.Model], folder: Path, where: str) -> None:
+    """Make a graph and save it; reload it, and prove that it can be served."""
+    graph = make()
+    require_narrow(graph, f"the graph of {where}")
+    ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+    del graph
     check_paged(load_graph(folder), where)
 
 
-def _spdx(source: LanguageModelSource, about: About) -> str:
-    """Return the licence that a person named, or else the source, or that it is unknown."""
-    return about.licence.spdx or source.licence or UNKNOWN_LICENCE
+def _write_texts(source: LanguageModelSource, about: About, folder: Path) -> None:
+    (folder / TOKENIZER).write_text(source.tokenizer_file.contents, encoding="utf-8")
+    if source.chat_template is not None:
+        (folder / CHAT_TEMPLATE).write_text(source.chat_template, encoding="utf-8", newline="")
+    copy_licence(about, folder)
 
 
 def _manifest(source: LanguageModelSource, about: About) -> Manifest:
@@ -99,7 +98,7 @@ def _manifest(source: LanguageModelSource, about: About) -> Manifest:
         inputs=[],
         outputs=[],
         sections={"text": _text(source)},
-        licence=Licence(_spdx(source, about), about.licence.notice or _notice(source)),
+        licence=about.licence,
         source=source.path,
         source_sha256=files_sha256(source.files),
     )
@@ -109,11 +108,6 @@ def _description(source: LanguageModelSource) -> str:
     millions = source.num_weights / 1e6
     size = f"{millions / 1e3:.1f} billion" if millions >= 1000 else f"{millions:.1f} million"
     return f"{source.path.name}, from {source.kind}: {size} weights, most of {source.weight_bits} bits"
-
-
-def _notice(source: LanguageModelSource) -> str:
-    names = [path.name for path in source.licence_files]
-    return f"See {', '.join(names)}." if names else NO_NOTICE
 
 
 def _text(source: LanguageModelSource) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""The layouts of 8-bit GPT-2 .tflite files that `convert` takes, each as a fixture, and the table of their errors.
+"""The layouts of 8-bit GPT-2 .tflite files that `convert` takes, each as a fixture, and the table
+of their errors.
 
-Goes in: a tokenizer for the tiny vocabulary. Comes out: for each layout its name, how it is written, and, by `layouts`, what its
-certificate found. Tests convert every one; the table in docs/models.md is made by
+Goes in: a tokenizer for the tiny vocabulary. Comes out: for each layout its name, how it is
+written, and, by `layouts`, what its certificate found. Tests convert every one; the table in
+docs/models.md is made by
 
     python -m carafe_tools layouts --document docs/models.md
 """
@@ -68,7 +70,9 @@ HEADER = ["| layout | float64 | OpenVINO's own reading | LiteRT |", "|---|---|--
 
 
 def certify_layouts(fixtures: Path, document: Path | None) -> dict[str, Any]:
-    """Convert every layout, print the table of errors, also into a document if there is one, and return the errors."""
+    """Convert every layout, print the table of errors, also into a document if there is one, and
+    return the errors.
+    """
     lines = list(HEADER)
     print("\n".join(HEADER))
     errors = {}

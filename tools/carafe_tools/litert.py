@@ -1,7 +1,8 @@
 """Runs a .tflite in LiteRT, the runtime that such files are made for.
 
-Goes in: a path. Comes out: an interpreter whose first output is taken as the logits. Used by `probe` and as the outside
-witness of a certificate; its kernels quantise activations to 8 bits, so it differs from the float64 reference visibly.
+Goes in: a path. Comes out: an interpreter whose first output is taken as the logits. Used by
+`probe` and as the outside reference of a certificate; its kernels quantise activations to 8 bits,
+so it differs from the float64 reference visibly.
 """
 
 from pathlib import Path
@@ -40,7 +41,9 @@ class LiteRt:
         return self.interpreter.get_tensor(self.interpreter.get_output_details()[0]["index"])
 
     def greedy(self, prompt: list[int], count: int, padding: int) -> list[int]:
-        """Return the tokens that follow a prompt, as many as fit in T, each found by computing the whole sequence again."""
+        """Return the tokens that follow a prompt, as many as fit in T, each found by computing the
+        whole sequence again.
+        """
         tokens = list(prompt)
         while len(tokens) < min(len(prompt) + count, self.sequence):
             padded = np.full(self.sequence, padding, np.int32)

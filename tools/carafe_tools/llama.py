@@ -1,26 +1,27 @@
-"""What a model of the llama kind is to these tools: its sizes, its rotary positions, and its weights, each in its role.
+"""What a model of the llama kind is to these tools: its sizes, its rotary positions, and its
+weights, each in its role.
 
-The kind is: RMSNorm before attention and MLP, rotary positions (RoPE), grouped-query attention, SwiGLU. Families differ in what
-is there and what is not: biases of the projections, norms of queries and keys, a head of its own, layers without positions. The
-readers of GGUF and of safetensors make a `Llama`; the graph builder and the float64 reference compute it, and neither knows
-a family. Matrices are read when they are asked for and not kept, so that memory holds one of them at a time.
+The kind is: RMSNorm before attention and MLP, rotary positions (RoPE), grouped-query attention,
+SwiGLU. Families differ in what is there and what is not: biases of the projections, norms of
+queries and keys, a head of its own, layers without positions. The readers of GGUF and of
+safetensors make a `Llama`; the graph builder and the float64 reference compute it, and neither
+knows a family. Matrices are read when they are asked for and not kept.
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from carafe_tools.errors import require
-from carafe_tools.gpt2 import Quantised, Real
-from carafe_tools.grouped import Grouped
+from carafe_tools.stored_weights import Weights
 
 
 @dataclass(frozen=True, eq=False)
 class Rope:
-    """Rotary positions (Su et al., "RoFormer", 2021): how fast each pair of a head's dimensions turns."""
+    """Rotary positions (Su et al., "RoFormer", 2021): how fast each pair of a head's dimensions
+    turns.
+    """
 
     frequencies: np.ndarray  # f64 (R/2,), radians a position; R of the D dimensions turn
     magnitude: float = 1.0  # by which sines and cosines are multiplied, which YaRN does
@@ -47,23 +48,6 @@ class Sizes:
             self.heads % self.kv_heads == 0, f"{where} has {self.heads} heads, which its {self.kv_heads} KV heads do not divide"
         )
         require(self.head_width % 2 == 0, f"{where} has heads {self.head_width} wide; an even number was expected")
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """A matrix (out, in) that is read from its file each time that it is asked for."""
-
-    shape: tuple[int, int]
-    read: Callable[[], Quantised | Grouped | Real]
-    bits: int  # 4, 8, 16 or 32
-
-    def rows(self, which: np.ndarray | slice) -> Quantised | Grouped | Real:
-        """Return some of the rows."""
-        return self.read().rows(which)
-
-    def dequantised(self, dtype: type = np.float32) -> np.ndarray:
-        """Return the real matrix that this one stands for."""
-        return self.read().dequantised(dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +103,10 @@ class Llama:
         return [self.token_embedding, *of_layers, *([] if self.is_tied else [self.head])]
 
 
-def count_weights(matrices: list[Weights]) -> tuple[int, int]:
-    """Return the bits of most weights, and how many weights there are."""
-    counts: Counter[int] = Counter()
-    for matrix in matrices:
-        counts[matrix.bits] += math.prod(matrix.shape)
-    return counts.most_common(1)[0][0], counts.total()
-
-
 def plain_rope(width: int, base: float) -> Rope:
-    """Return positions of which `width` dimensions turn, dimension pair i by base^(-2i/width) a position."""
+    """Return positions of which `width` dimensions turn, dimension pair i by base^(-2i/width) a
+    position.
+    """
     return Rope(base ** (-np.arange(0, width, 2, dtype=np.float64) / width))
 
 
@@ -140,8 +118,8 @@ def linear_rope(rope: Rope, factor: float) -> Rope:
 def llama3_rope(rope: Rope, factor: float, low: float, high: float, original: int) -> Rope:
     """Turn slower by a factor where a turn takes long, as Llama 3.1 does.
 
-    Pairs that turn fewer than `low` times within the original context are slowed in full, those that turn more than `high` times
-    not at all, those between in part.
+    Pairs that turn fewer than `low` times within the original context are slowed in full, those
+    that turn more than `high` times not at all, those between in part.
     """
     turns = original * rope.frequencies / (2 * math.pi)
     share = np.clip((turns - low) / (high - low), 0, 1)
@@ -153,7 +131,8 @@ def yarn_rope(
 ) -> Rope:
     """Turn slower by a factor from some dimension on and larger (YaRN, Peng et al., 2023).
 
-    The ramp goes from the pair that turns `fast` times within the original context to the one that turns `slow` times.
+    The ramp goes from the pair that turns `fast` times within the original context to the one that
+    turns `slow` times.
     """
     width = 2 * len(rope.frequencies)
 

@@ -1,8 +1,10 @@
-"""Reads a model of the llama kind from a Hugging Face folder: `config.json`, and the weights in .safetensors files.
+"""Reads a model of the llama kind from a Hugging Face folder: `config.json`, and the weights in
+.safetensors files.
 
-Goes in: the folder. Comes out: a `Llama`. What a configuration may hold and what it means is up to transformers; an option that
-changes what is computed and is not known here is refused by its key, and so is a tensor that no role asked for. Whether there are
-biases, norms of queries and keys, or a head of its own, the tensors show by being there.
+Goes in: the folder. Comes out: a `Llama`. What a configuration may hold and what it means is up to
+transformers; an option that changes what is computed and is not known here is refused by its key,
+and so is a tensor that no role asked for. Whether there are biases, norms of queries and keys, or a
+head of its own, the tensors show by being there.
 """
 
 from pathlib import Path
@@ -20,12 +22,12 @@ from carafe_tools.llama import (
     Projection,
     Rope,
     Sizes,
-    Weights,
     linear_rope,
     llama3_rope,
     plain_rope,
     yarn_rope,
 )
+from carafe_tools.stored_weights import Weights
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 PREFIX = "model."
@@ -42,7 +44,9 @@ def is_llama_folder(path: Path) -> bool:
 
 
 def read_llama_folder(folder: Path, context_length: int) -> Llama:
-    """Return the model in a folder, every tensor of which must have a role, with positions for a context of some length."""
+    """Return the model in a folder, every tensor of which must have a role, with positions for a
+    context of some length.
+    """
     config = _Config(folder)
     tensors = TensorFolder(folder, PREFIX)
     sizes = config.sizes(context_length)
@@ -101,13 +105,16 @@ class _Config:
         return sizes
 
     def layers_with_positions(self, layers: int) -> list[bool]:
-        flags = self.values.get("no_rope_layers") or [1] * layers  # sic: 1 where there are positions
+        # sic: 1 where there are positions
+        flags = self.values.get("no_rope_layers") or [1] * layers
         is_list = isinstance(flags, list) and len(flags) == layers and all(flag in (0, 1) for flag in flags)
         require(is_list, f"`{self.path}` has no_rope_layers `{flags}`; a 0 or 1 for each of {layers} layers was expected")
         return [flag == 1 for flag in flags]
 
     def rope(self, head_width: int) -> Rope:
-        """Return the rotary positions; newer files have one object for them, older ones a base and a scaling."""
+        """Return the rotary positions; newer files have one object for them, older ones a base and
+        a scaling.
+        """
         own = self.values.get("rope_parameters") or self.values.get("rope_scaling") or {}
         require(isinstance(own, dict), f"`{self.path}` has rope_parameters `{own}`; an object was expected")
         base = self.number("rope_theta", own, self.number("rope_theta", default=10000.0))
@@ -184,8 +191,8 @@ def _layer(tensors: TensorFolder, prefix: str, sizes: Sizes, has_positions: bool
 def _matrix(tensors: TensorFolder, name: str, shape: tuple[int, int]) -> Weights:
     stored = tensors.stored(name, shape)
 
-    def read() -> Real:
-        values = stored.read_stored()
+    def read(rows: slice) -> Real:
+        values = stored.read_stored(rows)
         is_finite = np.isfinite(values) if values.dtype != np.uint16 else (values & BF16_EXPONENT) != BF16_EXPONENT
         if not is_finite.all():
             raise ConversionError(f"the tensor `{name}` of `{stored.path}` holds values that are not finite")
@@ -195,11 +202,14 @@ def _matrix(tensors: TensorFolder, name: str, shape: tuple[int, int]) -> Weights
 
 
 def _head(tensors: TensorFolder, config: _Config, tokens: Weights) -> Weights:
-    """Return the head, which is the token embedding where the configuration or the lack of another says so."""
+    """Return the head, which is the token embedding where the configuration or the lack of another
+    says so.
+    """
     if config.is_tied is False or (config.is_tied is None and tensors.has(HEAD)):
         return _matrix(tensors, HEAD, tokens.shape)
     if tensors.has(HEAD):
-        same = np.array_equal(_matrix(tensors, HEAD, tokens.shape).read().values, tokens.read().values)
+        pairs = zip(_matrix(tensors, HEAD, tokens.shape).pieces(), tokens.pieces(), strict=True)
+        same = all(np.array_equal(mine.values, theirs.values) for mine, theirs in pairs)
         require(
             same,
             f"`{config.path}` ties the head to the token embedding, but `{HEAD}` differs from it; "

@@ -1,7 +1,9 @@
-"""Builds the graph of a model of the llama kind: stateful, with a KV cache, inputs and output as `decoder_parts` has them.
+"""Builds the graph of a model of the llama kind: stateful, with a KV cache, inputs and output as
+`decoder_parts` has them.
 
-Goes in: a `Llama`. Comes out: an `ov.Model`, whose weights are in the form that the source has them: integers in groups stay
-integers. They are read one matrix at a time; the graph's constants are all that memory keeps of them.
+Goes in: a `Llama`. Comes out: an `ov.Model`, whose weights are in the form that the source has
+them: integers in groups stay integers. They are read one matrix at a time; the graph's constants
+are all that memory keeps of them.
 """
 
 import math
@@ -106,15 +108,18 @@ def _projected(hidden: Node, projection: Projection) -> Node:
 
 
 def _part(heads: Node, start: int, stop: int) -> Node:
-    """Return some of a head's dimensions, of (B, H, S, D); slices are what the plugin finds rotary positions by."""
+    """Return some of a head's dimensions, of (B, H, S, D); slices are what the plugin finds rotary
+    positions by.
+    """
     return opset.slice(heads, integers(start), integers(stop), integers(1), integers(3))
 
 
 def _angles(positions: Node, rope: Rope, context_length: int) -> tuple[Node, Node]:
     """Return cosine and sine of each position's angles, (B, 1, S, R).
 
-    A product of a late position and a frequency in f32 would be off by 1e-3 of a turn's radian. So both tables are computed in
-    f64, one for each multiple of `SPAN` positions and one for what is left, and the angles are added by the addition theorems.
+    A product of a late position and a frequency in f32 would be off by 1e-3 of a turn's radian. So
+    both tables are computed in f64, one for each multiple of `SPAN` positions and one for what is
+    left, and the angles are added by the addition theorems.
     """
     coarse = _table(rope, SPAN * np.arange(-(-context_length // SPAN)), rope.magnitude)
     fine = _table(rope, np.arange(SPAN), 1.0)

@@ -1,18 +1,17 @@
 """Rounds weights to 8 bits, each row with a scale of its own: `--weights int8`.
 
-Goes in: a `Llama`, or one matrix. Comes out: the same with matrices that are rounded when they are read. Where a processor has no
-VNNI, 4-bit groups take longer for one sequence than twice as many bytes do.
+Goes in: a `Llama`, or one matrix. Comes out: the same with matrices that are rounded when they are
+read. Where a processor has no VNNI, 4-bit groups take longer for one sequence than twice as many
+bytes do.
 """
 
 from dataclasses import replace
 
-import numpy as np
-
-from carafe_tools.gpt2 import Quantised, quantise
-from carafe_tools.llama import Llama, LlamaLayer, Projection, Weights
+from carafe_tools.gpt2 import quantise
+from carafe_tools.llama import Llama, LlamaLayer, Projection
+from carafe_tools.stored_weights import Weights
 
 INT8 = "int8"
-ROWS = 4096  # that are real numbers at a time
 
 
 def in_int8(model: Llama) -> Llama:
@@ -29,11 +28,4 @@ def _layer(layer: LlamaLayer) -> LlamaLayer:
 
 def rounded(weights: Weights) -> Weights:
     """Return a matrix in 8 bits, each row with a scale of its own, rounded when it is read."""
-    return Weights(weights.shape, lambda: _quantised(weights), 8)
-
-
-def _quantised(weights: Weights) -> Quantised:
-    matrix = weights.read()
-    starts = range(0, weights.shape[0], ROWS)
-    parts = [quantise(matrix.rows(slice(start, start + ROWS)).dequantised(), per_row=True) for start in starts]
-    return Quantised(np.concatenate([part.values for part in parts]), np.concatenate([part.scales for part in parts]))
+    return Weights(weights.shape, lambda rows: quantise(weights.read(rows).dequantised(), per_row=True), 8)

@@ -1,8 +1,8 @@
 """`model.toml`, the manifest of a model folder: what each file, input and output is.
 
-Goes in: a `Manifest` and the folder whose files it names. Comes out: `model.toml` in format 2, with the size and
-SHA-256 of each file as it lies there. Every key is required by the readers, unknown keys are errors, so this is the only
-place that writes the file.
+Goes in: a `Manifest` and the folder whose files it names. Comes out: `model.toml` in format 2, with
+the size and SHA-256 of each file as it lies there. Every key is required by the readers, unknown
+keys are errors, so this is the only place that writes the file.
 """
 
 import hashlib
@@ -24,7 +24,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of an image graph; those of text graphs follow from the manifest's format."""
+    """An input or output of an image graph; those of text graphs follow from the manifest's
+    format.
+    """
 
     name: str
     role: str
@@ -42,7 +44,8 @@ class Licence:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that `model.toml` says; `files` maps a role (`graph`, `weights`, …) to a file name in the folder.
+    """All that `model.toml` says; `files` maps a role (`graph`, `weights`, …) to a file name in the
+    folder.
 
     `sections` holds the tables of the task, in order: `text` or `image`.
     """
@@ -68,7 +71,8 @@ def sha256(path: Path) -> str:
 def files_sha256(files: list[Path]) -> str:
     """Return the SHA-256 of what a model is made from.
 
-    Of several files it is that of the lines `HASH  NAME` in the order given, as `sha256sum FILES | sha256sum` has it.
+    Of several files it is that of the lines `HASH  NAME` in the order given, as `sha256sum FILES |
+    sha256sum` has it.
     """
     if len(files) == 1:
         return sha256(files[0])
@@ -85,7 +89,9 @@ def check_name(name: str) -> str:
 
 
 def check_folder_name(name: str, out: Path) -> None:
-    """Refuse a folder that is not called as its model: a model is found by the name of its folder."""
+    """Refuse a folder that is not called as its model: a model is found by the name of its
+    folder.
+    """
     check_name(name)
     found = out.resolve().name
     require(found == name, f"the model is to be called `{name}` but its folder `{out}`; the two names must be equal")
@@ -153,7 +159,9 @@ def _pairs(table: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a value in TOML, whose strings, numbers, booleans and arrays of them are JSON's, but for one control character."""
+    """Return a value in TOML, whose strings, numbers, booleans and arrays of them are JSON's, but
+    for one control character.
+    """
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

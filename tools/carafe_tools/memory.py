@@ -1,7 +1,9 @@
-"""Measures what a graph needs: the peak memory of a fresh process after loading it and after running it.
+"""Measures what a graph needs: the peak memory of a fresh process after loading it and after
+running it.
 
-Goes in: `model.xml`. Comes out: one line of JSON, `{"peak_load_bytes": …, "peak_run_bytes": …}`. The process has Python, numpy
-and OpenVINO in it, about 90 MB. Figures are rounded up to 16 MiB, so that a certificate made again is the same.
+Goes in: `model.xml`. Comes out: one line of JSON, `{"peak_load_bytes": …, "peak_run_bytes": …}`.
+The process has Python, numpy and OpenVINO in it, about 90 MB. Figures are rounded up to 16 MiB, so
+that a certificate made again is the same.
 
     python -m carafe_tools.memory models/tales/model.xml
 """

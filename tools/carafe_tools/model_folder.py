@@ -1,10 +1,12 @@
-"""How the model folder of any task is finished: its licence, its certificate, its manifest and, last, that it opens.
+"""How the model folder of any task is finished: its licence, its certificate, its manifest and,
+last, that it opens.
 
-Goes in: a folder that holds a task's own files, the certificate, the `Manifest` and the program that is to serve the model.
-Comes out: the folder, whole, and what to tell about it. `convert` and `classifier` make the files and the certificate; this
-module knows no task.
+Goes in: a folder that holds a task's own files, the certificate, the `Manifest` and the program
+that is to serve the model. Comes out: the folder, whole, and what to tell about it. `convert` and
+`classifier` make the files and the certificate; this module knows no task.
 """
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,12 @@ from carafe_tools.certificate import CERTIFICATE, comparisons, require_passed, w
 from carafe_tools.manifest import Licence, Manifest, update_file, write_manifest
 from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
-from carafe_tools.repository_files import LICENCE_FILES
 
 LICENCE_TEXT = "LICENSE"
-NO_NOTICE = "No notice was given."
+# what is known of a licence that nobody named; `carafe` looks for one in the source and names it
+UNKNOWN_LICENCE, NO_NOTICE = "unknown", "No notice was given."
+# texts that keep their names in a model folder, where no other file is called so
+LICENCE_FILES = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|USE[_-]POLICY|ACCEPTABLE[_-]USE)([._-][\w.-]*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,14 @@ class About:
     name: str
     licence: Licence
     description: str = ""
-    licence_texts: tuple[Path, ...] = ()  # the licence in full and what it asks to be kept, to copy into the folder
+    # the licence in full and what it asks to be kept, to copy into the folder
+    licence_texts: tuple[Path, ...] = ()
 
 
 def copy_licence(about: About, folder: Path) -> None:
-    """Copy the licence in full, where one is given, into a model folder, and notices and use policies under their names."""
+    """Copy the licence in full, where one is given, into a model folder, and notices and use
+    policies under their names.
+    """
     for path in about.licence_texts:
         shutil.copyfile(path, folder / (path.name if LICENCE_FILES.fullmatch(path.name) else LICENCE_TEXT))
 
@@ -39,7 +46,9 @@ def copy_licence(about: About, folder: Path) -> None:
 def finish(
     folder: Path, out: Path, certificate: dict[str, Any], manifest: Manifest, carafe: Carafe | None, progress: Progress
 ) -> dict[str, Any]:
-    """Write certificate and manifest into a folder that becomes `out`, and open it, or refuse; return what to tell about it."""
+    """Write certificate and manifest into a folder that becomes `out`, and open it, or refuse;
+    return what to tell about it.
+    """
     require_passed(certificate, f"`{manifest.source}` was converted but the certificate failed, so nothing was written")
     write_certificate(folder, certificate)
     write_manifest(folder, manifest)
@@ -53,7 +62,9 @@ def finish(
 
 
 def open_folder(folder: Path, out: Path, carafe: Carafe | None, progress: Progress) -> dict[str, Any] | None:
-    """Run a finished folder that becomes `out` in the program that is to serve it; nothing where there is none."""
+    """Run a finished folder that becomes `out` in the program that is to serve it; nothing where
+    there is none.
+    """
     if carafe is None:
         progress.step("not opened in `carafe`, as `--unopened` asks: whether it can be served is not proved")
         return None

@@ -1,11 +1,13 @@
 """The project's oldest rule, made true for a graph: no tensor is wider than 32 bits.
 
-Goes in: an `ov.Model` as OpenVINO's frontend read it, whose only wide tensors are i64 shapes and axes. Comes out: the
-same model in place, with i32 and f32, and the proof that nothing wide is left, bodies of `If` and `Loop` included. A
-value that does not fit is refused, never clipped, but for the INT64_MAX that means "to the end" in slices.
+Goes in: an `ov.Model` as OpenVINO's frontend read it, whose only wide tensors are i64 shapes and
+axes. Comes out: the same model in place, with i32 and f32, and the proof that nothing wide is left,
+bodies of `If` and `Loop` included. A value that does not fit is refused, never clipped, but for the
+INT64_MAX that means "to the end" in slices.
 
-Also here: removing the `FakeQuantize` that the TFLite frontend adds after a dequantised gather. It is an identity on the
-int8 grid but switches on low-precision passes (errors of 1e-2), so it goes, once it is proved to be one.
+Also here: removing the `FakeQuantize` that the TFLite frontend adds after a dequantised gather. It
+is an identity on the int8 grid but switches on low-precision passes (errors of 1e-2), so it goes,
+once it is proved to be one.
 """
 
 from collections.abc import Iterator
@@ -64,7 +66,9 @@ def narrow(model: ov.Model) -> None:
 
 
 def remove_identity_fake_quantizes(model: ov.Model) -> tuple[int, int]:
-    """Remove each `FakeQuantize` that is an identity on the int8 values it is fed; return how many went and how many stay."""
+    """Remove each `FakeQuantize` that is an identity on the int8 values it is fed; return how many
+    went and how many stay.
+    """
     removed = kept = 0
     for operation in model.get_ordered_ops():
         if operation.get_type_name() != "FakeQuantize":
@@ -117,7 +121,8 @@ def _narrow_values(constant: Node) -> np.ndarray:
 
 
 def _int8_scale(node: Node) -> float | None:
-    """Return the one scale by which int8 constants were multiplied to make this node's output, else None.
+    """Return the one scale by which int8 constants were multiplied to make this node's output, else
+    None.
 
     Walks back over Gather, Reshape, Convert and Multiply with a scalar to the constant.
     """
@@ -136,7 +141,9 @@ def _int8_scale(node: Node) -> float | None:
 
 
 def _is_identity_on(fake_quantize: Node, values: np.ndarray, scale: float) -> bool:
-    """Evaluate the operation's definition on every value it can be fed; equal means within 1e-3 of one grid step."""
+    """Evaluate the operation's definition on every value it can be fed; equal means within 1e-3 of
+    one grid step.
+    """
     constants = [source.get_node() for source in fake_quantize.input_values()[1:]]
     if any(node.get_type_name() != "Constant" or node.get_data().size != 1 for node in constants):
         return False

@@ -1,8 +1,10 @@
-"""Opens what was converted with the program that will serve it, so that nothing is certified which that program refuses.
+"""Opens what was converted with the program that will serve it, so that nothing is certified which
+that program refuses.
 
-The rules of a model folder stand once, in `carafe` and in its guests: they are not written down here again. `check_tokenizer`
-asks early, before anything is built, whether the guest reads a `tokenizer.json` and cuts the same tokens; `check_folder` ends
-every conversion by running the finished folder in the sandbox. `find_carafe` says which program that is.
+The rules of a model folder stand once, in `carafe` and in its guests: they are not written down
+here again. `check_tokenizer` asks early, before anything is built, whether the guest reads a
+`tokenizer.json` and cuts the same tokens; `check_folder` ends every conversion by running the
+finished folder in the sandbox. `find_carafe` says which program that is.
 """
 
 import argparse
@@ -16,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from carafe_tools.errors import ConversionError, require
+from carafe_tools.tokenizer_files import TokenizerFile
 
 PROGRAM = "carafe"
 
@@ -33,28 +34,34 @@ class Carafe:
         """Return what the program calls itself, `carafe 0.1.0` say."""
         return self._run("--version").strip()
 
-    def check_tokenizer(self, contents: str, origin: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
-        """Refuse the contents of a `tokenizer.json` that the guest refuses, or cuts into other tokens than the tools do."""
+    def check_tokenizer(self, file: TokenizerFile, origin: Path, texts: Sequence[str]) -> None:
+        """Refuse a `tokenizer.json` that the guest refuses, or cuts into other tokens than the
+        tools do.
+        """
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "tokenizer.json"
-            path.write_text(contents, encoding="utf-8")
+            path.write_text(file.contents, encoding="utf-8")
             for text in texts:
                 words = ("tokenize", text, "--tokenizer", path, "--json")
                 answer = self._run(*words, refuses=f"`{origin}`", stands_for=(path, origin))
-                found, expected = [token["id"] for token in json.loads(answer)["tokens"]], tokenizer.encode(text).ids
+                found, expected = [token["id"] for token in json.loads(answer)["tokens"]], file.tokenizer.encode(text).ids
                 require(
                     found == expected,
                     f"`{origin}` cuts {text[:40]!r} into {found[:8]}… in the sandbox; {expected[:8]}… was expected",
                 )
 
     def check_folder(self, folder: Path, stands_for: Path) -> dict[str, Any]:
-        """Run a model folder, which is to become another, in the sandbox; return what to write into its certificate."""
+        """Run a model folder, which is to become another, in the sandbox; return what to write into
+        its certificate.
+        """
         words = ("models", "verify", folder, "--run", "--json")
         answer = self._run(*words, refuses=f"the model folder `{stands_for}`", stands_for=(folder, stands_for))
         return {"by": self.version(), "repeated": json.loads(answer)["repeated"]}
 
     def inspect(self, gguf: Path) -> str:
-        """Return what a GGUF file holds, with every length checked: an object of metadata and tensors, as JSON."""
+        """Return what a GGUF file holds, with every length checked: an object of metadata and
+        tensors, as JSON.
+        """
         return self._run("models", "inspect", gguf, "--json", refuses=f"`{gguf}`")
 
     def _run(self, *words: object, refuses: str = "its options", stands_for: tuple[Path, Path] | None = None) -> str:
@@ -69,7 +76,9 @@ class Carafe:
 
 
 def find_carafe(named: Path | None) -> Carafe:
-    """Return the program that a person named, or else the one that belongs to these tools, or the one on the search path."""
+    """Return the program that a person named, or else the one that belongs to these tools, or the
+    one on the search path.
+    """
     if named is not None:
         require(_is_program(named), f"`{named}` is no program; `--carafe` names the `{PROGRAM}` that is to serve the model")
         return Carafe(named.resolve())
@@ -96,7 +105,9 @@ def chosen_carafe(arguments: argparse.Namespace) -> Carafe | None:
 
 
 def _own_places() -> list[Path]:
-    """Return where the program lies whose tools these are: installed beside it, or in the source tree."""
+    """Return where the program lies whose tools these are: installed beside it, or in the source
+    tree.
+    """
     installed = [Path(sys.prefix).parents[2] / "bin" / PROGRAM] if len(Path(sys.prefix).parents) > 2 else []
     return [*installed, Path(__file__).resolve().parents[2] / "target/release" / PROGRAM]
 

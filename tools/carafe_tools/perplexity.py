@@ -1,9 +1,9 @@
 """`perplexity`: how well a model folder predicts a text.
 
-Goes in: a model folder and a UTF-8 text. Comes out: e to the mean negative log likelihood of its tokens. The protocol is that of
-the published figure for GPT-2 small (29.94 on WikiText-2's test set, rows joined by two newlines): the text is encoded in
-one piece and cut into windows as long as the context, side by side, each scored from its second token on, the last one as
-long as it is.
+Goes in: a model folder and a UTF-8 text. Comes out: e to the mean negative log likelihood of its
+tokens. The protocol is that of the published figure for GPT-2 small (29.94 on WikiText-2's test
+set, rows joined by two newlines): the text is encoded in one piece and cut into windows as long as
+the context, side by side, each scored from its second token on, the last one as long as it is.
 """
 
 import math

@@ -1,7 +1,8 @@
 """`probe`: what a text .tflite holds, and what it says, in its own runtime.
 
-Goes in: a .tflite, and for a sample its tokenizer and a prompt. Comes out: on stdout a line for each input, output and
-constant, sums by type, the memory that LiteRT took, and the text that follows the prompt.
+Goes in: a .tflite, and for a sample its tokenizer and a prompt. Comes out: on stdout a line for
+each input, output and constant, sums by type, the memory that LiteRT took, and the text that
+follows the prompt.
 """
 
 from collections import Counter

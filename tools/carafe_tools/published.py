@@ -1,8 +1,10 @@
-"""Compares a model with what others published of the same weights: OpenAI's GPT-2 small, in float32.
+"""Compares a model with what others published of the same weights: OpenAI's GPT-2 small, in
+float32.
 
-Goes in: a model folder and its source. Comes out: the certificate's `published`, or None where the source is not one of the files
-that data/gpt2-reference.json names by SHA-256. The conversion of the float32 weights is gated: rounding each row to 8 bits must
-not change what the model says. The 8-bit .tflite was rounded by others, so for it the same figures are only reported.
+Goes in: a model folder and its source. Comes out: the certificate's `published`, or None where the
+source is not one of the files that data/gpt2-reference.json names by SHA-256. The conversion of the
+float32 weights is gated: rounding each row to 8 bits must not change what the model says. The 8-bit
+.tflite was rounded by others, so for it the same figures are only reported.
 """
 
 import json
@@ -25,7 +27,9 @@ GATE = f"argmax equal where the margin exceeds {DECIDED_MARGIN}; of the best {BE
 
 
 def check_published(folder: Path, source: TextSource, reference_path: Path = REFERENCE) -> dict[str, Any] | None:
-    """Return how a model folder compares with the published outputs of its source, None where none are known."""
+    """Return how a model folder compares with the published outputs of its source, None where none
+    are known.
+    """
     reference = json.loads(reference_path.read_text(encoding="utf-8"))
     if source_sha256(source.path) not in [weights["sha256"] for weights in reference["weights"]]:
         return None
@@ -47,7 +51,9 @@ def check_published(folder: Path, source: TextSource, reference_path: Path = REF
 
 
 def _published_rows(reference: dict[str, Any]) -> list[tuple[str, list[int], float | None]]:
-    """Return prompt, best ids and the margin of the best two for each published row; some have the best id alone."""
+    """Return prompt, best ids and the margin of the best two for each published row; some have the
+    best id alone.
+    """
     rows: list[tuple[str, list[int], float | None]] = []
     for row in reference["last_position"]:
         best = row["top10"]
@@ -64,10 +70,14 @@ def _compare_row(compiled: ov.CompiledModel, source: TextSource, row: tuple[str,
 
 
 def _compare_greedy(compiled: ov.CompiledModel, source: TextSource, entry: dict[str, Any]) -> dict[str, Any]:
-    """Return how many of a published greedy continuation's tokens come again before the first other one."""
+    """Return how many of a published greedy continuation's tokens come again before the first other
+    one.
+    """
     prompt = entry.get("ids") or source.tokenizer.encode(entry["prompt"]).ids
     published = entry.get("result") or source.tokenizer.encode(entry["text"]).ids
     expected = published[len(prompt) :]
     found = greedy(compiled, prompt, len(expected))
-    same = next((place for place, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1]), len(expected))
+    same = next(
+        (position for position, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1]), len(expected)
+    )
     return {"prompt": source.tokenizer.decode(prompt), "tokens": len(expected), "equal": same}

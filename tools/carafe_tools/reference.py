@@ -1,7 +1,8 @@
 """GPT-2 in numpy and float64: the reference that every graph is compared with.
 
-Goes in: a `Gpt2` and token ids. Comes out: the logits of every position. It dequantises the same int8 bytes, one
-matrix at a time so that the largest model stays small in memory, and shares no code with the graphs.
+Goes in: a `Gpt2` and token ids. Comes out: the logits of every position. It dequantises the same
+int8 bytes, one matrix at a time so that the largest model stays small in memory, and shares no code
+with the graphs.
 """
 
 import math
@@ -13,8 +14,11 @@ from carafe_tools.gpt2 import Gpt2, Layer, Linear, Norm, Quantised
 HEAD_ROWS = 4096  # rows of the head dequantised at a time
 
 
-def reference_logits(model: Gpt2, tokens: np.ndarray) -> np.ndarray:
-    """Return the logits (T, V) of a sequence of T tokens that starts at position 0."""
+def reference_logits(model: Gpt2, tokens: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+    """Return the logits (T, V) of a sequence of T tokens that starts at position 0.
+
+    Only the wanted rows of them, if some are named.
+    """
     heads = model.dimensions.heads
     tables = ((model.token_embedding, tokens), (model.position_embedding, np.arange(len(tokens))))
     hidden = sum(table.rows(indices).dequantised(np.float64) for table, indices in tables)  # (T, E)
@@ -22,7 +26,8 @@ def reference_logits(model: Gpt2, tokens: np.ndarray) -> np.ndarray:
         hidden = hidden + _attention(_norm(hidden, layer.attention_norm), layer, heads)
         inner = _gelu(_linear(_norm(hidden, layer.mlp_norm), layer.mlp_in))  # (T, 4E)
         hidden = hidden + _linear(inner, layer.mlp_out)
-    return _head(_norm(hidden, model.final_norm), model.head)
+    rows = hidden if wanted is None else hidden[wanted]
+    return _head(_norm(rows, model.final_norm), model.head)
 
 
 def _head(hidden: np.ndarray, head: Quantised) -> np.ndarray:

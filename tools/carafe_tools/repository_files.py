@@ -1,32 +1,32 @@
-"""What lies beside the weights in a model repository, as transformers and optimum-intel write it, read as data alone.
+"""What lies beside the weights in a model repository, as transformers and optimum-intel write it,
+read as data alone.
 
-Goes in: the folder. Comes out: context length, EOS ids, chat template, special tokens, defaults of sampling, licence, each
-checked for its type, since the files are a stranger's. Code that a repository names (`auto_map`) or holds is never run.
+Goes in: the folder. Comes out: context length, EOS ids, chat template, special tokens, defaults of
+sampling, each checked for its type, since the files are a stranger's. Code that a repository names
+(`auto_map`) or holds is never run. Under which licence it is given, `carafe` finds out, and says it
+by an option.
 """
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 from carafe_tools.errors import require
 from carafe_tools.json_file import parse_json_object, read_text
+from carafe_tools.language_source import served_context
 
 CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
 TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
 CHAT_TEMPLATE, CHAT_TEMPLATE_JSON = "chat_template.jinja", "chat_template.json"
-README = "README.md"
 MAX_JSON, MAX_TOKENIZER, MAX_TEXT = 16 << 20, 256 << 20, 4 << 20  # bytes of one file
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
 SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-LICENCE_FILES = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|USE[_-]POLICY|ACCEPTABLE[_-]USE)([._-][\w.-]*)?", re.IGNORECASE)
-SPDX = re.compile(r"license:\s*[\"']?([A-Za-z0-9][A-Za-z0-9.+-]{0,63})[\"']?\s*")
-LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause", "cc-by-4.0": "CC-BY-4.0"}
-NO_LICENCES = frozenset({"other", "unknown"})
 
 
 def generation_defaults(config: dict[str, Any], origin: Path) -> dict[str, float | int]:
-    """Return what the contents of a `generation_config.json` say of sampling; none where the model is to be read greedily."""
+    """Return what the contents of a `generation_config.json` say of sampling; none where the model
+    is to be read greedily.
+    """
     if config.get("do_sample") is False:
         return {}
     found = {}
@@ -54,12 +54,16 @@ class RepositoryFiles:
         self._tokenizer = self._object(TOKENIZER_CONFIG)
 
     def setting(self, name: str) -> Any:
-        """Return a value of `config.json`, or of the text part in it where a model has several parts."""
+        """Return a value of `config.json`, or of the text part in it where a model has several
+        parts.
+        """
         part = self.config.get("text_config")
         return self.config.get(name, part.get(name) if isinstance(part, dict) else None)
 
     def context_length(self, asked: int | None) -> int:
-        """Return the context that a person asks for, at most the model's own, or the model's own."""
+        """Return the context that a person asks for, at most the model's own, or the model's
+        own.
+        """
         found = next((name for name in CONTEXT_KEYS if self.setting(name) is not None), None)
         if found is None:
             known = ", ".join(f"`{name}`" for name in CONTEXT_KEYS)
@@ -69,11 +73,7 @@ class RepositoryFiles:
             )
             return int(asked or 0)
         own = self._count(CONFIG, found, self.setting(found))
-        require(
-            asked is None or asked <= own,
-            f"a context of {asked} tokens was asked for; `{self._path(CONFIG)}` has {found} {own}, at most that is possible",
-        )
-        return asked or own
+        return served_context(own, asked, f"`{self._path(CONFIG)}` has {found}")
 
     def sliding_window(self) -> int | None:
         """Return the tokens that sliding attention reaches back, where a model has some."""
@@ -83,7 +83,9 @@ class RepositoryFiles:
         return self._count(CONFIG, "sliding_window", window)
 
     def eos_token_ids(self, vocabulary_size: int) -> list[int]:
-        """Return the tokens that end a text: those of `generation_config.json`, else those of `config.json`."""
+        """Return the tokens that end a text: those of `generation_config.json`, else those of
+        `config.json`.
+        """
         name, value = GENERATION_CONFIG, self._generation.get("eos_token_id")
         if value is None:
             name, value = CONFIG, self.setting("eos_token_id")
@@ -117,7 +119,8 @@ class RepositoryFiles:
     def chat_template(self) -> tuple[str | None, list[str]]:
         """Return the Jinja2 template of a conversation and what to tell of it.
 
-        As in transformers a file of its own stands above `tokenizer_config.json`; of several named templates `default` is taken.
+        As in transformers a file of its own stands above `tokenizer_config.json`; of several named
+        templates `default` is taken.
         """
         if self._path(CHAT_TEMPLATE).is_file():
             return self.text(CHAT_TEMPLATE, MAX_TEXT), []
@@ -133,7 +136,9 @@ class RepositoryFiles:
         return value, []
 
     def tokenizer_json(self, given: Path | None) -> str:
-        """Return the contents of `tokenizer.json`, the folder's or another one that a person gives."""
+        """Return the contents of `tokenizer.json`, the folder's or another one that a person
+        gives.
+        """
         if given is not None:
             return read_text(given)
         require(
@@ -142,26 +147,8 @@ class RepositoryFiles:
         )
         return self.text(TOKENIZER, MAX_TOKENIZER)
 
-    def licence(self) -> str | None:
-        """Return the SPDX identifier that `README.md` begins with, where it names one."""
-        if not self._path(README).is_file():
-            return None
-        lines = self.text(README, MAX_TEXT).splitlines()
-        if not lines or lines[0].strip() != "---":
-            return None
-        head = lines[1 : next((place for place, line in enumerate(lines[1:], 1) if line.strip() == "---"), 1)]
-        named = next((match[1] for match in map(SPDX.fullmatch, head) if match), None)
-        return None if named is None or named in NO_LICENCES else LICENCES.get(named, named)
-
-    def licence_files(self) -> list[Path]:
-        """Return the files that say under which terms a model is, in the order of names."""
-        found = sorted(path for path in self.folder.iterdir() if path.is_file() and LICENCE_FILES.fullmatch(path.name))
-        for path in found:
-            self._check_size(path, MAX_TEXT)
-        return found
-
     def text(self, name: str, limit: int) -> str:
-        """Return the text of a file of at most so many bytes."""
+        """Return the text of a file of at most `limit` bytes."""
         self._check_size(self._path(name), limit)
         return read_text(self._path(name))
 

@@ -1,74 +1,77 @@
-"""What is known of a language model beside its graph, from the files of its repository and from what its weights' reader found.
+"""What is known of a language model beside its graph, from the files of its repository and from
+what its weights' reader found.
 
-Goes in: the folder's files, and the weights' sizes. Comes out: a `LanguageModelSource`. Exported graphs and .safetensors lie in
-the same kind of folder, so both readers end here.
+Goes in: the folder's files, and what was found of the weights. Comes out: a `LanguageModelSource`.
+Exported graphs and .safetensors lie in the same kind of folder, so both readers end here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import openvino as ov
+from tokenizers import Tokenizer
+
 from carafe_tools.errors import require
-from carafe_tools.language_source import LanguageModelSource, Witness
+from carafe_tools.language_source import LanguageModelSource, References
 from carafe_tools.repository_files import RepositoryFiles
-from carafe_tools.tokenizer_files import open_tokenizer, without_batching
+from carafe_tools.tokenizer_files import open_tokenizer
 
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The files that hold a model's weights, and how many weights of how many bits these are."""
+    """The files that hold a model's weights, and what was found in them."""
 
+    kind: str  # of source, for people
     files: list[Path]
     bits: int  # of most weights
     count: int
+    vocabulary_size: int  # the width of the logits
+    graph: Callable[[], ov.Model]
+    references: References
+    rounded_to: str | None = None
 
 
 def repository_source(
-    files: RepositoryFiles,
-    kind: str,
-    weights: WeightFiles,
-    context_length: int,
-    vocabulary_size: int,
-    witnesses: list[Witness],
-    tokenizer_path: Path | None,
+    files: RepositoryFiles, weights: WeightFiles, context_length: int, tokenizer_path: Path | None
 ) -> LanguageModelSource:
     """Return a model's source, refusing a tokenizer that does not belong to its logits."""
     path = files.folder
-    tokenizer_json, dropped = without_batching(files.tokenizer_json(tokenizer_path), tokenizer_path or path)
-    check_vocabulary(tokenizer_json, f"the tokenizer of `{path}`", vocabulary_size)
+    file = open_tokenizer(files.tokenizer_json(tokenizer_path), f"`{tokenizer_path or path}`")
+    check_vocabulary(file.tokenizer, f"the tokenizer of `{path}`", weights.vocabulary_size)
     template, notes = files.chat_template()
-    special_tokens = files.special_tokens()
-    eos_token_ids = files.eos_token_ids(vocabulary_size) or _eos_by_text(tokenizer_json, special_tokens)
-    notes += [] if eos_token_ids else [f"`{path}` names no token that ends a text; it ends where its length does"]
-    notes += [f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training" for key in dropped]
+    special_tokens, window = files.special_tokens(), files.sliding_window()
+    notes += [f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training" for key in file.dropped]
     return LanguageModelSource(
         path=path,
-        kind=kind,
+        graph=weights.graph,
+        kind=weights.kind,
         files=weights.files,
         context_length=context_length,
-        vocabulary_size=vocabulary_size,
-        eos_token_ids=eos_token_ids,
+        vocabulary_size=weights.vocabulary_size,
+        eos_token_ids=files.eos_token_ids(weights.vocabulary_size) or _eos_by_text(file.tokenizer, special_tokens),
         weight_bits=weights.bits,
         num_weights=weights.count,
-        tokenizer_json=tokenizer_json,
+        tokenizer_file=file,
         chat_template=template,
         special_tokens=special_tokens,
         generation=files.generation(),
-        sliding_window=files.sliding_window(),
-        licence=files.licence(),
-        licence_files=files.licence_files(),
-        witnesses=witnesses,
+        sliding_window=window if window is not None and window < context_length else None,
+        references=weights.references,
+        rounded_to=weights.rounded_to,
         notes=notes,
     )
 
 
-def _eos_by_text(tokenizer_json: str, special_tokens: dict[str, str]) -> list[int]:
-    token = open_tokenizer(tokenizer_json, "the tokenizer").token_to_id(special_tokens.get("eos_token", ""))
+def _eos_by_text(tokenizer: Tokenizer, special_tokens: dict[str, str]) -> list[int]:
+    token = tokenizer.token_to_id(special_tokens.get("eos_token", ""))
     return [] if token is None else [token]
 
 
-def check_vocabulary(tokenizer_json: str, origin: str, vocabulary_size: int) -> None:
-    """Refuse a tokenizer with ids that the logits do not have; they may have more, which no text becomes."""
-    vocabulary = open_tokenizer(tokenizer_json, origin).get_vocab()
-    largest = max(vocabulary.values(), default=-1)
+def check_vocabulary(tokenizer: Tokenizer, origin: str, vocabulary_size: int) -> None:
+    """Refuse a tokenizer with ids that the logits do not have; they may have more, which no text
+    becomes.
+    """
+    largest = max(tokenizer.get_vocab().values(), default=-1)
     require(largest >= 0, f"{origin} has no tokens")
     require(largest < vocabulary_size, f"{origin} has a token with id {largest}; the logits have ids 0 to {vocabulary_size - 1}")

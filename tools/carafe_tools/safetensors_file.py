@@ -1,8 +1,10 @@
-"""A `.safetensors` file: tensors by name, read when they are asked for, and no more of them than that.
+"""A `.safetensors` file: tensors by name, read when they are asked for, and no more of them than
+that.
 
-Goes in: the path. Comes out: each tensor's shape and type, and its rows as f32. The format is that of
-https://huggingface.co/docs/safetensors: the length of a JSON header, the header, the tensors' bytes. f16 and bfloat16 are widened
-without rounding: each of their numbers is a number of f32, not-a-numbers and infinities included.
+Goes in: the path. Comes out: each tensor's shape and type, and its rows as f32. The format is that
+of https://huggingface.co/docs/safetensors: the length of a JSON header, the header, the tensors'
+bytes. f16 and bfloat16 are widened without rounding: each of their numbers is a number of f32,
+not-a-numbers and infinities included.
 """
 
 import math
@@ -36,7 +38,9 @@ class StoredTensor:
         return widened(self.read_stored(rows), self.type)
 
     def read_stored(self, rows: slice = slice(None)) -> np.ndarray:
-        """Return the tensor, or a range of its rows, as it is stored; of bfloat16 the bits, as u16."""
+        """Return the tensor, or a range of its rows, as it is stored; of bfloat16 the bits, as
+        u16.
+        """
         dtype = STORED[self.type]
         start, stop, _ = rows.indices(self.shape[0]) if self.shape else (0, 1, 1)
         row = math.prod(self.shape[1:])

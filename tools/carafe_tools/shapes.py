@@ -1,12 +1,15 @@
-"""`shapes`: size, speed and certificate of GPT-2 in its shapes, as the table in docs/models.md has them.
+"""`shapes`: size, speed and certificate of GPT-2 in its shapes, as the table in docs/models.md has
+them.
 
-Goes in: names of shapes, the built `carafe`, and a folder to work in. Comes out: a row of the table for each shape, in the
-document too; rows of other shapes stay. `tiny` and `tales` are the model folders of the tree. The others are made here: a
-Hugging Face folder of random weights with GPT-2's tokenizer, converted by `convert` in a process of its own, whose time and peak
-memory are in the table; a shape that was converted in the folder before is taken from there. Speed is that of
-`carafe generate`, greedy, in the sandbox, the best of several runs: let the machine do nothing else meanwhile.
+Goes in: names of shapes, the built `carafe`, and a folder to work in. Comes out: a row of the table
+for each shape, in the document too; rows of other shapes stay. `tiny` and `tales` are the model
+folders of the tree. The others are made here: a Hugging Face folder of random weights with GPT-2's
+tokenizer, converted by `convert` in a process of its own, whose time and peak memory are in the
+table; a shape that was converted in the folder before is taken from there. Speed is that of `carafe
+generate`, greedy, in the sandbox, the best of several runs: let the machine do nothing else
+meanwhile.
 
-    python -m carafe_tools shapes tiny tales distil small medium --work target/shapes --document docs/models.md
+    python -m carafe_tools shapes tiny tales distil --document docs/models.md
 """
 
 import json
@@ -115,7 +118,9 @@ def _cost(folder: Path, certificate: dict[str, Any]) -> str:
 
 
 def _dimensions(folder: Path) -> dict[str, int]:
-    """Return a model folder's layers (each keeps its keys and its values), width (the token embedding's) and context."""
+    """Return a model folder's layers (each keeps its keys and its values), width (the token
+    embedding's) and context.
+    """
     text = read_manifest(folder)["text"]
     constants = [operation for operation in read_model(folder / GRAPH).get_ops() if operation.get_type_name() == "Constant"]
     shapes = [list(constant.get_output_shape(0)) for constant in constants]

@@ -1,9 +1,10 @@
-"""Runs a text graph for one sequence, as Carafe's host does: with its KV cache in blocks, and as its file has it, stateful.
+"""Runs a text graph for one sequence, as Carafe's host does: with its KV cache in blocks, and as
+its file has it, stateful.
 
-Goes in: a compiled graph and token ids, cut as the caller likes. Comes out: the logits of every position, or a greedy
-continuation. The paged graph's inputs are those of OpenVINO's PagedAttention (Kwon et al., "Efficient Memory Management for
-Large Language Model Serving with PagedAttention", 2023): all sequences one after the other, each with the blocks that hold
-its keys and values.
+Goes in: a compiled graph and token ids, cut as the caller likes. Comes out: the logits of every
+position, or a greedy continuation. The paged graph's inputs are those of OpenVINO's PagedAttention
+(Kwon et al., "Efficient Memory Management for Large Language Model Serving with PagedAttention",
+2023): all sequences one after the other, each with the blocks that hold its keys and values.
 """
 
 from collections.abc import Iterable
@@ -40,7 +41,9 @@ def compile_paged(graph: ov.Model, profile: str) -> ov.CompiledModel:
 
 
 def check_paged(graph: ov.Model, where: str) -> None:
-    """Refuse a stateful graph that cannot be served in pages, by the name of the state or the input that is in the way."""
+    """Refuse a stateful graph that cannot be served in pages, by the name of the state or the input
+    that is in the way.
+    """
     states = [state.get_info().variable_id for state in graph.get_variables()]
     require(len(states) > 0, f"{where} keeps no state; a decoder with its KV cache inside it was expected")
     try:
@@ -75,7 +78,7 @@ class PagedContext:
     """A KV cache of a compiled paged graph, and steps on it."""
 
     def __init__(self, compiled: ov.CompiledModel, sequences: int, tokens: int) -> None:
-        """Make a zeroed cache for so many sequences of so many tokens each."""
+        """Make a zeroed cache for some sequences of some tokens each."""
         self._request = compiled.create_infer_request()
         blocks = -(-tokens // BLOCK_SIZE)
         self.sequences = [Sequence(list(range(first, first + blocks))) for first in range(0, sequences * blocks, blocks)]
@@ -88,7 +91,9 @@ class PagedContext:
                 self._request.set_tensor(name, cache)
 
     def step(self, parts: list[tuple[Sequence, np.ndarray]], wanted: list[np.ndarray] | None = None) -> list[np.ndarray]:
-        """Add tokens to sequences and return their logits, (len(tokens), V) for each, or of each the rows that are wanted."""
+        """Add tokens to sequences and return their logits, (len(tokens), V) for each, or of each
+        the rows that are wanted.
+        """
         counts = [len(tokens) for _, tokens in parts]
         rows = [np.arange(count) for count in counts] if wanted is None else wanted
         ends = [sequence.past + count for (sequence, _), count in zip(parts, counts, strict=True)]
@@ -114,9 +119,11 @@ class PagedContext:
 def logits_in_steps(
     compiled: ov.CompiledModel, tokens: np.ndarray, cuts: Iterable[int] = (), wanted: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the logits of a sequence by the paged graph, cut into steps before the given positions: (T, V), or the wanted rows.
+    """Return the logits of a sequence by the paged graph, cut into steps before the given
+    positions: (T, V), or the wanted rows.
 
-    Logits are what takes memory where the vocabulary is large, so a certificate wants those of some positions.
+    Logits are what takes memory where the vocabulary is large, so a certificate wants those of some
+    positions.
     """
     context = PagedContext(compiled, 1, len(tokens))
     parts = [part for part in np.split(tokens, sorted(set(cuts))) if len(part)]
@@ -138,7 +145,9 @@ def logits_beside_others(
 def logits_after_rejected_drafts(
     compiled: ov.CompiledModel, tokens: np.ndarray, first: int, drafts: int = 3, wanted: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the same, a token a step from a first one on, each time with draft tokens that are undone by a smaller past."""
+    """Return the same, a token a step from a first one on, each time with draft tokens that are
+    undone by a smaller past.
+    """
     context = PagedContext(compiled, 1, len(tokens) + drafts)
     sequence = context.sequences[0]
     rows = [_step_of(context, tokens[:first], wanted)]
@@ -153,7 +162,9 @@ def logits_after_rejected_drafts(
 def _step_of(
     context: PagedContext, part: np.ndarray, wanted: np.ndarray | None, beside: Iterable[tuple[Sequence, np.ndarray]] = ()
 ) -> np.ndarray:
-    """Add a part to a context's first sequence, beside others, and return the logits of its wanted positions, if only none."""
+    """Add a part to a context's first sequence, beside others, and return the logits of its wanted
+    positions, if only none.
+    """
     sequence = context.sequences[0]
     rows = np.arange(len(part)) if wanted is None else wanted - sequence.past
     rows = rows[(rows >= 0) & (rows < len(part))]
@@ -164,20 +175,24 @@ def _step_of(
 
 
 def stateful_logits(compiled: ov.CompiledModel, tokens: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
-    """Return the logits of a sequence by the stateful graph, in one step of a fresh state: (T, V), or the wanted rows."""
-    places = np.arange(len(tokens), dtype=np.int32)
+    """Return the logits of a sequence by the stateful graph, in one step of a fresh state: (T, V),
+    or the wanted rows.
+    """
+    positions = np.arange(len(tokens), dtype=np.int32)
     inputs = {
         "input_ids": np.asarray(tokens, np.int32)[None],
-        "position_ids": places[None],
+        "position_ids": positions[None],
         "attention_mask": np.ones((1, len(tokens)), np.int32),
         "beam_idx": np.zeros(1, np.int32),
-        "logit_idx": places if wanted is None else wanted.astype(np.int32),
+        "logit_idx": positions if wanted is None else wanted.astype(np.int32),
     }
     return compiled.create_infer_request().infer(inputs)["logits"].copy()
 
 
 def greedy(compiled: ov.CompiledModel, prompt: list[int], count: int) -> list[int]:
-    """Return the tokens that follow a prompt by the paged graph, each the most probable, the lowest id of equals, EOS too."""
+    """Return the tokens that follow a prompt by the paged graph, each the most probable, the lowest
+    id of equals, EOS too.
+    """
     context = PagedContext(compiled, 1, len(prompt) + count)
     sequence, pending, tokens = context.sequences[0], list(prompt), []
     while len(tokens) < count:

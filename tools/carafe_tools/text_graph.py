@@ -1,7 +1,9 @@
-"""Builds the text graph: GPT-2 as a stateful OpenVINO model with a KV cache, inputs and output as `decoder_parts` has them.
+"""Builds the text graph: GPT-2 as a stateful OpenVINO model with a KV cache, inputs and output as
+`decoder_parts` has them.
 
-Goes in: a `Gpt2`. Comes out: an `ov.Model`. Matrices stay the source's integers: Constant -> Convert -> Multiply(scales);
-embedding and a tied head share one constant, of which the embedding gathers rows before it converts them.
+Goes in: a `Gpt2`. Comes out: an `ov.Model`. Matrices stay the source's integers: Constant ->
+Convert -> Multiply(scales); embedding and a tied head share one constant, of which the embedding
+gathers rows before it converts them.
 """
 
 import math

@@ -1,7 +1,11 @@
-"""All that a certificate computes with a saved text graph in one profile, whatever its architecture.
+"""All that a certificate computes with a saved text graph in one profile, whatever its
+architecture.
 
-Goes in: a model folder, a profile, and the `Samples` to run. Comes out: a `Run`: the logits of each sequence in one step, how far
-other cuts, company and rejected drafts are from them, greedy continuations, and whether computing again gives the same bits.
+Goes in: a model folder, a profile, and the `Samples` to run. Comes out: a `Run`, the logits of each
+sequence in one step, a token a step, and greedy continuations; and of the graph read anew a
+`Reloaded`, whether these are the same bits, and how far other cuts, other sequences beside it and
+rejected drafts are from them. The two may run in processes of their own, since a compiled graph
+grows with each number of tokens that it computes.
 """
 
 from dataclasses import dataclass
@@ -50,9 +54,10 @@ class Samples:
 
     sequences: list[np.ndarray]  # of token ids, all as long
     prompts: list[list[int]]  # of `PROMPTS`, to continue
-    stepwise: int  # so many sequences are computed a token a step, too
-    single_steps: int | None = None  # and of these the last so many tokens, all but the first unless given
-    wanted: np.ndarray | None = None  # the positions whose logits are compared, all of them unless given
+    stepwise: int  # how many sequences are computed a token a step, too
+    single_steps: int | None = None  # how many of their last tokens; all but the first unless given
+    # the positions whose logits are compared, all of them unless given
+    wanted: np.ndarray | None = None
     repeats: int = REPEATS
     reloads: int = RELOADS
 
@@ -65,18 +70,41 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """All that is computed with the saved graph in one profile."""
+    """What is computed with the saved graph in one profile, compiled once."""
 
     properties: dict[str, str]
     whole: Logits  # in one step
     stepwise: Comparison  # a token a step, with those
-    largest_differences: dict[str, float]  # of one sequence, by what is done to it
     greedy: list[list[int]]  # the tokens that follow each prompt
+    is_repeatable: bool  # computing again gives the same bits
+
+
+@dataclass(frozen=True, eq=False)
+class Reloaded:
+    """What is computed of the first sequence and the first prompt when the graph is read and
+    compiled anew.
+    """
+
+    whole: np.ndarray
+    greedy: list[int]
+    is_repeatable: bool
+    largest_differences: dict[str, float]  # of the logits, by what is done to the sequence
+
+
+@dataclass(frozen=True)
+class Determinism:
+    """Whether a profile gives the same bits again, and how far what is done to a sequence takes its
+    logits.
+    """
+
     bit_identical: bool
+    largest_differences: dict[str, float]
 
 
 def encode_prompts(tokenizer: Tokenizer, context_length: int) -> list[list[int]]:
-    """Return the fixed prompts' tokens, refusing a model whose context they and their continuations would overrun."""
+    """Return the fixed prompts' tokens, refusing a model whose context they and their continuations
+    would overrun.
+    """
     prompts = [tokenizer.encode(prompt).ids for prompt in PROMPTS]
     needed = max(map(len, prompts)) + GREEDY_TOKENS
     require(
@@ -99,19 +127,31 @@ def run_profile(folder: Path, profile: str, samples: Samples) -> Run:
     whole = [logits_in_steps(compiled, tokens, wanted=samples.wanted) for tokens in samples.sequences]
     stepwise = _stepwise(compiled, samples, whole)
     continuations = [greedy(compiled, prompt, GREEDY_TOKENS) for prompt in samples.prompts]
-    differences = _differences(compiled, samples, whole[0]) | {"token_by_token": stepwise.max_error}
-    properties = resolved_properties(compiled)
+    repeats = [_is_same(compiled, samples, whole[0], continuations[0]) for _ in range(samples.repeats)]
+    return Run(resolved_properties(compiled), whole, stepwise, continuations, all(repeats))
 
-    def same(model: ov.CompiledModel) -> bool:
-        """Say whether computing again gives the same bits and tokens; one sequence and one prompt stand for all."""
-        again = greedy(model, samples.prompts[0], GREEDY_TOKENS)
-        logits = logits_in_steps(model, samples.sequences[0], wanted=samples.wanted)
-        return again == continuations[0] and np.array_equal(logits, whole[0])
 
-    bit_identical = all(same(compiled) for _ in range(samples.repeats))
+def run_reloaded(folder: Path, profile: str, samples: Samples) -> Reloaded:
+    """Return what the paged graph, compiled anew, computes of the first sequence, and of it in
+    other cuts.
+    """
+    compiled = compile_paged(load_graph(folder), profile)
+    whole = logits_in_steps(compiled, samples.sequences[0], wanted=samples.wanted)
+    continuation = greedy(compiled, samples.prompts[0], GREEDY_TOKENS)
+    differences = _differences(compiled, samples, whole)
     del compiled  # two compiled models of full size at once would be the peak of memory
-    reloads = [same(compile_paged(load_graph(folder), profile)) for _ in range(samples.reloads)]
-    return Run(properties, whole, stepwise, differences, continuations, bit_identical and all(reloads))
+    others = range(samples.reloads - 1)
+    repeats = [_is_same(compile_paged(load_graph(folder), profile), samples, whole, continuation) for _ in others]
+    return Reloaded(whole, continuation, all(repeats), differences)
+
+
+def _is_same(compiled: ov.CompiledModel, samples: Samples, whole: np.ndarray, continuation: list[int]) -> bool:
+    """Say whether computing again gives the same bits and tokens; one sequence and one prompt stand
+    for all.
+    """
+    again = greedy(compiled, samples.prompts[0], GREEDY_TOKENS)
+    logits = logits_in_steps(compiled, samples.sequences[0], wanted=samples.wanted)
+    return again == continuation and np.array_equal(logits, whole)
 
 
 def run_stateful(folder: Path, samples: Samples) -> Logits:
@@ -121,25 +161,38 @@ def run_stateful(folder: Path, samples: Samples) -> Logits:
 
 
 def describe_greedy(run: Run, prompts: list[list[int]], profile: str, tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return a certificate's entry of each continuation, which `carafe models verify --run` repeats."""
+    """Return a certificate's entry of each continuation, which `carafe models verify --run`
+    repeats.
+    """
     return [
         {"prompt": text, "prompt_tokens": prompt, "profile": profile, "tokens": tokens, "text": tokenizer.decode(tokens)}
         for text, prompt, tokens in zip(PROMPTS, prompts, run.greedy, strict=True)
     ]
 
 
-def describe_determinism(runs: dict[str, Run], samples: Samples) -> dict[str, Any]:
-    """Return a certificate's part about computing again, in other cuts, beside others and after rejected drafts."""
+def compare_reloaded(run: Run, again: Reloaded) -> Determinism:
+    """Compare what one profile's graph computes with what it does when it is read anew."""
+    is_same = np.array_equal(run.whole[0], again.whole) and run.greedy[0] == again.greedy
+    differences = again.largest_differences | {"token_by_token": run.stepwise.max_error}
+    return Determinism(run.is_repeatable and again.is_repeatable and is_same, differences)
+
+
+def describe_determinism(found: dict[str, Determinism], samples: Samples) -> dict[str, Any]:
+    """Return a certificate's part about computing again, in other cuts, beside others and after
+    rejected drafts.
+    """
     return {
         "repeats": samples.repeats,
         "reloads": samples.reloads,
-        "bit_identical": {profile: run.bit_identical for profile, run in runs.items()},
-        "largest_differences": {profile: run.largest_differences for profile, run in runs.items()},
+        "bit_identical": {profile: one.bit_identical for profile, one in found.items()},
+        "largest_differences": {profile: one.largest_differences for profile, one in found.items()},
     }
 
 
 def is_deterministic(determinism: dict[str, Any]) -> bool:
-    """Say whether the same computation gives the same bits; how far other cuts, company and drafts are off is only reported."""
+    """Say whether the same computation gives the same bits; how far other cuts and the like are off
+    is only reported.
+    """
     return all(determinism["bit_identical"].values())
 
 
@@ -150,16 +203,18 @@ def _stepwise(compiled: ov.CompiledModel, samples: Samples, whole: Logits) -> Co
 
 
 def _differences(compiled: ov.CompiledModel, samples: Samples, whole: np.ndarray) -> dict[str, float]:
-    """Return how far the first sequence's logits are from those of one step, by what is done to it."""
+    """Return how far the first sequence's logits are from those of one step, by what is done to
+    it.
+    """
     tokens, wanted = samples.sequences[0], samples.wanted
     first = max(len(tokens) // 2, samples.first_single)
 
     def difference(logits: np.ndarray) -> float:
         return float(np.abs(logits - whole).max())
 
-    cuts = [[int(place * len(tokens)) for place in places] for places in CUTS]
+    cuts = [[int(share * len(tokens)) for share in shares] for shares in CUTS]
     return {
-        "cuts": max(difference(logits_in_steps(compiled, tokens, places, wanted)) for places in cuts),
+        "cuts": max(difference(logits_in_steps(compiled, tokens, positions, wanted)) for positions in cuts),
         "beside_others": difference(logits_beside_others(compiled, tokens, BLOCK_SIZE, wanted)),
         "rejected_drafts": difference(logits_after_rejected_drafts(compiled, tokens, first, wanted=wanted)),
     }

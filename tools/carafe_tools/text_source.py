@@ -1,7 +1,8 @@
-"""What a text model is converted from: an 8-bit GPT-2 .tflite, or a Hugging Face folder that is made 8-bit here.
+"""What a text model is converted from: an 8-bit GPT-2 .tflite, or a Hugging Face folder that is
+made 8-bit here.
 
-Goes in: the path, and for a .tflite its `tokenizer.json`. Comes out: a `TextSource`, the model in its roles and its
-tokenizer, checked to belong together.
+Goes in: the path, and for a .tflite its `tokenizer.json`. Comes out: a `TextSource`, the model in
+its roles and its tokenizer, checked to belong together.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from carafe_tools.gpt2_reader import find_gpt2
 from carafe_tools.huggingface import HuggingFaceFolder, is_huggingface
 from carafe_tools.json_file import read_text
 from carafe_tools.tflite_file import read_tflite
-from carafe_tools.tokenizer_files import parse, without_batching
+from carafe_tools.tokenizer_files import TokenizerFile, open_tokenizer, with_end_of_text
 from carafe_tools.weights import quantised
 
 EVALUATED = 64  # tokens of each sequence that a Hugging Face model is certified on
@@ -28,13 +29,18 @@ class TextSource:
     path: Path
     model: Gpt2
     sequence: int  # tokens to evaluate at once, T; a .tflite can compute no other number
-    tokenizer_json: str
-    tokenizer: Tokenizer
-    dropped: list[str]  # keys of the `tokenizer.json` that are for training only
+    tokenizer_file: TokenizerFile
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer."""
+        return self.tokenizer_file.tokenizer
 
 
 def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
-    """Return what a source and its tokenizer hold, refusing a pair that does not belong together."""
+    """Return what a source and its tokenizer hold, refusing a pair that does not belong
+    together.
+    """
     if is_huggingface(path):
         folder = HuggingFaceFolder(path)
         model = quantised(folder, per_row=True)
@@ -44,10 +50,10 @@ def read_text_source(path: Path, tokenizer_path: Path | None) -> TextSource:
         require(tokenizer_path is not None, "a text model needs the option `--tokenizer`")
         found = find_gpt2(read_tflite(path))
         model, sequence, contents = found.model, found.sequence, read_text(tokenizer_path)
-    contents, dropped = without_batching(contents, tokenizer_path or path)
-    tokenizer = parse(contents, tokenizer_path or path)
-    _check_vocabulary(tokenizer, tokenizer_path or path, model, path)
-    return TextSource(path, model, sequence, contents, tokenizer, dropped)
+    origin = tokenizer_path or path
+    file = with_end_of_text(open_tokenizer(contents, f"`{origin}`"), origin)
+    _check_vocabulary(file.tokenizer, origin, model, path)
+    return TextSource(path, model, sequence, file)
 
 
 def _check_vocabulary(tokenizer: Tokenizer, tokenizer_path: Path, model: Gpt2, path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Writes any .tflite graph, operation by operation, with the flatbuffer schema alone: no TensorFlow.
+"""Writes any .tflite graph, operation by operation, with the flatbuffer schema alone: no
+TensorFlow.
 
-Goes in: calls that add tensors, constants and operations to the one subgraph. Comes out: the bytes of the file, the same
-for the same calls. Knows nothing about GPT-2.
+Goes in: calls that add tensors, constants and operations to the one subgraph. Comes out: the bytes
+of the file, the same for the same calls. Knows nothing about GPT-2.
 """
 
 from typing import Any
@@ -34,7 +35,8 @@ class GraphBuilder:
     """A .tflite under construction; tensors are known by their index."""
 
     def __init__(self, description: str, old_codes: bool = False) -> None:
-        self._old_codes = old_codes  # as files from before 2020 have them, in the deprecated field alone
+        # as files from before 2020 have them, in the deprecated field alone
+        self._old_codes = old_codes
         self._model = schema.ModelT()
         self._model.version = SCHEMA_VERSION
         self._model.description = description
@@ -50,7 +52,9 @@ class GraphBuilder:
         self._small_constants: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
     def tensor(self, name: str, shape: tuple[int, ...], dtype: type = np.float32, scales: np.ndarray | None = None) -> int:
-        """Add a tensor without contents, several scales being for its rows; its name gets a number if it is taken."""
+        """Add a tensor without contents, several scales being for its rows; its name gets a number
+        if it is taken.
+        """
         tensor = schema.TensorT()
         tensor.name = self._unique(name)
         tensor.shape = np.array(shape, np.int32)

@@ -1,8 +1,10 @@
-"""Reads a .tflite: its tensors, constants and operations, as plain Python values over a map of the file.
+"""Reads a .tflite: its tensors, constants and operations, as plain Python values over a map of the
+file.
 
-Goes in: a path. Comes out: a `TfliteFile` whose constants are views of the file's own bytes. What would make later steps
-silently wrong is refused here: a file that is not TFLite or is cut short, several subgraphs, tensors wider than 32 bits,
-and duplicate tensor names, which OpenVINO reads as one tensor. Knows nothing about GPT-2.
+Goes in: a path. Comes out: a `TfliteFile` whose constants are views of the file's own bytes. What
+would make later steps silently wrong is refused here: a file that is not TFLite or is cut short,
+several subgraphs, tensors wider than 32 bits, and duplicate tensor names, which OpenVINO reads as
+one tensor. Knows nothing about GPT-2.
 """
 
 import mmap
@@ -35,7 +37,9 @@ SMALLEST_FILE = 8  # the root's offset and the identifier
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor of the file; `data` is None where it is computed, `scales` is empty where it is not quantised."""
+    """A tensor of the file; `data` is None where it is computed, `scales` is empty where it is not
+    quantised.
+    """
 
     name: str
     type: str  # the schema's name: `INT8`, `FLOAT32`, …
@@ -54,7 +58,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of the file; inputs and outputs are tensor indices, -1 for an input that is left out."""
+    """An operation of the file; inputs and outputs are tensor indices, -1 for an input that is left
+    out.
+    """
 
     code: str  # the schema's name: `FULLY_CONNECTED`, …
     inputs: list[int]
@@ -137,7 +143,9 @@ def _bytes(buffer: Any) -> np.ndarray | None:
 
 
 def _code_name(code: Any) -> str:
-    """Return the operation's name; files from before 2020 have only the older field, newer ones the larger of both."""
+    """Return the operation's name; files from before 2020 have only the older field, newer ones the
+    larger of both.
+    """
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     if number == schema.BuiltinOperator.CUSTOM:
         return f"CUSTOM {(code.CustomCode() or b'').decode(errors='replace')}"

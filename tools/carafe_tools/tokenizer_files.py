@@ -1,14 +1,16 @@
 """Tokenizer files: byte-level BPE in Hugging Face's one-file form, `tokenizer.json`.
 
-Two ways to one: `from_gpt2_files` joins GPT-2's own `encoder.json` and `vocab.bpe`, `train` makes a small one from a
-text. `load` and `parse` read one back, `without_batching` drops what is for training only. The guest reads the same file
-with the same library, and what it accepts is its own business: `opening` asks it.
+Two ways to one: `from_gpt2_files` joins GPT-2's own `encoder.json` and `vocab.bpe`, `train` makes a
+small one from a text. `open_tokenizer` reads one back and drops what is for training only. The
+guest reads the same file with the same library, and what it accepts is its own business: `opening`
+asks it.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ STDERR = 2
 
 
 def from_gpt2_files(encoder: Path, merges: Path) -> str:
-    """Return the `tokenizer.json` of GPT-2's `encoder.json` (token to id) and `vocab.bpe` (a merge a line, best first)."""
+    """Return the `tokenizer.json` of GPT-2's `encoder.json` (token to id) and `vocab.bpe` (a merge
+    a line, best first).
+    """
     vocabulary = read_json_object(encoder)
     lines = read_text(merges).splitlines()
     require(
@@ -40,7 +44,9 @@ def from_gpt2_files(encoder: Path, merges: Path) -> str:
 
 
 def train(text: str, vocabulary_size: int) -> str:
-    """Return the `tokenizer.json` of a BPE trained on a text: end of text, the 256 bytes, then merges."""
+    """Return the `tokenizer.json` of a BPE trained on a text: end of text, the 256 bytes, then
+    merges.
+    """
     tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,
@@ -54,37 +60,41 @@ def train(text: str, vocabulary_size: int) -> str:
     return _text(tokenizer)
 
 
+@dataclass(frozen=True, eq=False)
+class TokenizerFile:
+    """A `tokenizer.json`, opened once, without what is for training only."""
+
+    contents: str
+    tokenizer: Tokenizer
+    dropped: list[str]  # keys of `BATCHING` that the file had
+
+
 def load(path: Path) -> Tokenizer:
     """Return the tokenizer in a `tokenizer.json`, refusing one without an end-of-text token."""
-    return parse(read_text(path), path)
+    return with_end_of_text(open_tokenizer(read_text(path), f"`{path}`"), path).tokenizer
 
 
-def parse(contents: str, path: Path) -> Tokenizer:
-    """Return the tokenizer that the contents of a `tokenizer.json` describe, which came from a path."""
-    tokenizer = open_tokenizer(contents, f"`{path}`")
-    require(
-        tokenizer.token_to_id(END_OF_TEXT) is not None,
-        f"`{path}` has no token `{END_OF_TEXT}`",
-    )
-    return tokenizer
+def with_end_of_text(file: TokenizerFile, path: Path) -> TokenizerFile:
+    """Return a tokenizer that has an end-of-text token, or refuse it; it came from a path."""
+    require(file.tokenizer.token_to_id(END_OF_TEXT) is not None, f"`{path}` has no token `{END_OF_TEXT}`")
+    return file
 
 
-def open_tokenizer(contents: str, origin: str) -> Tokenizer:
-    """Return the tokenizer, of whatever kind, that the contents of a `tokenizer.json` describe."""
-    return _open(lambda: Tokenizer.from_str(contents), f"{origin} as a `tokenizer.json`")
+def open_tokenizer(contents: str, origin: str) -> TokenizerFile:
+    """Return the tokenizer, of whatever kind, that the contents of a `tokenizer.json` describe.
 
-
-def without_batching(contents: str, path: Path) -> tuple[str, list[str]]:
-    """Return the contents of a `tokenizer.json` without what prepares batches for training, and the keys that were dropped.
-
-    `truncation` and `padding` say how trainers cut and fill their texts; newer transformers save them with the tokenizer. No text
-    is cut or filled when a model is served, so the guest refuses a file that says it.
+    `truncation` and `padding` say how trainers cut and fill their texts; newer transformers save
+    them with the tokenizer. No text is cut or filled when a model is served, so the guest refuses a
+    file that says it, and they are dropped here.
     """
-    file = parse_json_object(contents, f"`{path}` as a `tokenizer.json`")
-    dropped = [key for key in BATCHING if file.get(key) is not None]
-    if not dropped:
-        return contents, []
-    return json.dumps(file | dict.fromkeys(dropped), ensure_ascii=False) + "\n", dropped
+    tokenizer = _open(lambda: Tokenizer.from_str(contents), f"{origin} as a `tokenizer.json`")
+    dropped = [key for key in BATCHING if getattr(tokenizer, key) is not None]
+    if dropped:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        file = parse_json_object(contents, f"{origin} as a `tokenizer.json`")
+        contents = json.dumps(file | dict.fromkeys(dropped), ensure_ascii=False) + "\n"
+    return TokenizerFile(contents, tokenizer, dropped)
 
 
 def eos_token(tokenizer: Tokenizer) -> int:
@@ -103,7 +113,9 @@ def _open(read: Callable[[], Any], origin: str) -> Any:
 
 @contextmanager
 def _silent_panics() -> Iterator[None]:
-    """Raise an `Exception` for a panic of the library, which raises a `BaseException`, and drop what it writes to stderr."""
+    """Raise an `Exception` for a panic of the library, which raises a `BaseException`, and drop
+    what it writes to stderr.
+    """
     stderr = os.dup(STDERR)
     try:
         with Path(os.devnull).open("wb") as nowhere:

@@ -1,8 +1,10 @@
-"""`zoo`: the exported architectures of fixtures/llm-zoo.tar.xz, and how far Carafe's pages are from PyTorch's logits of them.
+"""`zoo`: the exported architectures of fixtures/llm-zoo.tar.xz, and how far Carafe's pages are from
+PyTorch's logits of them.
 
-Goes in: the archive, tiny decoders with random weights as optimum-intel exports them, beside each PyTorch's logits of 200 tokens.
-Comes out: a line for each, by `zoo`; the table in docs/models.md is made by it, and the tests hold every line to a limit. Of a
-quantised export PyTorch's logits are those before rounding, so its reference is the exported graph itself, as its file has it.
+Goes in: the archive, tiny decoders with random weights as optimum-intel exports them, beside each
+PyTorch's logits of 200 tokens. Comes out: a line for each, by `zoo`; the table in docs/models.md is
+made by it, and the tests hold every line to a limit. Of a quantised export PyTorch's logits are
+those before rounding, so its reference is the exported graph itself, as its file has it.
 
     python -m carafe_tools zoo --document docs/models.md
 """
@@ -23,6 +25,7 @@ from carafe_tools.document import write_part
 from carafe_tools.environment import compile_model
 from carafe_tools.exported import GRAPH as EXPORTED_GRAPH
 from carafe_tools.exported import SourceGraph, read_exported
+from carafe_tools.language_source import LanguageModelSource
 from carafe_tools.text_context import check_paged, compile_paged, logits_in_steps, stateful_logits
 from carafe_tools.text_run import Samples
 
@@ -65,7 +68,9 @@ class Measured:
 
 
 def unpack(archive: Path, into: Path) -> dict[str, Path]:
-    """Unpack the exports, each with the tokenizer that they share, and return their folders by name."""
+    """Unpack the exports, each with the tokenizer that they share, and return their folders by
+    name.
+    """
     with tarfile.open(archive) as packed:
         packed.extractall(into, filter="data")
     folders = {path.name: path for path in sorted((into / FOLDER).iterdir()) if path.is_dir()}
@@ -76,11 +81,17 @@ def unpack(archive: Path, into: Path) -> dict[str, Path]:
 
 def measure(export: Path) -> Measured:
     """Run an export's sequence in `exact`, in pages and as the prepared graph has it."""
-    source, graph = read_exported(export, context_length=CONTEXT_LENGTH)
-    tokens, expected = _reference(export, source.weight_bits)
+    source = read_exported(export, context_length=CONTEXT_LENGTH)
+    return measure_against(source, *_reference(export, source.weight_bits))
+
+
+def measure_against(source: LanguageModelSource, tokens: np.ndarray, expected: np.ndarray) -> Measured:
+    """Run a sequence, whose logits (T, V) are expected, in `exact`, in pages and as the prepared
+    graph has it.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        ov.save_model(graph, Path(scratch) / GRAPH, compress_to_fp16=False)
-        check_paged(load_graph(Path(scratch)), f"`{export}`")
+        ov.save_model(source.graph(), Path(scratch) / GRAPH, compress_to_fp16=False)
+        check_paged(load_graph(Path(scratch)), f"`{source.path}`")
         paged = compile_paged(load_graph(Path(scratch)), "exact")
         stateful = compile_model(load_graph(Path(scratch)), "exact")
 
@@ -97,7 +108,9 @@ def measure(export: Path) -> Measured:
 
 
 def write_zoo(archive: Path, document: Path | None) -> dict[str, Any]:
-    """Measure every export, print the table, also into a document if there is one, and return the errors."""
+    """Measure every export, print the table, also into a document if there is one, and return the
+    errors.
+    """
     lines = list(HEADER)
     print("\n".join(HEADER))
     errors = {}
@@ -124,13 +137,18 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     return write_zoo(arguments.archive, arguments.document)
 
 
+def source_logits(export: Path, tokens: np.ndarray) -> np.ndarray:
+    """Return the logits (T, V) of a sequence by an export's own graph, as its file has it."""
+    return SourceGraph(export / EXPORTED_GRAPH)(Samples([tokens], [], stepwise=0))[0]
+
+
 def _reference(export: Path, weight_bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the tokens and the logits (T, V) that they must have."""
     with np.load(export / REFERENCE) as reference:
         tokens, logits = reference["ids"][0].astype(np.int32), reference["ref"]
     if weight_bits >= 16:
         return tokens, logits
-    return tokens, SourceGraph(export / EXPORTED_GRAPH)(Samples([tokens], [], stepwise=0))[0]
+    return tokens, source_logits(export, tokens)
 
 
 def _line(name: str, found: Measured) -> str:

@@ -1,12 +1,13 @@
 """Trains a small model of GPT-2's architecture from a text, on processor cores.
 
-Goes in: a UTF-8 text whose books are separated by `<|endoftext|>`, a tokenizer, and either a Hugging Face folder to go on from or
-sizes of a new model. Comes out: a Hugging Face folder, which `carafe_tools` converts. Stopped with Ctrl-C, it goes on where it
-was when the same command is given again; with another `--steps` then, it ends earlier or later. The last line of stdout is JSON.
+Goes in: a UTF-8 text whose books are separated by `<|endoftext|>`, a tokenizer, and either a
+Hugging Face folder to go on from or sizes of a new model. Comes out: a Hugging Face folder, which
+`carafe_tools` converts. Stopped with Ctrl-C, it goes on where it was when the same command is given
+again; with another `--steps` then, it ends earlier or later. The last line of stdout is JSON.
 
     python -m carafe_train text.txt --tokenizer tokenizer.json --work WORK --out MODEL --steps 2000
-    python -m carafe_train text.txt.xz --from OLD_MODEL --work WORK --out MODEL --focus 60 --steps 2000 --cooldown 1200
-    python -m carafe_train text.txt.xz --from MODEL --work WORK --focus 60 --validate-only --held-out held-out.txt
+    python -m carafe_train text.txt.xz --from OLD_MODEL --work WORK --out MODEL --focus 60
+    python -m carafe_train text.txt.xz --from MODEL --work WORK --focus 60 --validate-only
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Files of weights: where training stands, so that it can go on, and the model it has made.
 
-A checkpoint is one .safetensors file: weights, the optimiser's state, the number of steps done. A model is a Hugging Face folder
-as `carafe_tools` converts it: `config.json`, `model.safetensors`, `tokenizer.json`.
+A checkpoint is one .safetensors file: weights, the optimiser's state, the number of steps done. A
+model is a Hugging Face folder as `carafe_tools` converts it: `config.json`, `model.safetensors`,
+`tokenizer.json`.
 """
 
 import json
@@ -53,7 +54,8 @@ def restore(path: Path, size: Dimensions) -> Training:
     """Return what a checkpoint holds, which must be of a model of these dimensions."""
     try:
         with safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            names = file.keys()  # the file is no mapping
+            tensors = {name: file.get_tensor(name) for name in names}
             about = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise ConversionError(f"failed to read the checkpoint `{path}`: {error}") from error

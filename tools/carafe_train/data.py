@@ -1,9 +1,10 @@
 """The text to train on: books as token ids on disk, and which rows of them a step sees.
 
-Goes in: a UTF-8 text (`.xz` is unpacked), its books separated by `<|endoftext|>`, and a tokenizer. Comes out: a file of ids that
-is read as memory, made once for a text and tokenizer. The first `focus` books are what the model is to write like; the last
-of them is held out: nothing is ever trained on it. Typographic quotes and dashes become their ASCII signs first, because
-the bundled model's tokenizer was trained on such a text.
+Goes in: a UTF-8 text (`.xz` is unpacked), its books separated by `<|endoftext|>`, and a tokenizer.
+Comes out: a file of ids that is read as memory, made once for a text and tokenizer. The first
+`focus` books are what the model is to write like; the last of them is held out: nothing is ever
+trained on it. Typographic quotes and dashes become their ASCII signs first, because the bundled
+model's tokenizer was trained on such a text.
 """
 
 import hashlib
@@ -38,10 +39,11 @@ class Books:
 
     ids: np.ndarray  # u16, in a file
     ends: list[int]  # where each book ends, its end of text included
-    focus: int  # how many books at the beginning the model is to write like; the last of them is held out
+    # how many books at the beginning the model is to write like; the last of them is held out
+    focus: int
 
     def check(self, row: int) -> None:
-        """Refuse a text that is too short to train on rows of so many tokens."""
+        """Refuse a text that is too short to train on rows of this length."""
         require(len(self.ends) >= self.focus, f"the text has {len(self.ends)} books; at least {self.focus} were expected")
         require(self.focus >= 2, f"{self.focus} books are to be written like; at least 2 are needed, as the last is held out")
         require(
@@ -59,9 +61,11 @@ class Books:
         return np.asarray(self.ids[self._start : self.ends[self.focus - 1] - 1])
 
     def rows(self, seed: int, step: int, count: int, row: int, share: float) -> np.ndarray:
-        """Return (count, row) ids for a step: with probability `share` a row is of the books to write like, else of the others.
+        """Return (count, row) ids for a step: with probability `share` a row is of the books to
+        write like, else of the others.
 
-        They depend on the arguments alone: who goes on from a checkpoint needs no more than the step's number.
+        They depend on the arguments alone: who goes on from a checkpoint needs no more than the
+        step's number.
         """
         generator = np.random.default_rng([seed, step])
         others = self.ends[self.focus - 1]

@@ -1,8 +1,10 @@
-"""The loop: rows in, better weights out, a line on stderr now and then, a checkpoint every few minutes.
+"""The loop: rows in, better weights out, a line on stderr now and then, a checkpoint every few
+minutes.
 
-A step depends on the weights, the optimiser's state and the step's number, and on nothing else: what goes on from a checkpoint
-ends with the very bytes of what was never interrupted. Where the end is may change on the way, as only the last
-`cooldown` steps look at it: learning rates fall to zero over them, and the share of the books to write like rises to one.
+A step depends on the weights, the optimiser's state and the step's number, and on nothing else:
+what goes on from a checkpoint ends with the very bytes of what was never interrupted. Where the end
+is may change on the way, as only the last `cooldown` steps look at it: learning rates fall to zero
+over them, and the share of the books to write like rises to one.
 """
 
 import signal
@@ -61,7 +63,9 @@ class Plan:
 
 
 class Stop:
-    """Whether Ctrl-C or a request to terminate came: the step is finished then, and a checkpoint written."""
+    """Whether Ctrl-C or a request to terminate came: the step is finished then, and a checkpoint
+    written.
+    """
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -88,7 +92,9 @@ class Report:
         self._losses: list[float] = []
 
     def step(self, training: Training, value: float) -> None:
-        """Take the loss of a step; say the mean of them now and then, with the speed and the time left."""
+        """Take the loss of a step; say the mean of them now and then, with the speed and the time
+        left.
+        """
         self._losses.append(value)
         if training.step % self._plan.report:
             return
@@ -105,7 +111,9 @@ class Report:
 
 
 def train(training: Training, books: Books, size: Dimensions, plan: Plan, keep: Callable[[Training], None]) -> None:
-    """Train up to the plan's last step, or until a stop is asked for; `keep` is given what to save, at the end too."""
+    """Train up to the plan's last step, or until a stop is asked for; `keep` is given what to save,
+    at the end too.
+    """
     report, saved = Report(training, plan), time.monotonic()
     with Stop() as stop:
         while training.step < plan.steps and not stop.is_asked:
@@ -125,9 +133,11 @@ def train(training: Training, books: Books, size: Dimensions, plan: Plan, keep: 
 
 
 def held_out_loss(weights: Weights, ids: np.ndarray, size: Dimensions) -> float:
-    """Return the mean loss in float32 over windows of the context's length, side by side, each scored from its second token on.
+    """Return the mean loss in float32 over windows of the context's length, side by side, each
+    scored from its second token on.
 
-    It is the protocol of `carafe_tools perplexity`, so that the number can be compared with that of a converted model.
+    It is the protocol of `carafe_tools perplexity`, so that the number can be compared with that of
+    a converted model.
     """
     windows = [part for part in np.split(ids, range(size.positions, len(ids), size.positions)) if len(part) > 1]
     total = sum(float(_score(weights, part[None].astype(np.int32), size, False)) * (len(part) - 1) for part in windows)

@@ -1,8 +1,9 @@
 """GPT-2 as a function of its weights, in JAX: from token ids to the mean loss.
 
-Goes in: weights by their Hugging Face names (a linear layer's is (in, out)), token ids. Comes out: nats a token. It knows
-nothing of files, of texts or of how weights are improved. Matrices are multiplied in bfloat16 with sums in float32 where
-`low` says so: on a processor that has such instructions it is the quicker way, and training does not mind the rounding.
+Goes in: weights by their Hugging Face names (a linear layer's is (in, out)), token ids. Comes out:
+nats a token. It knows nothing of files, of texts or of how weights are improved. Matrices are
+multiplied in bfloat16 with sums in float32 where `low` says so: on a processor that has such
+instructions it is the quicker way, and training does not mind the rounding.
 """
 
 from functools import partial
@@ -16,8 +17,11 @@ from carafe_tools.gpt2 import Dimensions
 Weights = dict[str, jax.Array]
 
 EPSILON = 1e-5
-QUERIES = 64  # of attention at a time: nearly half of all products of queries and keys are of keys yet to come, and left out
-ROWS = 256  # positions whose logits exist at a time: all of a batch would not fit the processor's caches
+# of attention at a time: nearly half of all products of queries and keys are of keys yet to come,
+# and left out
+QUERIES = 64
+# positions whose logits exist at a time: all of a batch would not fit the processor's caches
+ROWS = 256
 
 
 def shapes(size: Dimensions) -> dict[str, tuple[int, ...]]:
@@ -38,7 +42,9 @@ def shapes(size: Dimensions) -> dict[str, tuple[int, ...]]:
 
 
 def initial(size: Dimensions, seed: int) -> Weights:
-    """Return fresh weights as GPT-2 had them: what writes into the residual stream is smaller the more layers there are."""
+    """Return fresh weights as GPT-2 had them: what writes into the residual stream is smaller the
+    more layers there are.
+    """
     generator = np.random.default_rng(seed)
     weights: Weights = {}
     for name, shape in shapes(size).items():
@@ -51,7 +57,9 @@ def initial(size: Dimensions, seed: int) -> Weights:
 
 
 def loss(weights: Weights, tokens: jax.Array, size: Dimensions, low: bool) -> jax.Array:
-    """Return the mean negative log likelihood of every token but the first of each row, given those before it."""
+    """Return the mean negative log likelihood of every token but the first of each row, given those
+    before it.
+    """
     before, after = tokens[:, :-1], tokens[:, 1:]  # (B, T)
     x = hidden(weights, before, size, low)  # (B, T, E)
     return _head_loss(x.reshape(-1, size.width), weights["wte.weight"], after.reshape(-1), low)
@@ -71,16 +79,21 @@ def hidden(weights: Weights, tokens: jax.Array, size: Dimensions, low: bool) -> 
 def _attention(own: Weights, x: jax.Array, heads: int, low: bool) -> jax.Array:
     B, T, E = x.shape
     parts = jnp.split(_linear(own, "attn.c_attn", x, low), 3, -1)
-    q, k, v = (part.reshape(B, T, heads, E // heads).transpose(0, 2, 1, 3) for part in parts)  # (B, H, T, D)
-    mixed = jnp.concatenate([_mixed(q, k, v, start, low) for start in range(0, T, QUERIES)], 2)  # (B, H, T, D)
+    # (B, H, T, D)
+    q, k, v = (part.reshape(B, T, heads, E // heads).transpose(0, 2, 1, 3) for part in parts)
+    # (B, H, T, D)
+    mixed = jnp.concatenate([_mixed(q, k, v, start, low) for start in range(0, T, QUERIES)], 2)
     return _linear(own, "attn.c_proj", mixed.transpose(0, 2, 1, 3).reshape(B, T, E), low)
 
 
 def _mixed(q: jax.Array, k: jax.Array, v: jax.Array, start: int, low: bool) -> jax.Array:
-    """Return what the queries from `start` on take from the values up to their own place; keys after the last are left out."""
+    """Return what the queries from `start` on take from the values up to their own place; keys
+    after the last are left out.
+    """
     q = q[:, :, start : start + QUERIES]
     end = start + q.shape[2]
-    scores = _multiply(q, k[:, :, :end].transpose(0, 1, 3, 2), low) / np.sqrt(q.shape[-1])  # (B, H, end - start, end)
+    # (B, H, end - start, end)
+    scores = _multiply(q, k[:, :, :end].transpose(0, 1, 3, 2), low) / np.sqrt(q.shape[-1])
     seen = jnp.tril(jnp.ones((end - start, end), bool), start)
     return _multiply(jax.nn.softmax(jnp.where(seen, scores, -1e30), -1), v[:, :, :end], low)
 
@@ -114,7 +127,9 @@ def _head_loss(x: jax.Array, embedding: jax.Array, after: jax.Array, low: bool) 
 def _head_forward(
     x: jax.Array, embedding: jax.Array, after: jax.Array, low: bool
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Return the loss and, as the logits are at hand only now, already the gradients of x and of the embedding."""
+    """Return the loss and, as the logits are at hand only now, already the gradients of x and of
+    the embedding.
+    """
     (N, E), V = x.shape, embedding.shape[0]
     rows = next(size for size in range(min(ROWS, N), 0, -1) if N % size == 0)
     columns = embedding.T  # (E, V): the order in which both large products are quick

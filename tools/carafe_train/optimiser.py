@@ -1,8 +1,9 @@
 """How weights are improved: Muon for the matrices of the layers, Adam for all else.
 
-Muon (Jordan et al., 2024) makes the moving average of a matrix's gradient orthogonal before it is applied, so that directions
-which gradients seldom point to are learnt too. With little time to train in, it gets as low as Adam in clearly fewer tokens.
-Embeddings, norms and biases have no such directions: they take Adam's steps. State goes in and comes out; nothing is kept.
+Muon (Jordan et al., 2024) makes the moving average of a matrix's gradient orthogonal before it is
+applied, so that directions which gradients seldom point to are learnt too. With little time to
+train in, it gets as low as Adam in clearly fewer tokens. Embeddings, norms and biases have no such
+directions: they take Adam's steps. State goes in and comes out; nothing is kept.
 """
 
 import jax
@@ -15,7 +16,8 @@ State = dict[str, jax.Array]
 MOMENTUM = 0.95
 DECAY = 0.1  # of Muon's matrices, times the learning rate
 FIRST, SECOND, SMALL = 0.9, 0.95, 1e-10  # Adam's
-QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan's coefficients: five rounds bring singular values near 1
+# Jordan's coefficients: five rounds bring singular values near 1
+QUINTIC = (3.4445, -4.7750, 2.0315)
 ROUNDS = 5
 
 
@@ -33,7 +35,9 @@ def fresh(weights: Weights) -> State:
 def improve(
     weights: Weights, gradients: Weights, state: State, step: jax.Array, muon: jax.Array, adam: jax.Array
 ) -> tuple[Weights, State]:
-    """Return weights and state after step number `step`, the first being 0, at these two learning rates."""
+    """Return weights and state after step number `step`, the first being 0, at these two learning
+    rates.
+    """
     new_weights, new_state = {}, {}
     for name, weight in weights.items():
         if not is_matrix(name):
@@ -63,7 +67,9 @@ def _muon(name: str, gradient: jax.Array, state: State) -> tuple[jax.Array, Stat
 
 
 def _orthogonal(matrix: jax.Array) -> jax.Array:
-    """Return nearly the orthogonal matrix nearest to one, larger by the root of out/in where it has more outputs than inputs."""
+    """Return nearly the orthogonal matrix nearest to one, larger by the root of out/in where it has
+    more outputs than inputs.
+    """
     inputs, outputs = matrix.shape
     x = matrix if inputs <= outputs else matrix.T
     x = x / (jnp.linalg.norm(x) + 1e-7)

@@ -1,11 +1,14 @@
-"""Renders chats with Jinja2, set up as transformers sets it up, and writes the golden file of `carafe-core`'s chat.
+"""Renders chats with Jinja2, set up as transformers sets it up, and writes the golden file of
+`carafe-core`'s chat.
 
 In:  the templates and conversations in `crates/carafe-core/tests/chat`.
-Out: `crates/carafe-core/tests/chat/renderings.json`: for every template, conversation and generation prompt the text that
-     Jinja2 gives, or null where it fails; and the conversations as JSON texts. The same bytes every time.
+Out: `crates/carafe-core/tests/chat/renderings.json`: for every template, conversation and
+     generation prompt the text that Jinja2 gives, or null where it fails; and the conversations as
+     JSON texts. The same bytes every time.
 Why: models were trained on what transformers renders. The settings are those of
-     `transformers/utils/chat_template_utils.py`, `_compile_jinja_template` (version 5.5.0), written here once more so that
-     the tests need no transformers; `clients/test_chat_templates.py` uses them for real models' templates.
+     `transformers/utils/chat_template_utils.py`, `_compile_jinja_template` (version 5.5.0), written
+     here once more so that the tests need no transformers; `clients/test_chat_templates.py` uses
+     them for real models' templates.
 
     pip install jinja2==3.1.6
     python tools/golden/chat_templates.py
@@ -24,13 +27,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 CHAT = Path(__file__).parents[2] / "crates" / "carafe-core" / "tests" / "chat"
 
-# What the tests' templates call special tokens; `crates/carafe-core/tests/chat/main.rs` has the same.
+# What the tests' templates call special tokens; `crates/carafe-core/tests/chat/main.rs` has the
+# same.
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 NOW = 1_750_000_000
 
 
 class Generation(jinja2.ext.Extension):
-    """`{% generation %}…{% endgeneration %}`, which marks text for training and changes nothing here."""
+    """`{% generation %}…{% endgeneration %}`, which marks text for training and changes nothing
+    here.
+    """
 
     tags = frozenset({"generation"})
 
@@ -68,8 +74,8 @@ def compiled(source, now):
 def messages_for(source, messages, parsed_arguments):
     """Give the messages as a user of transformers would write them for this template.
 
-    `carafe_core::chat` documents the same steps: calls' arguments become objects, text parts one text where the
-    template takes no parts, and null an empty text where it does not ask for none.
+    `carafe_core::chat` documents the same steps: calls' arguments become objects, text parts one
+    text where the template takes no parts, and null an empty text where it does not ask for none.
     """
     messages = copy.deepcopy(messages)
     for message in messages:
@@ -86,7 +92,9 @@ def messages_for(source, messages, parsed_arguments):
 
 
 def render(source, special_tokens, chat, *, add_generation_prompt):
-    """Render a chat; arguments stay text where the template fails over objects. Raise what Jinja2 raises."""
+    """Render a chat; arguments stay text where the template fails over objects. Raise what Jinja2
+    raises.
+    """
     template = compiled(source, chat.get("now", NOW))
 
     def attempt(parsed_arguments):

@@ -1,10 +1,11 @@
-"""Write the golden file of the block types: bytes of a few blocks of each, and the weights that the package `gguf` makes of them.
+"""Write the golden file of the block types: bytes of a few blocks of each, and the weights that the
+package `gguf` makes of them.
 
 pip install gguf==0.19.0
 python tools/golden/gguf_blocks.py tools/tests/golden/gguf_blocks.json
 
-Scales are drawn as numbers, so that they are finite; all other bytes are random, which no quantiser would write but every reader
-must read. The first block of a type with minima has a scale of zero.
+Scales are drawn as numbers, so that they are finite; all other bytes are random, which no quantiser
+would write but every reader must read. The first block of a type with minima has a scale of zero.
 """
 
 import base64

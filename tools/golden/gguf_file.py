@@ -1,4 +1,5 @@
-"""Write the golden file of `carafe-gguf`'s tests: every type of metadata, and tensors of several types.
+"""Write the golden file of `carafe-gguf`'s tests: every type of metadata, and tensors of several
+types.
 
 pip install gguf==0.19.0
 python tools/golden/gguf_file.py crates/carafe-gguf/tests/golden/types.gguf

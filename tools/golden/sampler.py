@@ -1,9 +1,9 @@
 """Writes the golden file of the sampler: the algorithm of carafe-core once more, the plain way.
 
-In:  nothing; the logits follow from the same integer generator (SplitMix64) that the core draws with.
-Out: `crates/carafe-core/tests/golden/sampler.json`: settings, and for each the number of tokens left, the most probable
+In:  nothing; the logits follow from the same integer generator (SplitMix64) that the core draws
+with. Out: `crates/carafe-core/tests/golden/sampler.json`: settings, and for each the number of
+tokens left, the most probable
      ones, and the token that each draw gives. The same bytes every time.
-Why: the core works in f32, without sorting, in blocks and buckets. This sorts everything in float64. Races so close, and
      cuts so near a border, that rounding could decide are left out here, or refused.
 
     python tools/golden/sampler.py
@@ -22,7 +22,8 @@ MASK = (1 << 64) - 1
 DRAWS = 24
 SHOWN = 8
 BLOCK = 64  # tokens that race together after their block has won
-MAX_REJECTIONS = 4  # draws from all tokens that top-k leaves, before one from those that may be drawn
+# draws from all tokens that top-k leaves, before one from those that may be drawn
+MAX_REJECTIONS = 4
 # Of the time of the first to arrive. The core's f32 weights move times by less than this.
 MARGIN = 2e-6
 
@@ -47,7 +48,9 @@ def make_logits(rule: dict) -> np.ndarray:
 
 
 def penalise(logits: np.ndarray, case: dict) -> np.ndarray:
-    """Repetition penalty on prompt and output, frequency and presence penalty on the output, then bias."""
+    """Repetition penalty on prompt and output, frequency and presence penalty on the output, then
+    bias.
+    """
     parameters = case["parameters"]
     logits = logits.copy()
     seen = sorted(set(case["prompt"]) | set(case["output"]))
@@ -61,7 +64,9 @@ def penalise(logits: np.ndarray, case: dict) -> np.ndarray:
 
 
 def probabilities_of(logits: np.ndarray, parameters: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Temperature, top-k, top-p, min-p, in this order, each on what the one before has left: after two, and after all."""
+    """Temperature, top-k, top-p, min-p, in this order, each on what the one before has left: after
+    two, and after all.
+    """
     weights = np.exp((logits - logits.max()) / parameters["temperature"])
     weights[weights < 2.0**-126] = 0  # less than the smallest normal f32
     ranking = np.lexsort((np.arange(len(logits)), -logits))
@@ -86,7 +91,9 @@ def _normal(weights: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def tokens_of(before: np.ndarray, kept: np.ndarray, seed: int) -> list[list[int]]:
-    """The first draws whose races are clear, with their tokens: one that is not kept is drawn again."""
+    """The first draws whose races are clear, with their tokens: one that is not kept is drawn
+    again.
+    """
     chosen: list[list[int]] = []
     index = 0
     while len(chosen) < DRAWS:
@@ -110,7 +117,9 @@ def _token_of(probabilities: np.ndarray, key: int) -> tuple[int, float]:
 
 
 def _race(weights: np.ndarray, key: int) -> tuple[int, float]:
-    """Who arrives first, after an exponentially distributed time divided by the weight, and by how much of that time."""
+    """Who arrives first, after an exponentially distributed time divided by the weight, and by how
+    much of that time.
+    """
     draws = np.array([draw(key, number) for number in range(len(weights))])
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(weights > 0, -np.log1p(-draws) / weights, np.inf)
@@ -136,7 +145,7 @@ def solve(case: dict) -> dict:
 
 
 def cases() -> list[dict]:
-    """Every parameter alone and in company, over a small and over GPT-2's vocabulary."""
+    """Every parameter alone and together, over a small and over GPT-2's vocabulary."""
     neutral = {
         "temperature": 1.0,
         "top_k": None,

@@ -1,10 +1,13 @@
-"""Writes the golden file of the tokenizers: what the Python package `tokenizers` makes of small files of every kind.
+"""Writes the golden file of the tokenizers: what the Python package `tokenizers` makes of small
+files of every kind.
 
 In:  nothing; the tokenizers are built here from a few words, the texts are drawn with a fixed seed.
-Out: `crates/carafe-core/tests/golden/tokenizers.json`: tokenizers, and for each texts with their ids (with and without
-     what the post-processor adds, special tokens parsed or not), pieces of conversations with their ids, and lists of
-     ids with the text that their end adds to that of their beginning. The same bytes every time.
-Why: the core has models, added tokens and decoders of its own, and must agree with the library in all of them.
+Out: `crates/carafe-core/tests/golden/tokenizers.json`: tokenizers, and for each texts with their
+     ids (with and without what the post-processor adds, special tokens parsed or not), pieces of
+     conversations with their ids, and lists of ids with the text that their end adds to that of
+     their beginning. The same bytes every time.
+Why: the core has models, added tokens and decoders of its own, and must agree with the library in
+     all of them.
 
     python tools/golden/tokenizer_kinds.py
     python tools/golden/tokenizer_kinds.py --out /tmp/tokenizers.json
@@ -201,7 +204,9 @@ def words_of(draw, tokenizer, with_added):
 
 
 def spells_out(tokenizer, text):
-    """Whether the library's model makes a special token of its text though that must not be parsed, as Unigram does."""
+    """Whether the library's model makes a special token of its text though that must not be parsed,
+    as Unigram does.
+    """
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     return any(number in special and "unk" not in tokenizer.id_to_token(number).lower() for number in ids)
@@ -242,7 +247,9 @@ def conversations_of(draw, tokenizer):
 
 
 def streams_of(draw, tokenizer):
-    """Ids, a cut, and what the text of all goes on with after that of the ids before the cut, if it does."""
+    """Ids, a cut, and what the text of all goes on with after that of the ids before the cut, if it
+    does.
+    """
     vocab = tokenizer.get_vocab(with_added_tokens=True)
     everything = sorted(vocab.values())
     parts = sorted(number for text, number in vocab.items() if text.startswith("<0x")) or everything

@@ -1,8 +1,11 @@
-"""What the tests share: a tiny text model and a tiny classifier, each converted once, and ways to spoil a .tflite.
+"""What the tests share: a tiny text model and a tiny classifier, each converted once, and ways to
+spoil a .tflite.
 
-Everything is made here from seeds and from the text in `fixtures`, so the tests need no network and no other file.
+Everything is made here from seeds and from the text in `fixtures`, so the tests need no network and
+no other file.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +17,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from carafe_tools.__main__ import main
+from carafe_tools.errors import ConversionError
 from carafe_tools.fixtures import TEXT, TINY, TINY_SEQUENCE
 from carafe_tools.gpt2_writer import gpt2_tflite
+from carafe_tools.opening import Carafe, find_carafe
 from carafe_tools.tflite_builder import FILE_IDENTIFIER, GraphBuilder, options
 from carafe_tools.tokenizer_files import train
 from carafe_tools.weights import random
@@ -23,7 +28,8 @@ from carafe_tools.weights import random
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
 HEIGHT, WIDTH, CLASSES = 6, 8, 5
-UNOPENED = "--unopened"  # these tests run without the program; those of crates/carafe-e2e open what is converted
+# these tests run without the program; those of crates/carafe-e2e open what is converted
+UNOPENED = "--unopened"
 LABELS = ["tench", "goldfish", "great white shark", "tiger shark", "hammerhead"]
 
 # a change of a .tflite, given the model and its one graph
@@ -75,6 +81,20 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     return result
 
 
+def lacking(reason: str) -> None:
+    """Skip, or fail where the tests must be whole."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+def program() -> Carafe:
+    """The program that serves models, where it is built."""
+    try:
+        return find_carafe(None)
+    except ConversionError as error:
+        lacking(str(error))
+        raise
+
+
 def classifier_tflite() -> bytearray:
     """Return a .tflite from u8 pixels to u8 probabilities."""
     generator = np.random.default_rng(7)
@@ -102,7 +122,9 @@ def classifier_tflite() -> bytearray:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """A function that runs a command, expects exit code 1 and no data, and returns the sentence of the error."""
+    """A function that runs a command, expects exit code 1 and no data, and returns the sentence of
+    the error.
+    """
 
     def run(*words: object) -> str:
         unopened = [UNOPENED] if words[0] in ("add", "convert", "certify") else []

@@ -90,7 +90,9 @@ def test_a_source_that_the_model_was_not_made_from_is_refused(tiny: Tiny, refuse
     other = tmp_path / "other.tflite"
     other.write_bytes(tiny.source.read_bytes() + bytes(16))
     sentence = refused("certify", tiny.folder, "--source", other)
-    assert sentence == f"`{other}` has SHA-256 {sha256(other)} but `{tiny.folder}` was made from {sha256(tiny.source)}"
+    assert sentence == (
+        f"`{other}` has SHA-256 {sha256(other)}, but `{tiny.folder}` was made from `tiny.tflite`, which has {sha256(tiny.source)}"
+    )
 
 
 def test_a_folder_without_a_manifest_is_refused(tiny: Tiny, refused: Callable[..., str], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A classifier's way from a .tflite to a model folder, and each source that is refused on it.
 
-The classifier is the tiny one of `conftest`: one convolution, a mean, a fully connected layer, softmax, 8 x 6 pixels, 5 labels.
+The classifier is the tiny one of `conftest`: one convolution, a mean, a fully connected layer,
+softmax, 8 x 6 pixels, 5 labels.
 """
 
 import json

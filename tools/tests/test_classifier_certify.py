@@ -1,4 +1,6 @@
-"""A classifier's folder is proved against its source again, also after a person edited how its pictures are prepared."""
+"""A classifier's folder is proved against its source again, also after a person edited how its
+pictures are prepared.
+"""
 
 import json
 import shutil
@@ -106,7 +108,8 @@ def test_an_image_table_that_does_not_fit_the_source_is_refused(
 
 def test_a_changed_weight_does_not_pass(tiny_classifier: Classifier, folder: Path, refused: Callable[..., str]) -> None:
     weights = np.fromfile(folder / "model.bin", np.float32)
-    weights[np.abs(weights) > 0.01] *= -1  # the integers among them are tiny when read as f32, and stay
+    # the integers among them are tiny when read as f32, and stay
+    weights[np.abs(weights) > 0.01] *= -1
     weights.tofile(folder / "model.bin")
     sentence = refused("certify", folder, "--source", tiny_classifier.source, "--write")
     assert sentence.startswith(f"`{folder}` does not compute what `{tiny_classifier.source}` does: `exact_against_faithful` has ")
@@ -119,7 +122,8 @@ def test_a_source_that_the_classifier_was_not_made_from_is_refused(
     other = tmp_path / "other.tflite"
     other.write_bytes(tiny_classifier.source.read_bytes() + bytes(16))
     sentence = refused("certify", tiny_classifier.folder, "--source", other)
-    assert sentence.endswith(f"but `{tiny_classifier.folder}` was made from {sha256(tiny_classifier.source)}")
+    made_from = f"`tiny.tflite`, which has {sha256(tiny_classifier.source)}"
+    assert sentence.endswith(f"but `{tiny_classifier.folder}` was made from {made_from}")
 
 
 def test_the_option_of_random_weights_is_refused(tiny_classifier: Classifier, refused: Callable[..., str]) -> None:

@@ -17,7 +17,9 @@ LOCKS = ("requirements.txt", "requirements-smollm2.txt", *PARTS)
 
 
 def last_line(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[list[str], dict]:
-    """Run a command that must succeed; return the lines before the last, and the last one's JSON."""
+    """Run a command that must succeed; return the lines before the last, and the last one's
+    JSON.
+    """
     assert main([str(word) for word in words]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     return lines, json.loads(last)

@@ -1,4 +1,6 @@
-"""Exported folders become certified model folders whole, and what cannot be served is refused by its name."""
+"""Exported folders become certified model folders whole, and what cannot be served is refused by
+its name.
+"""
 
 import json
 import shutil
@@ -16,6 +18,7 @@ from carafe_tools.__main__ import main
 from carafe_tools.errors import ConversionError
 from carafe_tools.exported import count_weights
 from carafe_tools.exported_graph import prepare
+from carafe_tools.genai import NOT_INSTALLED, first_difference
 from carafe_tools.language_certificate import prompt_tokens
 from carafe_tools.manifest import read_manifest
 from carafe_tools.zoo import ARCHIVE, unpack
@@ -40,11 +43,11 @@ def added(zoo: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     (source / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
     (source / "tokenizer_config.json").write_text(json.dumps({"eos_token": '"', "auto_map": {"AutoTokenizer": "evil.py"}}))
     (source / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 0], "do_sample": True, "top_k": 20}))
-    (source / "LICENSE").write_text("the licence\n")
-    (source / "USE_POLICY.md").write_text("the policy\n")
-    (source / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
-    folder = tmp_path_factory.mktemp("models") / "qwen3-int4"
-    assert main(["add", str(source), "--out", str(folder), UNOPENED]) == 0
+    folder, texts = tmp_path_factory.mktemp("models") / "qwen3-int4", tmp_path_factory.mktemp("texts")
+    (texts / "LICENSE").write_text("the licence\n")
+    (texts / "USE_POLICY.md").write_text("the policy\n")
+    licence = ["--licence", "Apache-2.0", *(f"--licence-text={texts / name}" for name in ("LICENSE", "USE_POLICY.md"))]
+    assert main(["add", str(source), "--out", str(folder), *licence, UNOPENED]) == 0
     return folder
 
 
@@ -77,18 +80,30 @@ def test_the_certificate_says_which_form_ran_and_against_whom(added: Path) -> No
     assert max(differences.values()) < 1e-4
     assert [len(entry["tokens"]) for entry in certificate["greedy"]] == [32, 32, 32]
     assert certificate["graph"]["widest_bits"] == 32
+    assert (certificate["not_compared"] == {"genai": NOT_INSTALLED}) != ("genai" in certificate)
 
 
-def test_a_folder_is_certified_again_in_full_without_its_source(added: Path, tmp_path: Path) -> None:
+def test_another_token_than_the_runtimes_is_measured_by_its_logit(added: Path) -> None:
+    greedy = json.loads((added / "certificate.json").read_text(encoding="utf-8"))["greedy"][0]
+    ours = greedy["tokens"]
+    theirs = [*ours[:7], (ours[7] + 1) % 512, *ours[8:]]
+    found = first_difference(added, greedy["prompt_tokens"], ours, theirs)
+    assert (found["position"], found["token"], found["genai_token"]) == (7, ours[7], theirs[7])
+    assert found["gap"] > found["limit"] > 0
+
+
+def test_a_folder_is_certified_again_without_its_source_and_the_certificate_says_so(added: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(added, tmp_path / "qwen3-int4"))
-    assert main(["certify", str(folder), "--full", "--write", UNOPENED]) == 0
+    assert main(["certify", str(folder), "--write", UNOPENED]) == 0
     certificate = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
-    assert certificate["form"] == {"name": "full", "sequences": 4, "tokens": 448, "positions": 448, "sliding_window": None}
     assert certificate["logits"].keys() == {
         "exact_against_stateful",
         "exact_step_by_step",
         "fast_against_exact",
         "latency_against_exact",
+    }
+    assert certificate["not_compared"] == {
+        "source": "`qwen3-int4`, which it was made from, is not at hand; `--source PATH` names it"
     }
 
 

@@ -1,7 +1,9 @@
-"""A GGUF file becomes the graph of the model that it holds, and its metadata become tokenizer and settings.
+"""A GGUF file becomes the graph of the model that it holds, and its metadata become tokenizer and
+settings.
 
-The files are written here; what they hold is said by a stand-in for the program, so that these tests need no build of it. That
-the program says so of a real file is shown by `test_smollm2`, and by the tests of crates/carafe-gguf.
+The files are written here; what they hold is said by a stand-in for the program, so that these
+tests need no build of it. That the program says so of a real file is shown by `test_smollm2`, and
+by the tests of crates/carafe-gguf.
 """
 
 import json
@@ -223,7 +225,7 @@ def test_a_gpt2_has_the_logits_of_the_model_whose_tensors_were_written(tmp_path:
         ({"llama.expert_count": 8}, "has llama.expert_count `8`; only `0` can be computed"),
         ({"llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": 2.0}, "`none`, `linear` or `yarn` was expected"),
         ({"llama.attention.sliding_window": 128}, "pass `--context-length 128`"),
-        ({"llama.block_count": 1}, "has a tensor `blk.1.attn_k.weight` that a model of the family `llama` has no place for"),
+        ({"llama.block_count": 1}, "has a tensor `blk.1.attn_k.weight` that a model of the family `llama` has no role for"),
         ({"llama.block_count": -1}, "has llama.block_count `-1`; a whole number was expected"),
         ({"llama.attention.head_count": 0}, "at least 1 is needed"),
         ({"llama.attention.layer_norm_rms_epsilon": "small"}, "a number was expected"),
@@ -253,7 +255,9 @@ def tokenizer(**entries: Any) -> GgufTokenizer:
 
 
 def sentence_piece(text: str, pieces: dict[str, float]) -> list[str]:
-    """SentencePiece's BPE by its definition: join the two neighbours of the highest joint score, the leftmost of equals."""
+    """SentencePiece's BPE by its definition: join the two neighbours of the highest joint score,
+    the leftmost of equals.
+    """
     parts = list(text)
     while True:
         joint = [(pieces[a + b], -i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in pieces]

@@ -1,4 +1,6 @@
-"""Blocks of a GGUF file are the weights that others read in them: the golden file is made with the PyPI package `gguf`."""
+"""Blocks of a GGUF file are the weights that others read in them: the golden file is made with the
+PyPI package `gguf`.
+"""
 
 import base64
 import json

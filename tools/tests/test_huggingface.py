@@ -1,4 +1,6 @@
-"""A Hugging Face folder becomes a certified model, and is compared with what others published of the same weights."""
+"""A Hugging Face folder becomes a certified model, and is compared with what others published of
+the same weights.
+"""
 
 import json
 from collections.abc import Callable
@@ -91,7 +93,9 @@ def test_the_tokenizer_may_come_in_its_two_older_files(tmp_path: Path, tiny: Tin
 
 
 def published_by(source: Path, path: Path, noise: float = 0.0) -> Path:
-    """Write a reference file as data/gpt2-reference.json is one, of what the source's own f32 weights say."""
+    """Write a reference file as data/gpt2-reference.json is one, of what the source's own f32
+    weights say.
+    """
     original, tokenizer = as_stored(HuggingFaceFolder(source)), read_text_source(source, None).tokenizer
     generator = np.random.default_rng(3)
     rows = []

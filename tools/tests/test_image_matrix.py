@@ -1,4 +1,6 @@
-"""The matrices of JPEG and BMP files: they are still the same, and where Pillow reads a BMP it shows what is expected."""
+"""The matrices of JPEG and BMP files: they are still the same, and where Pillow reads a BMP it
+shows what is expected.
+"""
 
 import io
 from pathlib import Path

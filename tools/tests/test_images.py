@@ -1,4 +1,6 @@
-"""The odd images and golden results: they can be made, they are odd in the way they say, and they are still the same."""
+"""The odd images and golden results: they can be made, they are odd in the way they say, and they
+are still the same.
+"""
 
 import io
 import json
@@ -39,7 +41,8 @@ def test_broken_images_are_small_and_pillow_refuses_those_that_are_damaged() -> 
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     for name, refusal, contents in refused_images():
         assert len(contents) < 10_000, name
-        if refusal == "invalid-image" and name != "truncated-before-the-end.jpg":  # Pillow adds the end itself
+        # Pillow adds the end itself
+        if refusal == "invalid-image" and name != "truncated-before-the-end.jpg":
             with pytest.raises((OSError, SyntaxError, ValueError)):
                 Image.open(io.BytesIO(contents)).load()
 

@@ -1,4 +1,6 @@
-"""Each layout of .tflite that `convert` takes becomes a model that computes what LiteRT and OpenVINO compute of the file."""
+"""Each layout of .tflite that `convert` takes becomes a model that computes what LiteRT and
+OpenVINO compute of the file.
+"""
 
 import json
 from pathlib import Path

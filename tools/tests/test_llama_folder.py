@@ -1,7 +1,9 @@
-"""A Hugging Face folder of the llama kind becomes a graph with PyTorch's logits; what cannot be computed is refused by its key.
+"""A Hugging Face folder of the llama kind becomes a graph with PyTorch's logits; what cannot be
+computed is refused by its key.
 
-PyTorch's logits are those of the zoo: the weights of its exports, which their graphs name as PyTorch does, are written back into
-.safetensors. Norms of ones and biases of zeros, which the exporter left out, are put in again.
+PyTorch's logits are those of the zoo: the weights of its exports, which their graphs name as
+PyTorch does, are written back into .safetensors. Norms of ones and biases of zeros, which the
+exporter left out, are put in again.
 """
 
 import json
@@ -12,9 +14,10 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
-from conftest import FIXTURES
+from conftest import FIXTURES, UNOPENED
 from safetensors.numpy import save_file
 
+from carafe_tools.__main__ import main
 from carafe_tools.comparison import RELATIVE_LIMIT
 from carafe_tools.environment import compile_model
 from carafe_tools.errors import ConversionError
@@ -22,6 +25,7 @@ from carafe_tools.llama_folder import read_llama_folder
 from carafe_tools.llama_graph import build_llama_graph
 from carafe_tools.llama_reference import llama_logits
 from carafe_tools.llama_source import read_llama_source
+from carafe_tools.manifest import read_manifest, sha256
 from carafe_tools.narrow import wide_tensors
 from carafe_tools.text_context import compile_paged, logits_in_steps, stateful_logits
 from carafe_tools.zoo import ARCHIVE, REFERENCE, unpack
@@ -120,7 +124,7 @@ def test_scaled_positions_are_computed_as_the_reference_does(scaling: dict, fold
         ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0, "mscale": 0.7}}, "has mscale `0.7` of YaRN"),
         (
             {"num_hidden_layers": 1},
-            "has a tensor `layers.1.input_layernorm.weight` that a model of the llama kind has no place for",
+            "has a tensor `layers.1.input_layernorm.weight` that a model of the llama kind has no role for",
         ),
         ({"num_key_value_heads": "two"}, "has num_key_value_heads `two`; a whole number of at least 1 was expected"),
         ({"head_dim": 8}, "has shape"),
@@ -135,5 +139,18 @@ def test_what_is_not_computed_is_refused_by_its_key(changes: dict, said: str, fo
 def test_a_sliding_window_within_the_context_is_refused_and_one_that_reaches_over_it_is_taken(folders: dict[str, Path]) -> None:
     with pytest.raises(ConversionError, match=r"pass `--context-length 64`"):
         read_llama_source(folders["mistral"])
-    source, _ = read_llama_source(folders["mistral"], context_length=64)
+    source = read_llama_source(folders["mistral"], context_length=64)
     assert source.context_length == 64
+
+
+def test_weights_that_were_rounded_are_certified_again_against_their_source(folders: dict[str, Path], tmp_path: Path) -> None:
+    graphs = shutil.ignore_patterns("openvino_model.*")
+    source, out = Path(shutil.copytree(folders["qwen2"], tmp_path / "qwen2", ignore=graphs)), tmp_path / "models" / "qwen2"
+    assert main(["add", str(source), "--weights", "int8", "--out", str(out), UNOPENED]) == 0
+    assert main(["certify", str(out), "--source", str(source), "--write", UNOPENED]) == 0
+    certificate = json.loads((out / "certificate.json").read_text(encoding="utf-8"))
+    assert certificate["rounded_to"] == "int8"
+    assert certificate["logits"]["exact_against_reference"]["passed"] is True
+    assert certificate["not_compared"] == {}
+    assert read_manifest(out)["files"]["certificate"]["sha256"] == sha256(out / "certificate.json")
+    assert {path.name for path in out.parent.iterdir()} == {"qwen2"}

@@ -1,11 +1,13 @@
 """Manifests say what lies in the folder, and folders come into being whole or not at all."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, ROOT, Tiny
+from conftest import FIXTURES, ROOT, Tiny, program
 
 from carafe_tools.certificate import load_graph
 from carafe_tools.convert import num_weights
@@ -90,6 +92,32 @@ def test_a_folder_takes_the_place_of_the_old_one_whole(tmp_path: Path) -> None:
         (building / "model.toml").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert [(path.name, path.read_text()) for path in old.iterdir()] == [("model.toml", "new")]
+
+
+WORK = """
+import sys
+from pathlib import Path
+from carafe_tools.folder import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as building:
+    (building / "half").write_text("half")
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_leaves_is_removed_by_the_next_list_and_nothing_while_it_works(tmp_path: Path) -> None:
+    listing = [program().path, "models", "list", "--models", tmp_path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", WORK, tmp_path / "model"], **pipes) as working:
+        assert working.stdout.readline() == "at work\n"
+        (left,) = tmp_path.iterdir()
+        beside = subprocess.run(listing, capture_output=True, text=True, check=True)
+        assert (left / "model" / "half").is_file()
+        assert "had left" not in beside.stderr
+        working.kill()
+    after = subprocess.run(listing, capture_output=True, text=True, check=True)
+    assert f"removed `{left}`, which a command that was killed had left" in after.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_fails_halfway_leaves_nothing(tmp_path: Path) -> None:

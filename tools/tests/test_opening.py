@@ -1,4 +1,6 @@
-"""Which program opens a finished model, what it is asked, and that its refusal is the conversion's."""
+"""Which program opens a finished model, what it is asked, and that its refusal is the
+conversion's.
+"""
 
 import json
 import sys
@@ -11,7 +13,7 @@ from conftest import Tiny
 from carafe_tools.__main__ import main
 from carafe_tools.errors import ConversionError
 from carafe_tools.opening import find_carafe
-from carafe_tools.tokenizer_files import without_batching
+from carafe_tools.tokenizer_files import open_tokenizer
 
 
 def program(path: Path, body: str) -> Path:
@@ -116,4 +118,5 @@ def test_truncation_and_padding_are_dropped_and_that_is_said(
 
 def test_a_tokenizer_that_sets_neither_stays_as_it_is(tiny: Tiny) -> None:
     contents = tiny.tokenizer.read_text()
-    assert without_batching(contents, tiny.tokenizer) == (contents, [])
+    file = open_tokenizer(contents, "`tokenizer.json`")
+    assert (file.contents, file.dropped) == (contents, [])

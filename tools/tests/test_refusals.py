@@ -1,4 +1,6 @@
-"""Each source that `convert` refuses, with the sentence that it is refused in; nothing half-written stays behind."""
+"""Each source that `convert` refuses, with the sentence that it is refused in; nothing half-written
+stays behind.
+"""
 
 import json
 from collections.abc import Callable
@@ -97,7 +99,9 @@ def without_gamma(_model: Any, graph: Any) -> None:
 
 
 def another_gelu(model: Any, graph: Any) -> None:
-    """Change a constant that no weight's role depends on: the file is no GPT-2 any more, though it is built like one."""
+    """Change a constant that no weight's role depends on: the file is no GPT-2 any more, though it
+    is built like one.
+    """
     model.buffers[tensor_named(graph, "cubic").buffer].data = np.array([0.4], np.float32).view(np.uint8)
 
 

@@ -1,4 +1,6 @@
-"""What lies beside a repository's weights is read as transformers reads it, and refused by name where it is of a wrong type."""
+"""What lies beside a repository's weights is read as transformers reads it, and refused by name
+where it is of a wrong type.
+"""
 
 import json
 from pathlib import Path
@@ -136,28 +138,3 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -
         file.truncate(MAX_JSON + 1)
     with pytest.raises(ConversionError, match=f"has {MAX_JSON + 1} bytes; at most {MAX_JSON} were expected"):
         RepositoryFiles(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("readme", "licence"),
-    [
-        ("---\nlicense: apache-2.0\ntags: [x]\n---\n# Model\n", "Apache-2.0"),
-        ("---\nlicense: llama3.2\n---\n", "llama3.2"),
-        ("---\nlicense: other\n---\n", None),
-        ("# Model\nlicense: mit\n", None),
-    ],
-)
-def test_the_licence_is_the_one_that_the_head_of_the_readme_names(readme: str, licence: str | None, tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
-    assert RepositoryFiles(tmp_path).licence() == licence
-
-
-def test_licence_notice_and_use_policy_are_found_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("LICENSE", "LICENSE.txt", "NOTICE", "USE_POLICY.md", "README.md", "licences.py.txt", "model.bin"):
-        (tmp_path / name).write_text("x", encoding="utf-8")
-    assert [path.name for path in RepositoryFiles(tmp_path).licence_files()] == [
-        "LICENSE",
-        "LICENSE.txt",
-        "NOTICE",
-        "USE_POLICY.md",
-    ]

@@ -1,4 +1,6 @@
-"""The writer and the reader are inverse: what was written in a role is found in it, for models of many shapes."""
+"""The writer and the reader are inverse: what was written in a role is found in it, for models of
+many shapes.
+"""
 
 from pathlib import Path
 

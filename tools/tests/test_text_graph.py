@@ -1,4 +1,6 @@
-"""The stateful graph computes what the float64 reference does, however rows join, leave, reorder and are padded."""
+"""The stateful graph computes what the float64 reference does, however rows join, leave, reorder
+and are padded.
+"""
 
 import numpy as np
 import openvino as ov
@@ -109,7 +111,8 @@ def test_rows_join_leave_and_reorder_with_padding_and_holes(model: Gpt2, compile
     a, b = TOKENS[0], TOKENS[1]
     alone = step([a[:3]], [[0, 1, 2]], [[0, 1, 1, 1]], [0], [2])
     np.testing.assert_allclose(alone, expected[0][2:3], atol=CLOSE)
-    # row 0 takes one token, padded on the left to the two of row 1, whose copy of row 0's cache is masked
+    # row 0 takes one token, padded on the left to the two of row 1, whose copy of row 0's cache is
+    # masked
     joined = step([[0, a[3]], b[:2]], [[0, 3], [0, 1]], [[0, 1, 1, 1, 0, 1], [0, 0, 0, 0, 1, 1]], [0, 0], [1, 2, 3])
     np.testing.assert_allclose(joined, [expected[0][3], *expected[1][:2]], atol=CLOSE)
     masks = [[0, 0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 0, 1, 1]]

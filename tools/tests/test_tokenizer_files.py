@@ -74,7 +74,9 @@ def test_a_tokenizer_without_an_eos_token_is_refused(tmp_path: Path) -> None:
 
 
 def with_a_prefix_of_subwords() -> str:
-    """Return a tokenizer whose merges the library cuts by the length of a prefix that their tokens do not have."""
+    """Return a tokenizer whose merges the library cuts by the length of a prefix that their tokens
+    do not have.
+    """
     contents = json.loads((GPT2 / "tokenizer.json").read_text(encoding="utf-8"))
     contents["model"]["continuing_subword_prefix"] = "##"
     return json.dumps(contents)

@@ -1,4 +1,6 @@
-"""Training lowers the loss, goes on where it was stopped as if it never had been, and writes what the other tools read."""
+"""Training lowers the loss, goes on where it was stopped as if it never had been, and writes what
+the other tools read.
+"""
 
 import json
 import re

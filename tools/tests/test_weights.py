@@ -26,7 +26,9 @@ CONFIG = {
 
 
 def tensors() -> dict[str, np.ndarray]:
-    """Return the tensors of a GPT-2 of one layer under Hugging Face's names, matrices as (in, out)."""
+    """Return the tensors of a GPT-2 of one layer under Hugging Face's names, matrices as (in,
+    out).
+    """
     shapes = {
         "wte.weight": (V, E),
         "wpe.weight": (P, E),
@@ -129,7 +131,9 @@ def bfloat16(values: np.ndarray) -> np.ndarray:
 
 
 def write_bfloat16(path: Path, weights: dict[str, np.ndarray]) -> None:
-    """Write a file of bfloat16: numpy has no such type, so that the header of u16 is changed to say it."""
+    """Write a file of bfloat16: numpy has no such type, so that the header of u16 is changed to say
+    it.
+    """
     save_file(weights, path)
     contents = path.read_bytes()
     assert contents.count(b'"U16"') == len(weights)
@@ -233,7 +237,7 @@ def test_a_missing_tensor_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_tensor_too_many_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=r"has a tensor `h\.1\.ln_1\.bias` that a GPT-2 has no place for"):
+    with pytest.raises(ConversionError, match=r"has a tensor `h\.1\.ln_1\.bias` that a GPT-2 has no role for"):
         from_folder(folder_of(tmp_path, tensors() | {"h.1.ln_1.bias": np.ones(E, np.float32)}))
 
 

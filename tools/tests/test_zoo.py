@@ -1,4 +1,6 @@
-"""Every exported architecture of the fixtures is served as it comes, within the limit of PyTorch's logits."""
+"""Every exported architecture of the fixtures is served as it comes, within the limit of PyTorch's
+logits.
+"""
 
 from pathlib import Path
 

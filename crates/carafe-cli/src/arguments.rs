@@ -11,7 +11,7 @@ mod serving;
 mod using;
 
 pub(crate) use bench::Bench;
-pub(crate) use models::{Add, Making, Models, ModelsCommand, Pull};
+pub(crate) use models::{Add, Making, Models, ModelsCommand, Pull, Verify};
 pub(crate) use running::{CpuPinning, Places, Running};
 pub(crate) use serving::{Health, LogForm, Serve};
 pub(crate) use using::{Chat, Classify, Generate, SamplingOptions, Tokenize};

@@ -16,6 +16,7 @@ use crate::output::{self, mebibytes};
 mod add;
 mod added;
 mod inspect;
+mod leftovers;
 mod licence;
 mod name;
 mod pull;
@@ -23,6 +24,7 @@ mod remove;
 mod rerun;
 mod show;
 mod tools;
+mod verify;
 
 /// Runs the command.
 pub(crate) fn run(options: &Models) -> Result<ExitCode> {
@@ -48,8 +50,8 @@ pub(crate) fn run(options: &Models) -> Result<ExitCode> {
             remove::run(name, models.as_deref(), *json)?;
             Ok(ExitCode::SUCCESS)
         }
-        ModelsCommand::Verify { name, run, json, places } => {
-            verify(&folder(places, name)?, *run, *json)?;
+        ModelsCommand::Verify(options) => {
+            verify::run(&folder(&options.places, &options.name)?, options)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -66,6 +68,8 @@ fn folder(places: &Places, name: &str) -> Result<ModelFolder> {
 /// Every model that can be found; one that cannot be read is shown with its error. The exit code
 /// tells of no model at all or, if that is asked for, of any that cannot be read.
 fn list(places: &Places, json: bool, strict: bool) -> Result<ExitCode> {
+    let own = places.models.clone().map_or_else(machine::user_model_places, |place| vec![place]);
+    own.iter().for_each(|place| leftovers::clear(place));
     let catalogue = machine::catalogue(places)?;
     let (mut models, mut broken) = (Vec::new(), Vec::new());
     for (path, folder) in catalogue.list() {
@@ -130,21 +134,4 @@ fn list_entry(folder: &ModelFolder) -> Value {
 /// Bytes of all files of a model.
 fn size(folder: &ModelFolder) -> u64 {
     folder.manifest().files.all().map(|file| file.size).sum()
-}
-
-/// Checks every file, then, if asked, repeats what the certificate records.
-fn verify(folder: &ModelFolder, run: bool, json: bool) -> Result<()> {
-    let files = folder.verify()?;
-    if !json {
-        for file in &files {
-            output::line(&format!("{}: {} bytes, SHA-256 as in the manifest", file.name, file.size))?;
-        }
-    }
-    let checks = if run { rerun::run(folder)? } else { Vec::new() };
-    if json {
-        let file = |file: &carafe_models::folder::VerifiedFile| json!({ "name": file.name, "size": file.size, "sha256": file.sha256 });
-        let files: Vec<_> = files.iter().map(file).collect();
-        return output::json(&json!({ "model": folder.manifest().name, "files": files, "repeated": checks }));
-    }
-    checks.iter().try_for_each(|check| output::line(&format!("{check}: as in the certificate")))
 }

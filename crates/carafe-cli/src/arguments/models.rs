@@ -66,20 +66,10 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Check a model's files, and with --run what it computes.
-    Verify {
-        /// The model, or the path of its folder, which has a `/`.
-        name: String,
-        /// Also open the model as the server does, run it in `exact` and compare with its
-        /// certificate.
-        #[arg(long)]
-        run: bool,
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        places: Places,
-    },
+    /// Check a model's files, with --run what it computes, with --full that it computes what its
+    /// source does.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(Verify),
 }
 
 const ADD_HELP: &str = "\
@@ -95,6 +85,14 @@ Environment:
 Examples:
   carafe models add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2
   carafe models add exported/qwen3-0.6b --context-length 8192";
+
+const VERIFY_HELP: &str = "\
+Environment:
+  CARAFE_PYTHON  a Python that has carafe_tools, for --full
+
+Examples:
+  carafe models verify smollm2 --run
+  carafe models verify smollm2 --full --source SmolLM2-135M-Instruct.Q4_1.gguf";
 
 const PULL_HELP: &str = "\
 What is taken of a repository, the first that is there: openvino_model.xml, safetensors, its one .gguf.
@@ -120,6 +118,27 @@ pub(crate) struct Add {
     pub(crate) licence_text: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) making: Making,
+}
+
+#[derive(Args)]
+pub(crate) struct Verify {
+    /// The model, or the path of its folder, which has a `/`.
+    pub(crate) name: String,
+    /// Also open the model as the server does, run it in `exact` and compare with its certificate.
+    #[arg(long)]
+    pub(crate) run: bool,
+    /// Also make the certificate anew in its full form, on long prompts, and put it into the model's
+    /// folder; that takes minutes.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// What the model was made of, to compare with: a folder, a .gguf or a .tflite.
+    #[arg(long, value_name = "PATH", requires = "full")]
+    pub(crate) source: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 #[derive(Args)]

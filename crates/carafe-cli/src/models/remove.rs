@@ -3,7 +3,7 @@
 //! Only what `add` and `pull` put there goes: a bundled model, or one of another folder, is refused
 //! by its place. What was fetched from the hub stays in the hub's cache, which other programs use.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use carafe_models::folder::MANIFEST;
 use carafe_models::manifest::is_model_name;
 use serde_json::json;
 
+use super::leftovers::hidden_name;
 use crate::arguments::Places;
 use crate::machine;
 use crate::output::{self, mebibytes};
@@ -56,7 +57,10 @@ fn remove(folder: &Path) -> io::Result<u64> {
     }
     let freed = size(folder)?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let going = folder.with_file_name(format!(".{name}.removed.{}", std::process::id()));
+    let going = folder.with_file_name(hidden_name(&name, &format!("removed.{}", std::process::id())));
+    let lock = File::open(folder)?;
+    // Without a lock, as on a file system that has none, a folder is never taken for a leftover.
+    drop(lock.try_lock());
     fs::rename(folder, &going)?;
     fs::remove_dir_all(going)?;
     Ok(freed)

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use carafe_models::ModelFolder;
+use serde_json::Value;
 
-use super::name;
+use super::{leftovers, name};
 use crate::arguments::Making;
 use crate::{environment, machine};
 
@@ -44,6 +45,7 @@ impl<'a> Plan<'a> {
                 "no data folder: neither XDG_DATA_HOME nor HOME is set; name a folder of models by `--models`",
             )?,
         };
+        leftovers::clear(&place);
         Ok(Self { out: place.join(&name), name, options })
     }
 
@@ -68,7 +70,7 @@ impl<'a> Plan<'a> {
         command.args(["-m", "carafe_tools", "add"]).arg(&source.path).arg("--out").arg(&self.out);
         command.args(["--name", &self.name, "--licence", licence.as_ref().unwrap_or(&source.licence)]);
         command.args(["--notice", &source.notice]);
-        command.arg("--carafe").arg(env::current_exe().context("failed to find the program that runs here")?);
+        command.arg("--carafe").arg(this_program()?);
         let tokenizer = source.tokenizer.iter().map(|file| ("--tokenizer", file));
         for (flag, file) in tokenizer.chain(source.licence_texts.iter().map(|file| ("--licence-text", file))) {
             command.arg(flag).arg(file);
@@ -87,6 +89,30 @@ impl<'a> Plan<'a> {
         }
         Ok(command)
     }
+}
+
+/// Makes a model's certificate anew in its full form, puts it into the model's folder, whole or not
+/// at all, and returns it.
+pub(super) fn certify(python: &Path, folder: &Path, source: Option<&Path>) -> Result<Value> {
+    let mut command = Command::new(python);
+    command.args(["-m", "carafe_tools", "certify"]).arg(folder).args(["--full", "--write"]);
+    command.arg("--carafe").arg(this_program()?);
+    if let Some(source) = source {
+        command.arg("--source").arg(source);
+    }
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("failed to start `{}`", python.display()))?;
+    ensure!(
+        output.status.success(),
+        "the certificate was not made, as told above; `{}` is as it was",
+        folder.display()
+    );
+    let said = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(said.lines().last().unwrap_or_default()).context("failed to read what the tools say of it")
+}
+
+fn this_program() -> Result<PathBuf> {
+    env::current_exe().context("failed to find the program that runs here")
 }
 
 /// A Python that has the tools.
