@@ -55,6 +55,8 @@ pub(super) enum Company {
 impl Instance for ImageInstance {
     type Template = ImageTemplate;
 
+    const KIND: &str = "image";
+
     fn open(template: &ImageTemplate) -> Result<Self, Error> {
         let mut store = template.config.new_store();
         let guest = template.guest.instantiate(&mut store).map_err(|error| trap(&store, &error))?;
