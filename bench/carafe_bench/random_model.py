@@ -4,7 +4,7 @@ Goes in: the name of a shape, and a byte-level `tokenizer.json`. Comes out: a fi
 blocks of 32 with a scale each. Memory and the time of a step are those of the real weights; the text is noise. One tensor is made
 at a time, so that memory holds the largest of them and no more.
 
-    PYTHONPATH=bench:tools target/bench/venv/bin/python -m carafe_bench.random_model --shape 0.6b --out target/shapes/qwen3-0.6b.gguf
+    PYTHONPATH=bench:tools target/bench/venv/bin/python -m carafe_bench.random_model --shape 4b --out target/shapes/qwen3-4b.gguf
 """
 
 import argparse
@@ -130,7 +130,9 @@ def main() -> None:
     """Write the shape that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, required=True, help=", ".join(SHAPES))
-    parser.add_argument("--tokenizer", type=Path, default=TOKENIZER, help="a byte-level tokenizer.json that cuts text as GPT-2 does")
+    parser.add_argument(
+        "--tokenizer", type=Path, default=TOKENIZER, help="a byte-level tokenizer.json that cuts text as GPT-2 does"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.gguf")
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
 """What serving a model takes: time until it is ready, memory after its first answers, tokens a second; a row of a table each.
 
-Goes in: model folders. Comes out: the table, in a document as well if one is named. Memory is the anonymous one of `carafe serve`,
-which nothing but its end gives back: weights that the plugin has packed anew, the runtime, the guests. What the KV cache holds is
-taken off. The same of the tiny model of the fixtures says what is there whatever the model. Pages of the weights' file, which the
-system takes back when it needs them, are counted apart.
+Goes in: model folders. Comes out: the table, in a document as well if one is named. Memory is the anonymous one of `carafe
+serve`: weights that the plugin has packed anew, the runtime, the guests. What the KV cache holds is taken off. The same of the
+tiny model of the fixtures says what is there whatever the model. Pages of files, which the system takes back when it needs
+them, are counted apart.
 
     PYTHONPATH=bench:tools .venv/bin/python -m carafe_bench.serving target/shapes/models/* --document docs/models.md
 """
@@ -25,12 +25,13 @@ from carafe_tools.document import write_part
 
 PART = "serving"
 HEADER = [
-    "| model | weights | start to ready | anonymous memory | without the runtime's own, of the weights | pages of files | tokens/s |",
-    "|---|---|---|---|---|---|---|",
+    "| model | weights | anonymous memory | of the weights | without the runtime's | file pages | start to ready | tokens/s |",
+    "|---|---|---|---|---|---|---|---|",
 ]
+LOG = Path("target/bench/serving.log")
 TINY = Path("fixtures/models/tiny")
-CACHE = ("--context-length", "2048", "--kv-cache", "1GiB")
-TINY_CACHE = ("--kv-cache", "64MiB")
+CACHE = ("--context-length", "2048", "--kv-cache", "3GiB")
+TINY_CACHE = ("--kv-cache", "3GiB")
 PROMPT_TOKENS, NEW_TOKENS, CONCURRENT = 32, 24, 4
 MEBIBYTE = 2**20
 
@@ -62,15 +63,14 @@ def main() -> None:
 def _row(folder: Path, tiny: Memory, arguments: argparse.Namespace) -> str:
     weights = (folder / "model.bin").stat().st_size
     ready, memory = _serve(arguments.carafe, folder, CACHE)
-    own = memory.anonymous - tiny.anonymous
     cells = [
         f"`{folder.name}`",
         f"{weights / MEBIBYTE:.0f} MiB",
-        "" if arguments.no_speed else f"{ready:.1f} s",
-        f"{memory.anonymous / MEBIBYTE:.0f} MiB, {memory.anonymous / weights:.2f}",
-        f"{own / weights:.2f}",
+        f"{memory.anonymous / MEBIBYTE:.0f} MiB",
+        f"{memory.anonymous / weights:.2f}",
+        f"{(memory.anonymous - tiny.anonymous) / weights:.2f}",
         f"{memory.of_files / MEBIBYTE:.0f} MiB",
-        "" if arguments.no_speed else f"{_speed(arguments.carafe, folder):.1f}",
+        *(("", "") if arguments.no_speed else (f"{ready:.1f} s", f"{_speed(arguments.carafe, folder):.1f}")),
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -79,14 +79,16 @@ def _serve(carafe: Path, folder: Path, cache: tuple[str, ...]) -> tuple[float, M
     """Start a server, ask it, and return the seconds until it was ready and its memory then."""
     url = f"http://127.0.0.1:{free_port()}"
     command = [str(carafe), "serve", "--port", url.rpartition(":")[2], *model_flags(str(folder)), *cache]
-    server = ServerProcess(command, url, "/readyz")
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("a", encoding="utf-8") as log:
+        server = ServerProcess(command, url, "/readyz", log)
     try:
         for concurrent in (1, CONCURRENT):
             _ask(url, concurrent)
         found = memory_of(server.process.pid)
         anonymous = found["anonymous_mib"] * MEBIBYTE
         of_files = (found["rss_mib"] - found["anonymous_mib"]) * MEBIBYTE
-        return server.ready_seconds, Memory(anonymous - _cache_bytes(url), of_files)
+        return server.ready_seconds, Memory(anonymous - _cache_bytes(url, server.process.pid), of_files)
     finally:
         server.stop()
 
@@ -101,13 +103,16 @@ def _ask(url: str, choices: int) -> None:
         answer.read()
 
 
-def _cache_bytes(url: str) -> float:
-    """Return the bytes of the KV cache's blocks that hold something; its other pages take no memory."""
+def _cache_bytes(url: str, process: int) -> int:
+    """Return the resident bytes of the KV cache, the only writable mapping as large; pages without a token are not resident."""
     with urllib.request.urlopen(f"{url}/metrics") as answer:
-        metrics = answer.read().decode()
-    blocks = {state: float(count) for state, count in re.findall(r'^carafe_kv_cache_blocks\{.*state="(\w+)".*\} (\S+)$', metrics, re.M)}
-    (size,) = re.findall(r"^carafe_kv_cache_bytes\{.*\} (\S+)$", metrics, re.M)
-    return float(size) * (blocks["used"] + blocks["cached"]) / sum(blocks.values())
+        (size,) = re.findall(r"^carafe_kv_cache_bytes\{.*\} (\S+)$", answer.read().decode(), re.MULTILINE)
+    mappings = re.split(
+        r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{process}/smaps").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    sizes = (re.findall(r"^(?:Size|Anonymous): +(\d+) kB$", mapping, re.MULTILINE) for mapping in mappings if " rw-p " in mapping)
+    (held,) = (int(anonymous) for mapped, anonymous in sizes if int(mapped) * 1024 >= float(size))
+    return held * 1024
 
 
 def _speed(carafe: Path, folder: Path) -> float:

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from carafe_bench.arrivals import load_of
 from carafe_bench.contestant import Settings, Task, memory_of
@@ -29,10 +29,10 @@ def free_port() -> int:
 class ServerProcess:
     """A process that serves HTTP."""
 
-    def __init__(self, command: list[str], url: str, ready_path: str) -> None:
+    def __init__(self, command: list[str], url: str, ready_path: str, log: TextIO | None = None) -> None:
         self.url = url
         self.began = time.perf_counter()
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         self._wait(lambda: self._answers(ready_path))
         self.ready_seconds = time.perf_counter() - self.began
 
