@@ -10,7 +10,7 @@ at a time, so that memory holds the largest of them and no more.
 import argparse
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gguf
@@ -22,7 +22,7 @@ FAMILY = "qwen3"
 TOKENIZER = Path("fixtures/gpt2-tokenizer/tokenizer.json")
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 GROUP, BLOCK_BYTES = 32, 18  # weights of a block; f16 scale and 16 bytes
-HEAD_WIDTH, VOCABULARY, CONTEXT = 128, 151_936, 40_960
+HEAD_WIDTH, CONTEXT = 128, 40_960
 LOGIT_DEVIATION = 2.5  # of a product with the token table, whose input has a mean square of 1
 
 
@@ -36,13 +36,14 @@ class Shape:
     kv_heads: int
     inner: int
     is_tied: bool = True
+    vocabulary: int = 151_936
 
     def matrices(self) -> Iterator[tuple[str, int, int]]:
         """Yield name, outputs and inputs of each matrix."""
         queries, keys = self.heads * HEAD_WIDTH, self.kv_heads * HEAD_WIDTH
-        yield "token_embd", VOCABULARY, self.width
+        yield "token_embd", self.vocabulary, self.width
         if not self.is_tied:
-            yield "output", VOCABULARY, self.width
+            yield "output", self.vocabulary, self.width
         for layer in range(self.layers):
             yield f"blk.{layer}.attn_q", queries, self.width
             yield f"blk.{layer}.attn_k", keys, self.width
@@ -76,7 +77,7 @@ def write_random_model(shape: Shape, tokenizer_json: Path, seed: int, out: Path)
     building = out.with_suffix(".building")
     writer = gguf.GGUFWriter(building, FAMILY)
     _write_sizes(writer, shape)
-    write_tokenizer(writer, tokenizer_json, VOCABULARY)
+    write_tokenizer(writer, tokenizer_json, shape.vocabulary)
     for name, size in shape.norms():
         writer.add_tensor_info(f"{name}.weight", (size,), np.dtype(np.float32), 4 * size)
     for name, rows, columns in shape.matrices():
@@ -133,10 +134,13 @@ def main() -> None:
     parser.add_argument(
         "--tokenizer", type=Path, default=TOKENIZER, help="a byte-level tokenizer.json that cuts text as GPT-2 does"
     )
+    parser.add_argument("--vocabulary", type=int, help="tokens, at least the tokenizer's; the shape's own unless given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.gguf")
     arguments = parser.parse_args()
-    write_random_model(SHAPES[arguments.shape], arguments.tokenizer, arguments.seed, arguments.out)
+    shape = SHAPES[arguments.shape]
+    shape = replace(shape, vocabulary=arguments.vocabulary or shape.vocabulary)
+    write_random_model(shape, arguments.tokenizer, arguments.seed, arguments.out)
     print(f"`{arguments.out}`: {arguments.out.stat().st_size / 1e6:.0f} MB")
 
 

@@ -157,7 +157,7 @@ size_t bytes_of(const ov::element::Type &element, const ov::Shape &shape) {
     return (bits + 7) / 8;
 }
 
-// The shape of a cache of so many blocks: the compiled graph leaves only their number open.
+// The shape of a cache of this many blocks: the compiled graph leaves only their number open.
 ov::Shape cache_shape(const ov::Output<const ov::Node> &port, uint64_t blocks) {
     const ov::PartialShape &shape = port.get_partial_shape();
     if (shape.rank().is_dynamic() || shape.size() != 4) {

@@ -49,13 +49,13 @@ pub(crate) enum ApiError {
     #[error("{message}")]
     UnsupportedMediaType { message: String },
     #[error(
-        "this request needs {wanted} of the model's {places} places, and fewer are free{}; try again a little later",
+        "this request needs {wanted} of the model's {permits} permits, and fewer are free{}; try again a little later",
         if *.shared { " for this key" } else { "" }
     )]
     QueueFull {
         wanted: u32,
-        places: u32,
-        /// Whether some places are kept for other keys.
+        permits: u32,
+        /// Whether some permits are kept for other keys.
         shared: bool,
     },
     #[error("{message}")]

@@ -11,6 +11,9 @@
 //! vocabulary has a border on that line, and each of them moves. A race has another winner only if
 //! the first two arrive almost at the same time.
 //!
+//! Where no token is excluded, most weights are never worked out: the best token of a block bounds
+//! the sum of its weights, and most blocks have lost by that bound already.
+//!
 //! Top-p and min-p exclude tokens of little weight, which most draws would not give anyway. So an
 //! excluded token is drawn again (rejection sampling: the others keep their shares), and only after
 //! a few rejections is it worked out which tokens are excluded.
@@ -29,6 +32,10 @@ use super::{
 
 /// Excluded tokens that are drawn again; then it is cheaper to work out which are excluded.
 const MAX_REJECTIONS: u64 = 4;
+
+/// What the sum of a block's weights is at most, in weights of its best token: rounding included, of
+/// which powers of two and sums have less than a thousandth.
+const SUM_OF_BEST: f64 = BLOCK as f64 * 1.001;
 
 /// Chooses tokens; holds the buffers that this takes, so that nothing of the vocabulary's size is
 /// allocated for a token.
@@ -49,6 +56,9 @@ impl Sampler {
         self.logit_stats.look(logits)?;
         if sampling.is_greedy() {
             return Ok(self.logit_stats.best(logits));
+        }
+        if sampling.keeps_all(logits.len()) {
+            return Ok(self.pick_of_all(logits, sampling, rng::fold_in(key, 0)));
         }
         self.softmax_weights(logits, sampling);
         let mut tokens = (0..MAX_REJECTIONS).map(|number| self.pick(rng::fold_in(key, number)));
@@ -160,11 +170,32 @@ impl Sampler {
         self.sums.iter().copied().map(f64::from).sum()
     }
 
+    /// The token that wins the race of all tokens by the draws of `key`: the one that [`Self::pick`]
+    /// gives once every token has its weight.
+    fn pick_of_all(&mut self, logits: &[f32], sampling: &Sampling, key: u64) -> u32 {
+        let weigh = softmax_weight(self.logit_stats.largest, sampling.temperature);
+        self.sums.resize(self.logit_stats.maxima.len(), 0.0);
+        math::map(&self.logit_stats.maxima, &mut self.sums, weigh);
+        let mut weights = [0.0; BLOCK];
+        let weigh_block = |block: usize, weights: &mut [f32; BLOCK]| {
+            let start = block * BLOCK;
+            let logits = &logits[start..(start + BLOCK).min(logits.len())];
+            math::map(logits, weights, weigh);
+            logits.len()
+        };
+        let block = race(&self.sums, SUM_OF_BEST, rng::fold_in(key, 0), |block| {
+            let count = weigh_block(block, &mut weights);
+            math::sum(&weights[..count])
+        });
+        let count = weigh_block(block, &mut weights);
+        (block * BLOCK + race_of(&weights[..count], rng::fold_in(key, 1))) as u32
+    }
+
     /// The token that wins the race by the draws of `key`.
     fn pick(&self, key: u64) -> u32 {
-        let first = race(&self.sums, rng::fold_in(key, 0)) * BLOCK;
+        let first = race_of(&self.sums, rng::fold_in(key, 0)) * BLOCK;
         let end = (first + BLOCK).min(self.weights.len());
-        (first + race(&self.weights[first..end], rng::fold_in(key, 1))) as u32
+        (first + race_of(&self.weights[first..end], rng::fold_in(key, 1))) as u32
     }
 }
 
@@ -179,12 +210,23 @@ fn softmax_weight(largest: f32, temperature: f32) -> impl Fn(f32) -> f32 + Copy 
 
 /// Which of the weights arrives first, each after an exponentially distributed time divided by the
 /// weight. Those of zero never do.
-fn race(weights: &[f32], key: u64) -> usize {
+fn race_of(weights: &[f32], key: u64) -> usize {
+    race(weights, 1.0, key, |number| weights[number])
+}
+
+/// The same of weights that are not known but for a bound each, which is zero where the weight is:
+/// none is more than its bound times `factor`. `weight` works out those that may win.
+#[inline(always)]
+fn race(bounds: &[f32], factor: f64, key: u64, mut weight: impl FnMut(usize) -> f32) -> usize {
     let (mut winner, mut earliest) = (0, f64::INFINITY);
-    for (number, &weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-        let (weight, draw) = (f64::from(weight), rng::draw(key, number as u64));
-        // The time, -ln(1 - draw), is never less than the draw: most have lost before their
-        // logarithm is taken.
+    for (number, &bound) in bounds.iter().enumerate().filter(|(_, bound)| **bound > 0.0) {
+        // The time, -ln(1 - draw), is never less than the draw: most have lost before their weight
+        // or their logarithm is worked out.
+        let draw = rng::draw(key, number as u64);
+        if draw >= earliest * (f64::from(bound) * factor) {
+            continue;
+        }
+        let weight = f64::from(weight(number));
         if draw < earliest * weight {
             let arrival = -math::ln(1.0 - draw) / weight;
             if arrival < earliest {
@@ -193,4 +235,23 @@ fn race(weights: &[f32], key: u64) -> usize {
         }
     }
     winner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_winner_of_all_tokens_is_the_same_whether_or_not_every_weight_is_worked_out() {
+        let mut sampler = Sampler::default();
+        for (length, spread) in [(1, 1.0), (63, 4.0), (64, 0.1), (2053, 1.0), (2053, 30.0), (20_000, 8.0)] {
+            let logits: Vec<f32> = (0..length).map(|token| rng::draw(7, token) as f32 * spread).collect();
+            for (key, temperature) in (0..400).zip([1e-38, 0.1, 0.8, 1.0, 2.0].into_iter().cycle()) {
+                let sampling = Sampling { temperature, ..Sampling::default() };
+                let token = sampler.sample(&logits, &sampling, key);
+                sampler.softmax_weights(&logits, &sampling);
+                assert_eq!(token, Ok(sampler.pick(rng::fold_in(key, 0))), "{length}, {spread}, {temperature}, {key}");
+            }
+        }
+    }
 }
