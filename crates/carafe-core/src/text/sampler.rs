@@ -33,9 +33,15 @@ use super::{
 /// Excluded tokens that are drawn again; then it is cheaper to work out which are excluded.
 const MAX_REJECTIONS: u64 = 4;
 
-/// What the sum of a block's weights is at most, in weights of its best token: rounding included, of
-/// which powers of two and sums have less than a thousandth.
-const SUM_OF_BEST: f64 = BLOCK as f64 * 1.001;
+/// More than the rounding of powers of two and of sums, relative to them.
+const ROUNDING: f64 = 1e-4;
+
+/// What the sum of a block's weights is at most, in weights of its best token.
+const SUM_OF_BEST: f64 = BLOCK as f64 * (1.0 + ROUNDING);
+
+/// Where more of the blocks than one of this many have a token as good as the one that was drawn,
+/// all weights are worked out.
+const MOST_BLOCKS: usize = 8;
 
 /// Chooses tokens; holds the buffers that this takes, so that nothing of the vocabulary's size is
 /// allocated for a token.
@@ -57,8 +63,11 @@ impl Sampler {
         if sampling.is_greedy() {
             return Ok(self.logit_stats.best(logits));
         }
-        if sampling.keeps_all(logits.len()) {
-            return Ok(self.pick_of_all(logits, sampling, rng::fold_in(key, 0)));
+        if !sampling.has_top_k(logits.len()) {
+            let token = self.pick_of_all(logits, sampling, rng::fold_in(key, 0));
+            if self.surely_keeps(logits, sampling, token) {
+                return Ok(token);
+            }
         }
         self.softmax_weights(logits, sampling);
         let mut tokens = (0..MAX_REJECTIONS).map(|number| self.pick(rng::fold_in(key, number)));
@@ -177,18 +186,34 @@ impl Sampler {
         self.sums.resize(self.logit_stats.maxima.len(), 0.0);
         math::map(&self.logit_stats.maxima, &mut self.sums, weigh);
         let mut weights = [0.0; BLOCK];
-        let weigh_block = |block: usize, weights: &mut [f32; BLOCK]| {
-            let start = block * BLOCK;
-            let logits = &logits[start..(start + BLOCK).min(logits.len())];
-            math::map(logits, weights, weigh);
-            logits.len()
-        };
         let block = race(&self.sums, SUM_OF_BEST, rng::fold_in(key, 0), |block| {
-            let count = weigh_block(block, &mut weights);
-            math::sum(&weights[..count])
+            math::sum(weigh_block(block, logits, &mut weights, weigh))
         });
-        let count = weigh_block(block, &mut weights);
-        (block * BLOCK + race_of(&weights[..count], rng::fold_in(key, 1))) as u32
+        let weights = weigh_block(block, logits, &mut weights, weigh);
+        (block * BLOCK + race_of(weights, rng::fold_in(key, 1))) as u32
+    }
+
+    /// Whether [`Self::keeps`] would keep a token, where few weights are enough to know: the tokens
+    /// before it have less than top-p of their own weight and its, and so of all.
+    fn surely_keeps(&self, logits: &[f32], sampling: &Sampling, token: u32) -> bool {
+        let weigh = softmax_weight(self.logit_stats.largest, sampling.temperature);
+        let logit = logits[token as usize];
+        let own = weigh(logit);
+        if own < sampling.min_p || sampling.top_p >= 1.0 {
+            return own >= sampling.min_p;
+        }
+        let maxima = self.logit_stats.maxima.iter().enumerate();
+        let blocks = maxima.filter(|(_, largest)| **largest >= logit).map(|(block, _)| block);
+        if blocks.clone().count() > self.logit_stats.maxima.len() / MOST_BLOCKS {
+            return false;
+        }
+        let mut weights = [0.0; BLOCK];
+        let mass = blocks.map(|block| {
+            let weights = weigh_block(block, logits, &mut weights, weigh);
+            f64::from(ranking::block_from(logit, block_of(block, logits), weights).0)
+        });
+        let mass: f64 = mass.sum();
+        mass - f64::from(own) < mass * f64::from(sampling.top_p) * (1.0 - ROUNDING)
     }
 
     /// The token that wins the race by the draws of `key`.
@@ -197,6 +222,25 @@ impl Sampler {
         let end = (first + BLOCK).min(self.weights.len());
         (first + race_of(&self.weights[first..end], rng::fold_in(key, 1))) as u32
     }
+}
+
+/// The logits of a block.
+fn block_of(block: usize, logits: &[f32]) -> &[f32] {
+    let start = block * BLOCK;
+    &logits[start..(start + BLOCK).min(logits.len())]
+}
+
+/// The weights of a block.
+#[inline(always)]
+fn weigh_block<'a>(
+    block: usize,
+    logits: &[f32],
+    weights: &'a mut [f32; BLOCK],
+    weigh: impl Fn(f32) -> f32,
+) -> &'a [f32] {
+    let logits = block_of(block, logits);
+    math::map(logits, weights, weigh);
+    &weights[..logits.len()]
 }
 
 /// What gives a logit its weight; that of the largest is 1.
@@ -241,17 +285,35 @@ fn race(bounds: &[f32], factor: f64, key: u64, mut weight: impl FnMut(usize) -> 
 mod tests {
     use super::*;
 
+    /// The token of [`Sampler::sample`] where every weight is worked out.
+    fn with_all_weights(sampler: &mut Sampler, logits: &[f32], sampling: &Sampling, key: u64) -> u32 {
+        sampler.logit_stats.look(logits).expect("finite logits");
+        sampler.softmax_weights(logits, sampling);
+        let mut tokens = (0..MAX_REJECTIONS).map(|number| sampler.pick(rng::fold_in(key, number)));
+        if let Some(token) = tokens.find(|&token| sampler.keeps(logits, sampling, token)) {
+            return token;
+        }
+        sampler.exclude(logits, sampling);
+        sampler.pick(rng::fold_in(key, MAX_REJECTIONS))
+    }
+
     #[test]
-    fn the_winner_of_all_tokens_is_the_same_whether_or_not_every_weight_is_worked_out() {
-        let mut sampler = Sampler::default();
-        for (length, spread) in [(1, 1.0), (63, 4.0), (64, 0.1), (2053, 1.0), (2053, 30.0), (20_000, 8.0)] {
-            let logits: Vec<f32> = (0..length).map(|token| rng::draw(7, token) as f32 * spread).collect();
-            for (key, temperature) in (0..400).zip([1e-38, 0.1, 0.8, 1.0, 2.0].into_iter().cycle()) {
-                let sampling = Sampling { temperature, ..Sampling::default() };
-                let token = sampler.sample(&logits, &sampling, key);
-                sampler.softmax_weights(&logits, &sampling);
-                assert_eq!(token, Ok(sampler.pick(rng::fold_in(key, 0))), "{length}, {spread}, {temperature}, {key}");
+    fn the_token_is_the_same_whether_or_not_every_weight_is_worked_out() {
+        let (mut sampler, mut surely_kept) = (Sampler::default(), 0);
+        for (length, spread) in [(1, 1.0), (63, 4.0), (64, 0.1), (2053, 1.0), (2053, 30.0), (20_000, 20.0)] {
+            // The larger the rarer, as a model's are.
+            let logit = |token| -rng::draw(7, token).ln().abs().sqrt() as f32 * spread;
+            let logits: Vec<f32> = (0..length).map(logit).collect();
+            for key in 0..300 {
+                let temperature = [1e-38, 0.1, 0.8, 1.0, 2.0][key as usize % 5];
+                let (top_p, min_p) =
+                    [(1.0, 0.0), (0.95, 0.0), (0.3, 0.0), (1.0, 0.1), (0.9, 0.02)][key as usize / 5 % 5];
+                let sampling = Sampling { temperature, top_p, min_p, ..Sampling::default() };
+                let expected = with_all_weights(&mut sampler, &logits, &sampling, key);
+                assert_eq!(sampler.sample(&logits, &sampling, key), Ok(expected), "{length}, {spread}, {key}");
+                surely_kept += u32::from(top_p < 1.0 && sampler.surely_keeps(&logits, &sampling, expected));
             }
         }
+        assert!(surely_kept > 100, "{surely_kept}");
     }
 }

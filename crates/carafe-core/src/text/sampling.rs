@@ -61,9 +61,9 @@ impl Sampling {
         self.temperature == 0.0 || self.top_p == 0.0
     }
 
-    /// Whether none of `count` tokens is excluded from being drawn.
-    pub(super) fn keeps_all(&self, count: usize) -> bool {
-        self.top_k.is_none_or(|top_k| top_k as usize >= count) && self.top_p >= 1.0 && self.min_p == 0.0
+    /// Whether top-k excludes any of `count` tokens.
+    pub(super) fn has_top_k(&self, count: usize) -> bool {
+        self.top_k.is_some_and(|top_k| (top_k as usize) < count)
     }
 
     /// Whether any logit may be moved before sampling.
