@@ -12,7 +12,7 @@ import numpy as np
 
 from carafe_tools.gpt2 import Gpt2, Layer, Matrix, Norm
 
-NORMAL, CONTROL = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL
+NORMAL, CONTROL, UNUSED = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL, gguf.TokenType.UNUSED
 
 
 def write_gguf(model: Gpt2, tokenizer_json: Path, out: Path) -> None:
@@ -22,7 +22,7 @@ def write_gguf(model: Gpt2, tokenizer_json: Path, out: Path) -> None:
     building = out.with_suffix(".building")
     writer = gguf.GGUFWriter(building, "gpt2")
     _write_sizes(writer, model)
-    _write_tokenizer(writer, tokenizer_json)
+    write_tokenizer(writer, tokenizer_json)
     _write_weights(writer, model)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -43,16 +43,20 @@ def _write_sizes(writer: gguf.GGUFWriter, model: Gpt2) -> None:
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
 
 
-def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer_json: Path) -> None:
+def write_tokenizer(writer: gguf.GGUFWriter, tokenizer_json: Path, vocabulary: int = 0) -> None:
+    """Write GPT-2's kind of byte-level BPE; a larger vocabulary is filled up with unused tokens, as real models' are."""
     file = json.loads(tokenizer_json.read_text(encoding="utf-8"))
     special = {entry["content"]: entry["id"] for entry in file["added_tokens"]}
     tokens = sorted({**file["model"]["vocab"], **special}.items(), key=lambda pair: pair[1])
+    texts = [text for text, _ in tokens]
+    texts += [f"[unused{number}]" for number in range(len(texts), vocabulary)]
+    types = [CONTROL if text in special else UNUSED if number >= len(tokens) else NORMAL for number, text in enumerate(texts)]
     end = max(special.values())
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in file["model"]["merges"]]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([text for text, _ in tokens])
-    writer.add_token_types([CONTROL if text in special else NORMAL for text, _ in tokens])
+    writer.add_token_list(texts)
+    writer.add_token_types(types)
     writer.add_token_merges(merges)
     writer.add_bos_token_id(end)
     writer.add_eos_token_id(end)

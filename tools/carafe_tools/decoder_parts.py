@@ -134,7 +134,12 @@ def _stored_real(pieces: _Pieces) -> Node:
 
 
 def _dequantised_groups(pieces: _Pieces) -> Node:
-    """Return (quantised - zero point) * scale of each group, reshaped to (out, in)."""
+    """Return (quantised - zero point) * scale of each group, reshaped to (out, in).
+
+    Scales are f32 though most blocks hold them in f16: the plugin would make f32 of these as well,
+    and keep the result beside the form that it packs for its kernels, two bits more of memory for
+    each weight. What it need not convert stays in the file.
+    """
     rows, columns = pieces.shape
     groups = pieces.first.scales.shape[1]
     is_signed = pieces.first.values.dtype == np.int8
@@ -146,17 +151,8 @@ def _dequantised_groups(pieces: _Pieces) -> Node:
         first = zero_points[:1, :1]
         is_shared = bool((zero_points == first).all())
         weights = opset.subtract(weights, real((first if is_shared else zero_points)[..., None]))
-    weights = opset.multiply(weights, _scales(pieces.joined("scales")[..., None]))
+    weights = opset.multiply(weights, real(pieces.joined("scales")[..., None]))
     return opset.reshape(weights, integers(rows, columns), False)
-
-
-def _scales(scales: np.ndarray) -> Node:
-    """Return scales, in f16 where that holds every one exactly, as most blocks store them."""
-    with np.errstate(over="ignore"):
-        halves = scales.astype(np.float16)
-    if np.array_equal(halves.astype(np.float32), scales):
-        return opset.convert(opset.constant(halves), "f32")
-    return real(scales)
 
 
 class Cache:

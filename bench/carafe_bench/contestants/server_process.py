@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from carafe_bench.arrivals import load_of
 from carafe_bench.contestant import Settings, Task, memory_of
@@ -29,11 +29,12 @@ def free_port() -> int:
 class ServerProcess:
     """A process that serves HTTP."""
 
-    def __init__(self, command: list[str], url: str, ready_path: str) -> None:
+    def __init__(self, command: list[str], url: str, ready_path: str, log: TextIO | None = None) -> None:
         self.url = url
         self.began = time.perf_counter()
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         self._wait(lambda: self._answers(ready_path))
+        self.ready_seconds = time.perf_counter() - self.began
 
     def stop(self) -> None:
         """End the process; it is asked first."""
@@ -65,11 +66,10 @@ def measure_again(serve: Callable[[], ServerProcess], ask: Callable[[ServerProce
     """Start another server, and measure the time to its first token, or its memory after some."""
     server = serve()
     try:
-        ready = time.perf_counter() - server.began
         ask(server, Task("generate", task.prompt_tokens, task.new_tokens))
         if task.kind == "memory":
             return memory_of(server.process.pid)
-        return {"start_seconds": time.perf_counter() - server.began, "ready_seconds": ready}
+        return {"start_seconds": time.perf_counter() - server.began, "ready_seconds": server.ready_seconds}
     finally:
         server.stop()
 

@@ -8,7 +8,7 @@ use carafe_core::tokenizer as native;
 use carafe_host::tokenizer::{EncodeOptions, Token, Tokenizer, compact_form};
 use carafe_host::{Limits, Sandbox};
 use carafe_models::Task;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arguments::Tokenize;
 use crate::{machine, output};
@@ -59,6 +59,17 @@ impl Opened {
             Self::Native(tokenizer) => Ok(tokenizer.decode(tokens)?),
         }
     }
+
+    /// What the guest took, opening it included; nothing without one.
+    fn guest(&self) -> Value {
+        match self {
+            Self::Guest(tokenizer) => json!({
+                "memory_bytes": tokenizer.guest_memory(),
+                "opening_seconds": tokenizer.opening().as_secs_f64(),
+            }),
+            Self::Native(_) => Value::Null,
+        }
+    }
 }
 
 fn open(options: &Tokenize) -> Result<Opened> {
@@ -88,7 +99,7 @@ fn encode(tokenizer: &mut Opened, text: &str, options: &Tokenize) -> Result<()> 
     if options.json {
         let token = |token: &Token| json!({ "id": token.id, "text": lossy(token), "bytes": token.bytes });
         let list: Vec<_> = tokens.iter().map(token).collect();
-        return output::json(&json!({ "count": tokens.len(), "tokens": list }));
+        return output::json(&json!({ "count": tokens.len(), "tokens": list, "guest": tokenizer.guest() }));
     }
     for token in &tokens {
         output::line(&format!("{:6}  {:?}", token.id, lossy(token)))?;
@@ -119,5 +130,8 @@ fn decode(tokenizer: &mut Opened, text: &str, json: bool) -> Result<()> {
     let parse = |word: &str| word.parse::<u32>().with_context(|| format!("`{word}` is no token id"));
     let tokens = words.map(parse).collect::<Result<Vec<u32>>>()?;
     let text = tokenizer.decode(&tokens)?;
-    if json { output::json(&json!({ "count": tokens.len(), "text": text })) } else { output::line(&text) }
+    if !json {
+        return output::line(&text);
+    }
+    output::json(&json!({ "count": tokens.len(), "text": text, "guest": tokenizer.guest() }))
 }

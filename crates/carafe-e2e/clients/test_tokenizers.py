@@ -87,3 +87,13 @@ def test_ids_are_those_of_the_library(name: str, where: list[str]) -> None:
     texts = list(corpus(added))
     compare(file, texts, add=True, parse=False, where=where)
     compare(file, [*texts, *long_words()], add=False, parse=True, where=where)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guest_needs_three_times_its_tokenizer_and_32_mib_at_most(name: str) -> None:
+    file = PACKAGES / f"tokenizer-{name}" / "models/tokenizer.json"
+    command = [BINARY, "tokenize", "--tokenizer", file, "--json", "Hello"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stderr
+    memory = json.loads(ran.stdout)["guest"]["memory_bytes"]
+    assert 1 << 20 < memory <= 3 * file.stat().st_size + (32 << 20), (memory, file.stat().st_size)

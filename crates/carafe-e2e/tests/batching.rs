@@ -165,8 +165,8 @@ fn guessing_ahead_keeps_every_token_of_200_requests_in_exact_and_close_scores_in
 fn without_and_with_guesses(graph: &LoadedGraph, requests: &[Request]) -> Result<(Vec<Tokens>, Vec<Tokens>)> {
     let (plain, guessing) = (start(graph, 0)?, start(graph, 3)?);
     let both = (alone(&plain, requests)?, alone(&guessing, requests)?);
-    assert_eq!(plain.stats().draft_tokens, 0);
-    let stats = guessing.stats();
+    assert_eq!(plain.stats().counted.draft_tokens, 0);
+    let stats = guessing.stats().counted;
     assert!(stats.accepted_tokens > 100, "{} of {} guesses were right", stats.accepted_tokens, stats.draft_tokens);
     Ok(both)
 }
@@ -183,7 +183,7 @@ fn one_prompt_in_many_requests_is_read_once() -> Result<()> {
         })
         .collect();
     let together = crowded(&model, &requests, 8)?;
-    let stats = model.stats();
+    let stats = model.stats().counted;
     assert_eq!(stats.prompt_tokens + stats.prefix_cache_hits, 800);
     assert!(stats.prefix_cache_hits >= 5 * 96, "{} tokens were shared", stats.prefix_cache_hits);
     assert_eq!(together, alone(&model, &requests)?);
@@ -197,13 +197,13 @@ fn in_exact_a_prompt_that_is_found_gives_the_scores_of_a_cold_run() -> Result<()
     let cold = alone(&start(&graph, 0)?, &requests)?;
     let sharing = start_sharing(&graph)?;
     assert_close(&cold, &alone(&sharing, &requests)?, 1e-4);
-    let hits = sharing.stats().prefix_cache_hits;
+    let hits = sharing.stats().counted.prefix_cache_hits;
     assert_close(&cold, &crowded(&sharing, &requests, 16)?, 1e-4);
-    let stats = sharing.stats();
+    let stats = sharing.stats().counted;
     assert!(stats.prefix_cache_hits - hits > 32 * 10, "{} tokens were found", stats.prefix_cache_hits - hits);
     let computed_cold = requests.into_iter().map(|request| Request { prefix_cache: false, ..request });
     assert_eq!(cold, alone(&sharing, &computed_cold.collect::<Vec<_>>())?, "the very bits of a cold run");
-    assert_eq!(sharing.stats().prefix_cache_queries, stats.prefix_cache_queries);
+    assert_eq!(sharing.stats().counted.prefix_cache_queries, stats.prefix_cache_queries);
     Ok(())
 }
 
@@ -217,8 +217,8 @@ fn in_exact_requests_that_gave_their_blocks_back_end_with_the_scores_that_they_h
     let mut requests = scored(13, 24);
     requests.iter_mut().for_each(|request| request.max_tokens += 90);
     assert_close(&alone(&start(&roomy, 0)?, &requests)?, &crowded(&model, &requests, 8)?, 1e-4);
-    assert!(model.stats().preemptions > 0);
-    assert_eq!(model.stats().used_blocks, 0);
+    assert!(model.stats().counted.preemptions > 0);
+    assert_eq!(model.stats().counted.used_blocks, 0);
     Ok(())
 }
 

@@ -170,4 +170,13 @@ mod tests {
         ));
         assert!(matches!(served(KvCacheSize::Exactly(BLOCK - 1), None), Err(Error::KvCache { .. })));
     }
+
+    #[test]
+    fn the_logits_of_a_step_have_32_mib_at_most() {
+        let limits = DecoderLimits::default();
+        for (vocabulary_size, rows) in [(50_257, 166), (151_936, 55), (262_144, 32), (u32::MAX, 1), (1, 512)] {
+            let text = Text { vocabulary_size, ..text() };
+            assert_eq!(limits.max_num_logits(&text), rows, "{vocabulary_size}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! and what failures are called.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use wasmtime::Store;
 
@@ -32,6 +33,9 @@ pub(crate) trait Instance: Sized {
     /// What instances are made from.
     type Template;
 
+    /// What they do, for the log.
+    const KIND: &str;
+
     /// Makes one.
     fn open(template: &Self::Template) -> Result<Self, Error>;
 
@@ -44,20 +48,21 @@ pub(crate) struct Guest<I: Instance> {
     template: Arc<I::Template>,
     instance: Option<I>,
     memory: u64,
+    opening: Duration,
     replaced: u64,
 }
 
 impl<I: Instance> Guest<I> {
     /// Opens the first instance, so that what a guest refuses is refused before anything runs.
     pub(crate) fn open(template: Arc<I::Template>) -> Result<Self, Error> {
-        let instance = I::open(&template)?;
-        let memory = instance.memory();
-        Ok(Self { template, instance: Some(instance), memory, replaced: 0 })
+        let mut guest = Self { template, instance: None, memory: 0, opening: Duration::ZERO, replaced: 0 };
+        guest.instance = Some(guest.new_instance()?);
+        Ok(guest)
     }
 
     /// Calls the guest, in a new instance where there is none.
     pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut I) -> Result<T, Error>) -> Result<T, Error> {
-        let mut instance = self.instance.take().map_or_else(|| I::open(&self.template), Ok)?;
+        let mut instance = self.instance.take().map_or_else(|| self.new_instance(), Ok)?;
         let answer = call(&mut instance);
         self.memory = self.memory.max(instance.memory());
         if matches!(answer, Err(Error::Trap(_))) {
@@ -66,6 +71,25 @@ impl<I: Instance> Guest<I> {
             self.instance = Some(instance);
         }
         answer
+    }
+
+    fn new_instance(&mut self) -> Result<I, Error> {
+        let started = Instant::now();
+        let instance = I::open(&self.template)?;
+        self.opening = started.elapsed();
+        self.memory = self.memory.max(instance.memory());
+        tracing::info!(
+            kind = I::KIND,
+            seconds = self.opening.as_secs_f64(),
+            memory = instance.memory(),
+            "guest opened"
+        );
+        Ok(instance)
+    }
+
+    /// How long the latest instance took to open.
+    pub(crate) fn opening(&self) -> Duration {
+        self.opening
     }
 
     /// Most bytes of linear memory that an instance has had.

@@ -16,7 +16,7 @@ pub use crate::bindings::image::exports::carafe::guests::classification::{Error 
 use crate::guest::GuestConfig;
 use crate::load::LoadedGraph;
 use crate::{Error, Limits, Sandbox};
-use instance::{Company, ImageTemplate};
+use instance::{ImageTemplate, Load};
 use worker::{Worker, WorkerCounts};
 
 mod description;
@@ -83,24 +83,24 @@ struct Job {
     top: u32,
     sent: Instant,
     answer: oneshot::Sender<Result<Classification, Error>>,
-    place: Place,
+    in_flight: InFlight,
 }
 
 /// Counts images that wait or are worked on; one less when it is dropped.
-struct Place(Arc<AtomicUsize>);
+struct InFlight(Arc<AtomicUsize>);
 
-impl Place {
-    fn take(images: &Arc<AtomicUsize>) -> Self {
+impl InFlight {
+    fn count(images: &Arc<AtomicUsize>) -> Self {
         images.fetch_add(1, Ordering::Relaxed);
         Self(images.clone())
     }
 
-    fn company(&self) -> Company {
-        if self.0.load(Ordering::Relaxed) > 1 { Company::SideBySide } else { Company::Alone }
+    fn load(&self) -> Load {
+        if self.0.load(Ordering::Relaxed) > 1 { Load::Several } else { Load::One }
     }
 }
 
-impl Drop for Place {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -179,8 +179,8 @@ impl ImageModel {
     ) -> Result<oneshot::Receiver<Result<Classification, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
-        let place = Place::take(&self.images);
-        jobs.send(Job { image, top, sent: Instant::now(), answer, place }).map_err(|_| Error::Stopped)?;
+        let in_flight = InFlight::count(&self.images);
+        jobs.send(Job { image, top, sent: Instant::now(), answer, in_flight }).map_err(|_| Error::Stopped)?;
         Ok(answered)
     }
 }

@@ -53,7 +53,7 @@ impl LoadedGraph {
         Ok(Self { folder, graph, limits: *limits, context_length, side_by_side: None })
     }
 
-    /// Compiles the graph a second time, for so many computes at once with one thread each: several
+    /// Compiles the graph a second time, for this many computes at once with one thread each: several
     /// images then take less time than one after the other on all threads. A single compute is
     /// still faster on the first one.
     ///

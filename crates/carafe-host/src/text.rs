@@ -7,26 +7,28 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::bindings::text::exports::carafe::guests::generation::Stats;
 pub use crate::bindings::text::exports::carafe::guests::generation::{
     Chat, ChatTemplate, EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken,
     Model, PrefixSharing, Prompt, PromptToken, Reasoning, ReasoningMarks, Request, RequestError, RequestErrorCode,
-    Sampling, Started, TextPrompt, TokenLogprob, TokenLogprobs,
+    Sampling, Started, Stats, TextPrompt, TokenLogprob, TokenLogprobs,
 };
 use crate::guest::GuestConfig;
 use crate::load::LoadedGraph;
 use crate::tokenizer::Token;
 use crate::{Component, Error, Limits, Sandbox};
+use generation::Answer;
+pub use generation::{Generation, RequestTimes};
 use instance::TextTemplate;
 use preparing::{Preparing, Submission, Task};
 use stats::StatsCell;
 pub use stats::{BatchSizes, TextStats};
 use worker::{Command, NewSequence, Worker};
 
+mod generation;
 mod instance;
 mod preparing;
 mod stats;
@@ -100,22 +102,6 @@ pub struct KvCacheSizes {
     /// Bytes of all blocks.
     pub bytes: u64,
 }
-
-/// How long a request has taken so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RequestTimes {
-    /// From its submission until the guest started it.
-    pub queue: Duration,
-    /// Steps of the guest since then.
-    pub steps: u64,
-    /// Time of those steps.
-    pub step_time: Duration,
-    /// The part of it that OpenVINO took.
-    pub model_time: Duration,
-}
-
-/// The id of a sequence, or why it was refused.
-type Answer = oneshot::Receiver<Result<u64, Error>>;
 
 /// A text model that runs. Dropping it ends its threads and the requests that run.
 pub struct TextModel {
@@ -246,8 +232,7 @@ impl TextModel {
             let (events, receiver) = mpsc::unbounded_channel();
             let (answer, answered) = oneshot::channel();
             sequences.push(NewSequence { seed, events, answer, submitted: Instant::now() });
-            let (commands, times) = (self.commands.clone(), RequestTimes::default());
-            generations.push((Generation { id: None, events: receiver, times, commands }, answered));
+            generations.push((Generation::new(receiver, self.commands.clone()), answered));
         }
         self.give(Task::Submit(Submission { request, sequences }))?;
         Ok(generations)
@@ -274,54 +259,6 @@ impl Drop for TextModel {
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to end.
             let _ = thread.join();
-        }
-    }
-}
-
-/// A request that runs. Dropping it cancels the request by the end of the current step.
-pub struct Generation {
-    id: Option<u64>,
-    events: mpsc::UnboundedReceiver<(EventKind, RequestTimes)>,
-    times: RequestTimes,
-    commands: Sender<Command>,
-}
-
-impl Generation {
-    /// The next event; none after `Finished` or `Failed`.
-    pub async fn next(&mut self) -> Option<EventKind> {
-        let event = self.events.recv().await;
-        self.note(event)
-    }
-
-    /// As [`Generation::next`], for callers outside an async runtime.
-    pub fn next_blocking(&mut self) -> Option<EventKind> {
-        let event = self.events.blocking_recv();
-        self.note(event)
-    }
-
-    /// How long the request had taken when its latest event happened.
-    #[must_use]
-    pub fn times(&self) -> RequestTimes {
-        self.times
-    }
-
-    fn note(&mut self, event: Option<(EventKind, RequestTimes)>) -> Option<EventKind> {
-        let (event, times) = event?;
-        self.times = times;
-        Some(event)
-    }
-
-    fn accepted(mut self, answer: Result<Result<u64, Error>, oneshot::error::RecvError>) -> Result<Self, Error> {
-        self.id = Some(answer.map_err(|_| Error::Stopped)??);
-        Ok(self)
-    }
-}
-
-impl Drop for Generation {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            // A worker that is gone runs nothing that could be cancelled.
-            let _ = self.commands.send(Command::Cancel(id));
         }
     }
 }

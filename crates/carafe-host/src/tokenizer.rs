@@ -1,6 +1,7 @@
 //! A tokenizer in the sandbox, without a model: text to token ids and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use carafe_tensor::error_chain;
 use wasmtime::Store;
@@ -47,6 +48,12 @@ impl Tokenizer {
         self.guest.memory()
     }
 
+    /// How long the guest took to open.
+    #[must_use]
+    pub fn opening(&self) -> Duration {
+        self.guest.opening()
+    }
+
     /// Cuts a text into tokens; `options` says what to make of special ones.
     ///
     /// # Errors
@@ -82,6 +89,8 @@ struct TokenizerInstance {
 
 impl Instance for TokenizerInstance {
     type Template = TokenizerTemplate;
+
+    const KIND: &str = "tokenizer";
 
     fn open(template: &TokenizerTemplate) -> Result<Self, Error> {
         let (mut store, guest) = template.guest.instantiate()?;

@@ -100,7 +100,7 @@ char *carafe_graph_property(const carafe_graph *graph, const char *key, char **v
 char *carafe_graph_cache(const carafe_graph *graph, carafe_cache *cache);
 void carafe_graph_free(carafe_graph *graph);
 
-/* A request with a zeroed KV cache of so many blocks; 0 for a graph that is not paged. */
+/* A request with a zeroed KV cache of this many blocks; 0 for a graph that is not paged. */
 char *carafe_request_new(const carafe_graph *graph, uint64_t blocks, carafe_request **request);
 char *carafe_request_infer(carafe_request *request, const carafe_input *inputs, size_t count);
 char *carafe_request_output(carafe_request *request, size_t port, carafe_output *output);

@@ -143,7 +143,7 @@ const LATENCY: &[(&str, &str)] = &[("PERFORMANCE_HINT", "LATENCY"), ("DYNAMIC_QU
 const EXACT: &[(&str, &str)] = &[("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")];
 
 /// Kernels that the plugin keeps for shapes it has seen, under every profile. Each new B*S costs
-/// about a megabyte of host memory, and whoever chooses the shapes is not trusted: with the
+/// about a megabyte of host memory, and those who choose the shapes are not trusted: with the
 /// plugin's own limit of 5000 they could claim gigabytes. The plugin does not tell this property
 /// back.
 pub(crate) const KEPT_KERNELS: (&str, &str) = ("CPU_RUNTIME_CACHE_CAPACITY", "512");

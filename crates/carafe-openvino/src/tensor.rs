@@ -1,6 +1,6 @@
 //! Tensors as they cross this crate's border: dimensions, element type and little-endian bytes.
 //!
-//! A [`TensorView`] borrows all three and promises nothing about them: whoever made it may be
+//! A [`TensorView`] borrows all three and promises nothing about them: its maker may be
 //! hostile, and [`check`](crate::check()) is what compares the bytes with the dimensions. A
 //! [`Tensor`] owns them. Only element types of at most 32 bits that a graph of a known task uses
 //! exist here.

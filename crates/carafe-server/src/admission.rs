@@ -1,37 +1,37 @@
 //! How much is taken on at one time.
 //!
-//! Each model has as many places as `--queue` says. A request takes one for every sequence that it
+//! Each model has as many permits as `--queue` says. A request takes one for every sequence that it
 //! makes the model generate, or one for an image, and holds them until it ends or its client
-//! leaves. Nobody waits for a place: when there are too few, the answer is 429 at once, so that a
+//! leaves. Nobody waits for a permit: when there are too few, the answer is 429 at once, so that a
 //! client knows where it stands.
 //!
-//! With two or more keys, one of them cannot take all places: half of them is kept for the keys, an
+//! With two or more keys, one of them cannot take all permits: half of them is kept for the keys, an
 //! equal part for each, rounded down. The others go by arrival: a tenant may take
-//! places as long as what the other tenants have not used of their parts stays free. So a tenant
-//! within its part is never refused. With more keys than half the places, the parts are rounded
-//! down to nothing, and all places go by arrival, as they do with one key or none.
+//! permits as long as what the other tenants have not used of their parts stays free. So a tenant
+//! within its part is never refused. With more keys than half the permits, the parts are rounded
+//! down to nothing, and all permits go by arrival, as they do with one key or none.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::ApiError;
 use crate::tenant::{SequencePermit, Tenant};
 
-/// The places of one model.
+/// The permits of one model.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Permits {
     all: u32,
     /// The most that one tenant can have: all but the parts of the others.
     most: u32,
-    /// Places that are kept for each key; 0 where all go by arrival.
+    /// Permits that are kept for each key; 0 where all go by arrival.
     part: u32,
     taken: Arc<Taken>,
 }
 
-/// How many places each tenant has taken, by its number; without keys there is number 0 alone.
+/// How many permits each tenant has taken, by its number; without keys there is number 0 alone.
 #[derive(Debug)]
 struct Taken(Mutex<Vec<u32>>);
 
-/// Places that are taken, as sequences of their tenant; dropping it frees them.
+/// Permits that are taken, as sequences of their tenant; dropping it frees them.
 #[derive(Debug)]
 pub(crate) struct Permit {
     taken: Arc<Taken>,
@@ -40,8 +40,8 @@ pub(crate) struct Permit {
     _sequences: SequencePermit,
 }
 
-impl Places {
-    /// The places of a model in a server with this many keys.
+impl Permits {
+    /// The permits of a model in a server with this many keys.
     pub(crate) fn new(all: u32, keys: usize) -> Self {
         let part = if keys < 2 { 0 } else { u32::try_from(all as usize / 2 / keys).unwrap_or(0) };
         let kept_for_others = (1..keys).map(|_| part).sum::<u32>();
@@ -49,8 +49,8 @@ impl Places {
         Self { all, most: all - kept_for_others, part, taken }
     }
 
-    /// Takes `count` places for a tenant, if they are free for it and its own limit leaves them.
-    /// `count` is at most [`Places::most`].
+    /// Takes `count` permits for a tenant, if they are free for it and its own limit leaves them.
+    /// `count` is at most [`Permits::most`].
     pub(crate) fn take(&self, tenant: &Tenant, count: u32) -> Result<Permit, ApiError> {
         let sequences = tenant.take_sequences(count)?;
         let number = usize::try_from(tenant.number()).unwrap_or(usize::MAX);
@@ -60,24 +60,24 @@ impl Places {
             let kept: u32 = others.map(|(_, taken)| self.part.saturating_sub(*taken)).sum();
             match taken.get_mut(number) {
                 Some(own) if free >= kept + count => *own += count,
-                _ => return Err(ApiError::QueueFull { wanted: count, places: self.all, shared: self.part > 0 }),
+                _ => return Err(ApiError::QueueFull { wanted: count, permits: self.all, shared: self.part > 0 }),
             }
             Ok(())
         })?;
         Ok(Permit { taken: self.taken.clone(), tenant: number, count, _sequences: sequences })
     }
 
-    /// How many places there are.
+    /// How many permits there are.
     pub(crate) fn all(&self) -> u32 {
         self.all
     }
 
-    /// How many places are kept for each key.
+    /// How many permits are kept for each key.
     pub(crate) fn part(&self) -> u32 {
         self.part
     }
 
-    /// The most places that one tenant can have.
+    /// The most permits that one tenant can have.
     pub(crate) fn most(&self) -> u32 {
         self.most
     }
@@ -104,73 +104,73 @@ mod tests {
 
     use crate::keys::KeyLimits;
 
-    fn taken(places: &Places) -> u32 {
-        places.taken.change(|taken| taken.iter().sum())
+    fn taken(permits: &Permits) -> u32 {
+        permits.taken.change(|taken| taken.iter().sum())
     }
 
     #[test]
     fn places_are_refused_when_taken_and_free_again_when_given_back() {
-        let (places, everybody) = (Places::new(3, 0), Tenant::for_tests(0));
-        let two = places.take(&everybody, 2).expect("two of three");
-        let refused = places.take(&everybody, 2);
-        assert!(matches!(refused, Err(ApiError::QueueFull { wanted: 2, places: 3, shared: false })));
-        let _one = places.take(&everybody, 1).expect("the third");
+        let (permits, everybody) = (Permits::new(3, 0), Tenant::for_tests(0));
+        let two = permits.take(&everybody, 2).expect("two of three");
+        let refused = permits.take(&everybody, 2);
+        assert!(matches!(refused, Err(ApiError::QueueFull { wanted: 2, permits: 3, shared: false })));
+        let _one = permits.take(&everybody, 1).expect("the third");
         drop(two);
-        assert!(places.take(&everybody, 2).is_ok());
+        assert!(permits.take(&everybody, 2).is_ok());
     }
 
     #[test]
     fn without_a_second_key_nothing_is_kept() {
         for (keys, number) in [(0, 0), (1, 1)] {
-            let places = Places::new(5, keys);
-            assert_eq!(places.most(), 5);
-            assert!(places.take(&Tenant::for_tests(number), 5).is_ok());
+            let permits = Permits::new(5, keys);
+            assert_eq!(permits.most(), 5);
+            assert!(permits.take(&Tenant::for_tests(number), 5).is_ok());
         }
     }
 
     #[test]
     fn the_first_to_come_leaves_the_others_their_parts() {
         // Half of 9 is 4, and a third of that is 1.
-        let places = Places::new(9, 3);
+        let permits = Permits::new(9, 3);
         let [first, second, third] = [1, 2, 3].map(Tenant::for_tests);
-        assert_eq!((places.all(), places.most()), (9, 7));
-        let _flood = places.take(&first, 7).expect("all but two parts");
-        let refused = places.take(&first, 1);
-        assert!(matches!(refused, Err(ApiError::QueueFull { wanted: 1, places: 9, shared: true })));
-        let _own = places.take(&second, 1).expect("its part");
-        assert!(places.take(&second, 1).is_err(), "that is the third's");
-        assert!(places.take(&third, 1).is_ok());
+        assert_eq!((permits.all(), permits.most()), (9, 7));
+        let _flood = permits.take(&first, 7).expect("all but two parts");
+        let refused = permits.take(&first, 1);
+        assert!(matches!(refused, Err(ApiError::QueueFull { wanted: 1, permits: 9, shared: true })));
+        let _own = permits.take(&second, 1).expect("its part");
+        assert!(permits.take(&second, 1).is_err(), "that is the third's");
+        assert!(permits.take(&third, 1).is_ok());
     }
 
     #[test]
     fn more_keys_than_half_the_places_have_no_parts() {
-        let places = Places::new(9, 5);
-        assert_eq!(places.most(), 9);
-        assert!(places.take(&Tenant::for_tests(1), 9).is_ok());
+        let permits = Permits::new(9, 5);
+        assert_eq!(permits.most(), 9);
+        assert!(permits.take(&Tenant::for_tests(1), 9).is_ok());
     }
 
     #[test]
     fn what_either_limit_refuses_takes_nothing_of_the_other() {
-        let places = Places::new(4, 2);
+        let permits = Permits::new(4, 2);
         let limits = KeyLimits { sequences: NonZeroU32::new(3), tokens_per_minute: None };
         let [limited, other] = [Tenant::new(1, limits, Instant::now()), Tenant::for_tests(2)];
-        let three = places.take(&other, 3).expect("all but the first's part");
-        assert!(matches!(places.take(&limited, 2), Err(ApiError::QueueFull { .. })));
+        let three = permits.take(&other, 3).expect("all but the first's part");
+        assert!(matches!(permits.take(&limited, 2), Err(ApiError::QueueFull { .. })));
         drop(three);
-        let _most = places.take(&limited, 3).expect("nothing of its limit was used");
-        let one_more = places.take(&limited, 1);
+        let _most = permits.take(&limited, 3).expect("nothing of its limit was used");
+        let one_more = permits.take(&limited, 1);
         assert!(matches!(one_more, Err(ApiError::SequenceLimit { limit: 3, in_use: 3, wanted: 1 })));
-        assert_eq!(taken(&places), 3);
+        assert_eq!(taken(&permits), 3);
     }
 
     proptest! {
-        /// Each turn takes places for a tenant, or gives back what one of the turns before took.
+        /// Each turn takes permits for a tenant, or gives back what one of the turns before took.
         #[test]
         fn a_tenant_within_its_part_is_never_refused_and_all_places_come_back(
             all in 1..100_u32, keys in 0..8_usize,
             turns in proptest::collection::vec((any::<bool>(), any::<prop::sample::Index>(), 1..40_u32), 0..200)
         ) {
-            let places = Places::new(all, keys);
+            let permits = Permits::new(all, keys);
             let numbers: Vec<u64> = if keys == 0 { vec![0] } else { (1..=keys as u64).collect() };
             let tenants: Vec<Tenant> = numbers.into_iter().map(Tenant::for_tests).collect();
             let mut permits: Vec<(u64, Permit)> = Vec::new();
@@ -182,15 +182,15 @@ mod tests {
                 let tenant = which.get(&tenants);
                 let of_tenant = permits.iter().filter(|(number, _)| *number == tenant.number());
                 let own: u32 = of_tenant.map(|(_, permit)| permit.count).sum();
-                let result = places.take(tenant, count);
-                prop_assert!(result.is_ok() || own + count > places.part, "{own} and {count} of {}", places.part);
-                prop_assert!(result.is_err() || own + count <= places.most());
+                let result = permits.take(tenant, count);
+                prop_assert!(result.is_ok() || own + count > permits.part, "{own} and {count} of {}", permits.part);
+                prop_assert!(result.is_err() || own + count <= permits.most());
                 permits.extend(result.ok().map(|permit| (tenant.number(), permit)));
-                prop_assert!(taken(&places) <= all);
+                prop_assert!(taken(&permits) <= all);
             }
             permits.clear();
-            prop_assert_eq!(taken(&places), 0);
-            prop_assert!(tenants.iter().all(|tenant| places.take(tenant, places.most()).is_ok()));
+            prop_assert_eq!(taken(&permits), 0);
+            prop_assert!(tenants.iter().all(|tenant| permits.take(tenant, permits.most()).is_ok()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the server is told once, at its start.
+//! What a server is started with.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Configuration {
     pub body_memory_mib: NonZeroU32,
     /// How long the server says that it is not ready, and serves on, before it stops to listen.
     pub shutdown_delay: Duration,
-    /// How long running requests may go on once the server is told to stop.
+    /// How long running requests may go on once the server is asked to stop.
     pub drain: Duration,
     /// How long one request may take, from its head to the end of its answer.
     pub request_timeout: Duration,

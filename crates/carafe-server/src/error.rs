@@ -1,21 +1,20 @@
-//! Every error that a client may meet: its status, and OpenAI's words for it.
+//! Every error that a client may meet, its status and its headers.
 //!
 //! An [`ApiError`] becomes a response without a body; `layers/record`, which knows the request's
-//! id, writes the body. In a stream the same body is an event. What only concerns the operator
-//! stays in the log, and what the client sent stays out of it: see [`ApiError::logged`].
+//! id, writes the body, in OpenAI's `words`. In a stream the same body is an event. What only
+//! concerns the operator stays in the log, and what the client sent stays out of it: see
+//! [`ApiError::logged`]. `host` makes errors of those of the models.
 
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use carafe_host::image::ImageError;
-use carafe_host::text::{Failure, FailureKind, RequestError, RequestErrorCode};
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use carafe_tensor::error_chain;
+use crate::quote::quoted;
+pub(crate) use words::ErrorBody;
 
-use crate::quote::{self, quoted};
+mod host;
+mod words;
 
 /// A request that is not answered as its client wished.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,13 +49,13 @@ pub(crate) enum ApiError {
     #[error("{message}")]
     UnsupportedMediaType { message: String },
     #[error(
-        "this request needs {wanted} of the model's {places} places, and fewer are free{}; try again a little later",
+        "this request needs {wanted} of the model's {permits} permits, and fewer are free{}; try again a little later",
         if *.shared { " for this key" } else { "" }
     )]
     QueueFull {
         wanted: u32,
-        places: u32,
-        /// Whether some places are kept for other keys.
+        permits: u32,
+        /// Whether some permits are kept for other keys.
         shared: bool,
     },
     #[error("{message}")]
@@ -186,69 +185,6 @@ impl ApiError {
         }
     }
 
-    /// The error as it is sent, in the answer to the request of this id.
-    pub(crate) fn body(&self, request_id: &str) -> ErrorBody {
-        ErrorBody {
-            error: ErrorObject {
-                message: self.to_string(),
-                kind: self.kind().to_owned(),
-                param: self.param().map(str::to_owned),
-                code: self.code().map(str::to_owned),
-                request_id: request_id.to_owned(),
-            },
-        }
-    }
-
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::InvalidKey => "authentication_error",
-            Self::ForbiddenOrigin { .. } => "permission_error",
-            error if error.status() == StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            error if error.status().is_server_error() => "server_error",
-            _ => "invalid_request_error",
-        }
-    }
-
-    /// The field, parameter or part at fault; it may be a name that the client made up.
-    pub(crate) fn param(&self) -> Option<&str> {
-        match self {
-            Self::Invalid { param, .. } => param.as_deref(),
-            Self::UnknownModel { .. } => Some("model"),
-            Self::ImageTooLarge { .. } => Some("image"),
-            _ => None,
-        }
-    }
-
-    fn code(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Invalid { code, .. } => return *code,
-            Self::InvalidKey => "invalid_api_key",
-            Self::ForbiddenOrigin { .. } => "forbidden_origin",
-            Self::UnknownHost { .. } => "unknown_host",
-            Self::UnknownModel { .. } => "model_not_found",
-            Self::UnknownRoute { .. } => "not_found",
-            Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::BodyTooLarge { .. } => "body_too_large",
-            Self::ImageTooLarge { .. } => "image_too_large",
-            Self::UnsupportedMediaType { .. } => "unsupported_media_type",
-            Self::QueueFull { .. } | Self::ModelBusy { .. } => "queue_full",
-            Self::SequenceLimit { .. } | Self::TokenLimit { .. } => "rate_limit_exceeded",
-            Self::UnsupportedContentEncoding { .. } => "unsupported_content_encoding",
-            Self::UnsupportedHeader { .. } => "unsupported_header",
-            Self::BodyTooSlow { .. } => "body_too_slow",
-            Self::BodyMemoryFull { .. } => "body_memory_full",
-            Self::ConnectionsFull => "connections_full",
-            Self::StreamNotRead { .. } => "stream_not_read",
-            Self::NotReady => "not_ready",
-            Self::Draining => "draining",
-            Self::Timeout { .. } => "timeout",
-            Self::ModelFailed { .. } => "model_failed",
-            Self::InvalidLogits { .. } => "invalid_logits",
-            Self::SandboxFailed { .. } => "sandbox_failed",
-            Self::Internal { .. } => "internal",
-        })
-    }
-
     /// Headers that tell a client what to do next.
     fn headers(&self) -> Option<(header::HeaderName, HeaderValue)> {
         match self {
@@ -286,78 +222,6 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-impl From<carafe_host::Error> for ApiError {
-    fn from(error: carafe_host::Error) -> Self {
-        use carafe_host::Error;
-        match error {
-            Error::Request(refusal) => refusal.into(),
-            Error::Image(refusal) => refusal.into(),
-            Error::Trap(detail) => Self::SandboxFailed { detail },
-            other => Self::Internal { detail: error_chain(&other) },
-        }
-    }
-}
-
-impl From<Failure> for ApiError {
-    fn from(Failure { kind, message: detail }: Failure) -> Self {
-        match kind {
-            FailureKind::ForwardPass => Self::ModelFailed { detail },
-            FailureKind::Logits => Self::InvalidLogits { detail },
-            FailureKind::Guest => Self::SandboxFailed { detail },
-        }
-    }
-}
-
-impl From<RequestError> for ApiError {
-    fn from(RequestError { code, parameter: param, message }: RequestError) -> Self {
-        let message = quote::message(&message);
-        match code {
-            RequestErrorCode::Invalid => Self::Invalid { param, code: None, message },
-            RequestErrorCode::ContextLengthExceeded => {
-                Self::Invalid { param, code: Some("context_length_exceeded"), message }
-            }
-            RequestErrorCode::QueueFull => Self::ModelBusy { message },
-            RequestErrorCode::InvalidResume => Self::Internal { detail: message },
-            RequestErrorCode::TemplateFailed => Self::ModelFailed { detail: message },
-        }
-    }
-}
-
-impl From<ImageError> for ApiError {
-    fn from(error: ImageError) -> Self {
-        match error {
-            ImageError::InvalidImage(message) => Self::invalid("image", quote::message(&message)),
-            ImageError::TooLarge(message) => Self::ImageTooLarge { message: quote::message(&message) },
-            ImageError::Unsupported(message) => Self::UnsupportedMediaType { message: quote::message(&message) },
-            ImageError::InvalidArgument(message) => Self::invalid("top", quote::message(&message)),
-            ImageError::Model(detail) => Self::ModelFailed { detail },
-        }
-    }
-}
-
-/// An error as OpenAI's API shapes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct ErrorBody {
-    error: ErrorObject,
-}
-
-/// What went wrong.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct ErrorObject {
-    /// For people: what was wrong, what was expected, what to do.
-    message: String,
-    /// The family of the error.
-    #[serde(rename = "type")]
-    #[schema(example = "invalid_request_error")]
-    kind: String,
-    /// The field or parameter at fault.
-    param: Option<String>,
-    /// The error's name, for programs.
-    code: Option<String>,
-    /// Also in the header `x-request-id` and in the server's log.
-    request_id: String,
 }
 
 #[cfg(test)]

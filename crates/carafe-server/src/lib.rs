@@ -8,7 +8,7 @@
 //! - `completions`, `chat`, `tokenize`, `classify`, `infer`, `catalogue`, `health`, `page`: the
 //!   routes' handlers, which `openapi` describes; `openai` is what the first three share
 //! - `service`: generation and classification, in no protocol's words
-//! - `extract`: how a request is read; `record`: what is told of it afterwards
+//! - `extract`: how a request is read; `record`: what is logged and counted of it
 //! - [`Server`]: made from a [`Configuration`], given its [`Models`] when they are loaded, in a
 //!   `phase` of its life
 //! - `body`, `admission`, `deadline`: bodies within their limits, how many requests are taken, and

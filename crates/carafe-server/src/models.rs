@@ -1,4 +1,4 @@
-//! The models that are served, each with its guest and its places.
+//! The models that are served, each with its guest and its permits.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use carafe_host::{Error, Limits, LoadedGraph, Sandbox};
 use carafe_models::Task;
 use carafe_models::manifest::GenerationDefaults;
 
-use crate::admission::Places;
+use crate::admission::Permits;
 use crate::card::ModelCard;
 use crate::configuration::Configuration;
 use crate::error::ApiError;
@@ -26,7 +26,7 @@ pub struct Models {
 pub(crate) struct Served<M> {
     pub(crate) card: ModelCard,
     pub(crate) model: M,
-    pub(crate) places: Places,
+    pub(crate) permits: Permits,
     /// What a text begins with; text models only.
     pub(crate) eos_token_id: Option<u32>,
     /// How tokens are chosen where a request does not say it; text models only.
@@ -47,22 +47,22 @@ impl Served<TextModel> {
     }
 }
 
-/// Says how the places of each model are shared between keys, if there are several.
+/// Says how the permits of each model are shared between keys, if there are several.
 fn tell_places(configuration: &Configuration) {
     let (keys, queue) = (configuration.api_keys.count(), configuration.queue.get());
     if keys < 2 {
         return;
     }
-    let places = Places::new(queue, keys);
-    match places.part() {
+    let permits = Permits::new(queue, keys);
+    match permits.part() {
         0 => tracing::warn!(
-            "there are {keys} API keys and {queue} places: none is kept for any key, and one key can take all; \
+            "there are {keys} API keys and {queue} permits: none is kept for any key, and one key can take all; \
              `--queue {}` keeps one for each",
             2 * keys
         ),
         part => tracing::info!(
-            "{keys} API keys: of the {queue} places of a model each has {part} to itself, and may take up to {}",
-            places.most()
+            "{keys} API keys: of the {queue} permits of a model each has {part} to itself, and may take up to {}",
+            permits.most()
         ),
     }
 }
@@ -73,7 +73,7 @@ impl Models {
     ///
     /// `openvino` is the version of the library that loaded them, `image_workers` the number of
     /// guests of each image model. `configuration` is that of the server which they are for: it
-    /// says how many places each has, and between how many keys they are shared.
+    /// says how many permits each has, and between how many keys they are shared.
     ///
     /// # Errors
     /// Those of [`TextModel::start`] and [`ImageModel::start`], and of reading a certificate.
@@ -90,18 +90,18 @@ impl Models {
         tell_places(configuration);
         for graph in graphs {
             let card = ModelCard::of(graph, openvino)?;
-            let places = Places::new(configuration.queue.get(), configuration.api_keys.count());
+            let permits = Permits::new(configuration.queue.get(), configuration.api_keys.count());
             match graph.folder().manifest().task {
                 Task::TextGeneration => {
                     let text = graph.text()?;
                     let (eos_token_id, generation) = (text.eos_token_ids.first().copied(), text.generation);
                     let model = TextModel::start(sandbox, graph, options, limits)?;
-                    served_text.push(Arc::new(Served { card, model, places, eos_token_id, generation }));
+                    served_text.push(Arc::new(Served { card, model, permits, eos_token_id, generation }));
                 }
                 Task::ImageClassification => {
                     let model = ImageModel::start(sandbox, graph, limits, image_workers)?;
                     let generation = GenerationDefaults::default();
-                    image.push(Arc::new(Served { card, model, places, eos_token_id: None, generation }));
+                    image.push(Arc::new(Served { card, model, permits, eos_token_id: None, generation }));
                 }
             }
         }

@@ -82,7 +82,7 @@ pub(crate) enum RequestErrors {
     /// The request names a host that this server does not answer to.
     #[response(status = 421)]
     UnknownHost(ErrorBody),
-    /// Every place is taken, or the key has used up a limit of its own; the header `Retry-After`
+    /// Every permit is taken, or the key has used up a limit of its own; the header `Retry-After`
     /// says when to try again.
     #[response(status = 429)]
     QueueFull(ErrorBody),

@@ -1,10 +1,10 @@
-//! What is told of each request afterwards: one line in the log and one observation in the metrics,
+//! What is recorded of each request: one line in the log and one observation in the metrics,
 //! when its answer has been sent.
 //!
 //! `layers/record` gives each request a [`Record`], in which handlers note what they learn. The
-//! record is told when nobody can add to it any more: its last holder is the answer's body, a
-//! stream's task, or a handler whose client has left. So a stream is told of at its end, not at its
-//! beginning.
+//! record is written when nobody can add to it any more: its last holder is the answer's body, a
+//! stream's task, or a handler whose client has left. So a stream is recorded at its end, not at
+//! its beginning.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

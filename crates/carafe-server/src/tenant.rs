@@ -2,7 +2,7 @@
 //!
 //! Every API key is a tenant, numbered in the order of the file; without keys everybody is tenant
 //! 0, which has no limits. A key may bound the sequences that it has at one time, over all models,
-//! and its tokens per minute (`bucket`). How the places of one model are shared between tenants is
+//! and its tokens per minute (`bucket`). How the permits of one model are shared between tenants is
 //! the affair of `admission`.
 
 use std::sync::{Arc, Mutex, PoisonError};

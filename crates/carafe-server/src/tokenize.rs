@@ -8,40 +8,32 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
-use crate::openai::conversation::Conversation;
-use crate::openai::json_text::{JsonObject, JsonObjects};
+use crate::openai::conversation::conversation_body;
+use crate::openai::json_text::JsonObjects;
 use crate::openai::token_text;
 use crate::openapi::RequestErrors;
 use crate::service::{Caller, Tokenization};
 
-/// A text or a conversation to make tokens of; just one of `prompt` and `messages`.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TokenizeRequest {
-    /// The model's name; the first text model if it is absent.
-    #[schema(example = "tales")]
-    model: Option<String>,
-    /// A text.
-    #[schema(example = "Once upon a time")]
-    prompt: Option<String>,
-    /// A conversation, as `/v1/chat/completions` takes it.
-    messages: Option<JsonObjects>,
-    /// Of a text: whether it begins with what the tokenizer adds to a text; true if it is absent.
-    add_special_tokens: Option<bool>,
-    /// Of a text: whether special tokens that it spells out become control tokens; false if it is
-    /// absent.
-    parse_special: Option<bool>,
-    /// Of a conversation, as the fields below: functions for the template to describe.
-    tools: Option<JsonObjects>,
-    /// Further variables of the chat template.
-    chat_template_kwargs: Option<JsonObject>,
-    /// Whether the prompt ends with what begins the assistant's message; true if it is absent,
-    /// unless the final message is continued.
-    add_generation_prompt: Option<bool>,
-    /// Whether the model is to go on with the last message.
-    continue_final_message: Option<bool>,
-    /// Whether the texts of the tokens are answered as well.
-    return_token_strs: Option<bool>,
+conversation_body! {
+    /// A text or a conversation to make tokens of; just one of `prompt` and `messages`.
+    TokenizeRequest {
+        /// The model's name; the first text model if it is absent.
+        #[schema(example = "tales")]
+        model: Option<String>,
+        /// A text.
+        #[schema(example = "Once upon a time")]
+        prompt: Option<String>,
+        /// Of a text: whether it begins with what the tokenizer adds to a text; true if it is
+        /// absent.
+        add_special_tokens: Option<bool>,
+        /// Of a text: whether special tokens that it spells out become control tokens; false if it
+        /// is absent.
+        parse_special: Option<bool>,
+        /// Whether the texts of the tokens are answered as well.
+        return_token_strs: Option<bool>,
+        /// A conversation, as `/v1/chat/completions` takes it.
+        messages: Option<JsonObjects>,
+    }
 }
 
 /// The tokens of a prompt.
@@ -79,25 +71,16 @@ pub(crate) async fn tokenize(
 }
 
 impl TokenizeRequest {
-    fn into_prompt(self) -> Result<Prompt, ApiError> {
-        match (self.prompt, &self.messages) {
-            (Some(text), None) => {
+    fn into_prompt(mut self) -> Result<Prompt, ApiError> {
+        match (self.prompt.take(), self.messages.is_some()) {
+            (Some(text), false) => {
                 let add_special_tokens = self.add_special_tokens.unwrap_or(true);
                 let parse_special = self.parse_special.unwrap_or_default();
                 Ok(Prompt::Text(TextPrompt { text, add_special_tokens, parse_special }))
             }
-            (None, Some(_)) => {
-                let conversation = Conversation {
-                    messages: self.messages,
-                    tools: self.tools,
-                    chat_template_kwargs: self.chat_template_kwargs,
-                    add_generation_prompt: self.add_generation_prompt,
-                    continue_final_message: self.continue_final_message,
-                };
-                conversation.chat().map(Prompt::Chat)
-            }
-            (None, None) => Err(ApiError::invalid("prompt", "`prompt` is missing, and so is `messages`; give one")),
-            (Some(_), Some(_)) => {
+            (None, true) => self.into_conversation().chat().map(Prompt::Chat),
+            (None, false) => Err(ApiError::invalid("prompt", "`prompt` is missing, and so is `messages`; give one")),
+            (Some(_), true) => {
                 Err(ApiError::invalid("messages", "`prompt` and `messages` are both given; give one of them"))
             }
         }
@@ -136,25 +119,16 @@ pub(crate) async fn detokenize(
     Ok(Json(PromptResponse { prompt }))
 }
 
-/// A conversation for the model's template.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ApplyTemplateRequest {
-    /// The model's name; the first text model if it is absent.
-    #[schema(example = "tales")]
-    model: Option<String>,
-    /// The conversation, as `/v1/chat/completions` takes it.
-    #[schema(required = true, nullable = false)]
-    messages: Option<JsonObjects>,
-    /// Functions for the template to describe.
-    tools: Option<JsonObjects>,
-    /// Further variables of the chat template.
-    chat_template_kwargs: Option<JsonObject>,
-    /// Whether the prompt ends with what begins the assistant's message; true if it is absent,
-    /// unless the final message is continued.
-    add_generation_prompt: Option<bool>,
-    /// Whether the model is to go on with the last message.
-    continue_final_message: Option<bool>,
+conversation_body! {
+    /// A conversation for the model's template.
+    ApplyTemplateRequest {
+        /// The model's name; the first text model if it is absent.
+        #[schema(example = "tales")]
+        model: Option<String>,
+        /// The conversation, as `/v1/chat/completions` takes it.
+        #[schema(required = true, nullable = false)]
+        messages: Option<JsonObjects>,
+    }
 }
 
 /// Shows what the model's chat template makes of a conversation.
@@ -171,11 +145,4 @@ pub(crate) async fn apply_template(
     let chat = body.into_conversation().chat()?;
     let prompt = Tokenization::find(caller, model.as_deref())?.render(chat).await?;
     Ok(Json(PromptResponse { prompt }))
-}
-
-impl ApplyTemplateRequest {
-    fn into_conversation(self) -> Conversation {
-        let Self { messages, tools, chat_template_kwargs, add_generation_prompt, continue_final_message, .. } = self;
-        Conversation { messages, tools, chat_template_kwargs, add_generation_prompt, continue_final_message }
-    }
 }

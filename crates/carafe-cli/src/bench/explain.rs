@@ -23,15 +23,16 @@ impl Parts {
     /// What was counted between `before` and `after`.
     pub(super) fn between(before: &TextStats, after: &TextStats) -> Self {
         let (inference, host) = (after.inference_time - before.inference_time, after.host_time - before.host_time);
+        let (new, old) = (&after.counted, &before.counted);
         let guest = (after.step_time - before.step_time).saturating_sub(host);
         Self {
             steps: after.steps - before.steps,
             inference,
             host: host.saturating_sub(inference),
             guest,
-            generated: after.generated_tokens - before.generated_tokens,
-            drafted: after.draft_tokens - before.draft_tokens,
-            accepted: after.accepted_tokens - before.accepted_tokens,
+            generated: new.generated_tokens - old.generated_tokens,
+            drafted: new.draft_tokens - old.draft_tokens,
+            accepted: new.accepted_tokens - old.accepted_tokens,
         }
     }
 

@@ -263,7 +263,7 @@ fn around(target: f64, low: f32, largest: f32, prefix: impl Fn(f32) -> Prefix) -
 
 /// The mass and the number of the tokens of a block with logits from `low` up.
 #[inline(always)]
-fn block_from(low: f32, logits: &[f32], masses: &[f32]) -> (f32, u32) {
+pub(super) fn block_from(low: f32, logits: &[f32], masses: &[f32]) -> (f32, u32) {
     let (chunks, rest) = logits.as_chunks::<LANES>();
     let (mass_chunks, mass_rest) = masses.as_chunks::<LANES>();
     let (mut sums, mut counts) = (f32x8::ZERO, f32x8::ZERO);

@@ -61,6 +61,16 @@ impl Sampling {
         self.temperature == 0.0 || self.top_p == 0.0
     }
 
+    /// Whether top-k excludes any of `count` tokens.
+    pub(super) fn has_top_k(&self, count: usize) -> bool {
+        self.top_k.is_some_and(|top_k| (top_k as usize) < count)
+    }
+
+    /// Whether any logit may be moved before sampling.
+    pub(super) fn changes_logits(&self) -> bool {
+        self.has_penalties() || !self.logit_bias.is_empty()
+    }
+
     /// Whether what was written before changes any logit.
     pub(super) fn has_penalties(&self) -> bool {
         self.repetition_penalty != 1.0 || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0

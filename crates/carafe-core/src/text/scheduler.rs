@@ -4,11 +4,10 @@
 //! An iteration has one token for every sequence that decodes, and beside them chunks of prompts. A
 //! prompt is cut where its position is a multiple of the model's `prefill_chunk`, whatever else
 //! runs, so that how a prompt is cut does not depend on load. While any sequence decodes, a step
-//! takes no more prompt tokens than one chunk: that bounds the inter-token latency. Where prompts
-//! queue, up to three steps for them alone go before each step in which sequences decode: else an
-//! overloaded server lets first tokens wait for as long as all others write. While no sequence
-//! decodes, a step takes as many chunks, each of another sequence, as `max_num_batched_tokens`
-//! allows. (Yu et al., "Orca", 2022; Agrawal et al., "Sarathi-Serve", 2024.)
+//! takes no more prompt tokens than one chunk: that bounds the inter-token latency. While no
+//! sequence decodes, a step takes as many chunks, each of another sequence, as
+//! `max_num_batched_tokens` allows. `turns` decides which sequences a step is for. (Yu et al.,
+//! "Orca", 2022; Agrawal et al., "Sarathi-Serve", 2024.)
 //!
 //! Waiting sequences are let in by turn (`tenants`), as soon as there are blocks for the tokens
 //! that they have. One that begins like a sequence whose prompt is being computed waits until it
@@ -19,18 +18,12 @@
 //! those of its blocks that are still found then. The one that arrived first never gives way, and
 //! the cache has room for any one sequence, so all come to their end.
 //!
-//! While several tenants decode, none has more rows in a step than the tenant in the middle has,
-//! its sequences in turn, unless the step is narrow: else one that floods the server would make
-//! every step of the others as slow as its own number of sequences does.
-//!
 //! After a failed inference nobody knows which of its sequences was at fault. All of them are
 //! computed anew, and each runs isolated, in inferences of its own, so that the one at fault fails
 //! alone.
 //!
-//! The scheduler decides; `model_inputs` assembles the tensors, `output_processor` makes tokens of
-//! the logits.
-
-use std::collections::BTreeMap;
+//! The scheduler decides on the rows (`output`); `model_inputs` assembles the tensors,
+//! `output_processor` makes tokens of the logits.
 
 use super::{
     kv_cache::{BlockTable, KvCache},
@@ -38,41 +31,15 @@ use super::{
     sequence::Sequence,
     tenants::Tenants,
 };
+pub(super) use output::{ScheduledRow, SchedulerOutput};
+use turns::Group;
+
+mod output;
+mod turns;
 
 /// A step so narrow costs little more than one token, since it reads all weights anyway: draft
 /// tokens are computed in no wider one, and tenants are given more rows until it is full.
 const NARROW_STEP: usize = 8;
-
-/// Steps for prompts alone between two tokens of a sequence that decodes. More would help the first
-/// tokens of an overloaded server little (`examples/schedule`), and hold up the others longer.
-const MAX_PREFILL_STEPS: usize = 3;
-
-/// What the next inference computes.
-#[derive(Debug, Default)]
-pub(super) struct SchedulerOutput {
-    /// Never empty, in the order of [`Scheduler::running`].
-    pub(super) rows: Vec<ScheduledRow>,
-}
-
-/// What an inference computes of one sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ScheduledRow {
-    /// The sequence, as an index into [`Scheduler::running`].
-    pub(super) index: usize,
-    /// How many of its pending tokens.
-    pub(super) num_tokens: usize,
-    /// Draft tokens after these.
-    pub(super) draft_tokens: Vec<u32>,
-    /// How many logits are wanted, those of its last tokens in this step.
-    pub(super) num_logits: usize,
-}
-
-impl ScheduledRow {
-    /// Tokens that are computed, drafts included.
-    pub(super) fn width(&self) -> usize {
-        self.num_tokens + self.draft_tokens.len()
-    }
-}
 
 /// A sequence with its blocks.
 #[derive(Debug)]
@@ -83,13 +50,6 @@ pub(super) struct Running {
     salt: Option<u64>,
     /// The iteration in which it was scheduled last; 0 if it was not yet.
     last_scheduled: u64,
-}
-
-/// Sequences that may share an inference, as indices into [`Scheduler::running`].
-#[derive(Debug, Default)]
-struct Group {
-    prefilling: Vec<usize>,
-    decoding: Vec<usize>,
 }
 
 /// What a scheduler has counted.
@@ -223,7 +183,7 @@ impl Scheduler {
     fn rows_with_room(&mut self) -> Option<(Group, Vec<ScheduledRow>)> {
         loop {
             let group = self.next_group()?;
-            let rows = self.decode_rows(&group.decoding);
+            let rows: Vec<_> = self.fair_share(&group.decoding).into_iter().map(ScheduledRow::decode).collect();
             if rows.iter().map(|row| self.num_missing_blocks(row)).sum::<usize>() <= self.cache.num_free() {
                 return Some((group, rows));
             }
@@ -249,58 +209,6 @@ impl Scheduler {
         }
     }
 
-    /// The sequences that may share the next inference: one that runs isolated, or all that do not,
-    /// in turn.
-    fn next_group(&self) -> Option<Group> {
-        let is_isolated = |index: &usize| self.running[*index].sequence.is_isolated();
-        let (isolated, together): (Vec<usize>, Vec<usize>) = (0..self.running.len()).partition(is_isolated);
-        let groups = isolated.into_iter().map(|index| vec![index]).chain([together]);
-        let turn = |group: &Vec<usize>| group.iter().map(|&index| self.running[index].last_scheduled).max();
-        let next = groups.filter(|group| !group.is_empty()).min_by_key(turn)?;
-        let (prefilling, decoding) = next.into_iter().partition(|&index| self.running[index].sequence.is_prefilling());
-        Some(Group { prefilling, decoding })
-    }
-
-    /// Whether the next step is for prompts alone: one such step for each prompt that waits behind
-    /// another, at most [`MAX_PREFILL_STEPS`] in a row. A tenant's prompts do not go before others
-    /// who decode and have had less.
-    fn prompts_go_first(&self, group: &Group) -> bool {
-        let tenant = |index: &usize| self.running[*index].sequence.tenant();
-        let has_its_turn = |index: &&usize| {
-            let own = tenant(index);
-            let others = group.decoding.iter().map(tenant).filter(|other| *other != own);
-            let most = others.map(|other| self.tenants.num_tokens(other)).max();
-            most.is_none_or(|most| self.tenants.num_tokens(own) <= most)
-        };
-        let num_prompts = group.prefilling.iter().filter(has_its_turn).count();
-        self.num_prefill_steps < num_prompts.saturating_sub(1).min(MAX_PREFILL_STEPS)
-    }
-
-    /// One token for every sequence that decodes and has its turn.
-    fn decode_rows(&self, decoding: &[usize]) -> Vec<ScheduledRow> {
-        let row = |index| ScheduledRow { index, num_tokens: 1, draft_tokens: Vec::new(), num_logits: 1 };
-        self.fair_share(decoding).into_iter().map(row).collect()
-    }
-
-    /// Of sequences that decode, those that take part in the next step: all of a tenant that has
-    /// few, and of one that has many those that were not scheduled for longest.
-    fn fair_share(&self, decoding: &[usize]) -> Vec<usize> {
-        let mut counts = BTreeMap::<u64, usize>::new();
-        for &index in decoding {
-            *counts.entry(self.running[index].sequence.tenant()).or_default() += 1;
-        }
-        let limit = rows_of_a_tenant(counts.into_values().collect());
-        let mut by_turn = decoding.to_vec();
-        by_turn.sort_by_key(|&index| self.running[index].last_scheduled);
-        let mut taken = BTreeMap::<u64, usize>::new();
-        by_turn.retain(|&index| {
-            let taken = taken.entry(self.running[index].sequence.tenant()).or_default();
-            *taken += 1;
-            *taken <= limit
-        });
-        by_turn
-    }
-
     /// Chunks of prompts within the token budget, those of the tenant that has had least first,
     /// then by arrival.
     fn add_prefill_rows(&self, group: Group, model: &TextModel, rows: &mut Vec<ScheduledRow>) {
@@ -310,7 +218,7 @@ impl Scheduler {
         let mut tokens = if decoding.is_empty() { model.max_num_batched_tokens as usize } else { chunk };
         let mut logits = model.max_num_logits as usize - rows.len();
         for index in prefilling {
-            let row = prefill_row(index, &self.running[index].sequence, chunk, logits);
+            let row = ScheduledRow::prefill(index, &self.running[index].sequence, chunk, logits);
             if row.num_tokens <= tokens && row.num_logits <= logits {
                 tokens -= row.num_tokens;
                 logits -= row.num_logits;
@@ -377,10 +285,9 @@ impl Scheduler {
     /// running sequence waits again. A sequence that ran in it by itself is at fault and is
     /// returned; several run isolated from now on.
     pub(super) fn recover(&mut self, rows: &[ScheduledRow], model: &TextModel) -> Option<Sequence> {
-        self.cache = KvCache::new(model.num_blocks, model.block_size);
         let at_fault = if let [row] = rows { Some(row.index) } else { None };
         let mut failed = None;
-        for (index, Running { mut sequence, .. }) in self.running.drain(..).enumerate() {
+        for (index, mut sequence) in self.lose_cache(model).into_iter().enumerate() {
             if at_fault == Some(index) {
                 self.tenants.remove(sequence.tenant());
                 failed = Some(sequence);
@@ -394,35 +301,14 @@ impl Scheduler {
 
     /// Gives up all sequences that run, since the cache could not be made.
     pub(super) fn abandon(&mut self, model: &TextModel) -> Vec<Sequence> {
-        self.cache = KvCache::new(model.num_blocks, model.block_size);
-        let abandoned: Vec<Sequence> = self.running.drain(..).map(|running| running.sequence).collect();
+        let abandoned = self.lose_cache(model);
         abandoned.iter().for_each(|sequence| self.tenants.remove(sequence.tenant()));
         abandoned
     }
-}
 
-/// The most rows of one tenant in a step, where `counts` are each tenant's sequences that decode:
-/// the count of the tenant in the middle (of two, the smaller), or more until a narrow step is
-/// full.
-fn rows_of_a_tenant(mut counts: Vec<usize>) -> usize {
-    counts.sort_unstable();
-    let middle = counts.get(counts.len().saturating_sub(1) / 2).copied().unwrap_or_default();
-    let width = |limit: usize| counts.iter().map(|&count| count.min(limit)).sum::<usize>();
-    let most = counts.last().copied().unwrap_or_default();
-    (middle..most).find(|&limit| width(limit) >= NARROW_STEP).unwrap_or(most)
-}
-
-/// The next chunk of a prompt: as far as the next multiple of `chunk`, and where it is scored no
-/// further than logits reach.
-fn prefill_row(index: usize, sequence: &Sequence, chunk: usize, logits: usize) -> ScheduledRow {
-    let pending = sequence.num_pending_tokens();
-    let to_the_cut = chunk - sequence.num_computed_tokens() % chunk;
-    let num_tokens = pending.min(to_the_cut);
-    let draft_tokens = Vec::new();
-    if sequence.scores_prompt() {
-        let num_tokens = num_tokens.min(logits.max(1));
-        return ScheduledRow { index, num_tokens, draft_tokens, num_logits: num_tokens };
+    /// Begins with an empty cache; the sequences that ran, in their order, have no blocks any more.
+    fn lose_cache(&mut self, model: &TextModel) -> Vec<Sequence> {
+        self.cache = KvCache::new(model.num_blocks, model.block_size);
+        self.running.drain(..).map(|running| running.sequence).collect()
     }
-    let num_logits = usize::from(num_tokens == pending);
-    ScheduledRow { index, num_tokens, draft_tokens, num_logits }
 }

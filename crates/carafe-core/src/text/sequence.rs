@@ -273,16 +273,18 @@ impl Sequence {
         model: &TextModel,
         sampler: &mut Sampler,
     ) -> Result<Choice, LogitError> {
-        if self.request.logprobs.is_some() {
-            raw.clear();
-            raw.extend_from_slice(logits);
-        }
         let sampling = &self.request.sampling;
         let may_end = self.generated_tokens() >= self.request.min_tokens as usize;
         let excluded = if may_end { &[] } else { &model.eos_token_ids[..] };
+        let changes = sampling.changes_logits() || !excluded.is_empty();
+        if changes && self.request.logprobs.is_some() {
+            raw.clear();
+            raw.extend_from_slice(logits);
+        }
         self.penalties.apply(sampling, excluded, logits);
         let key = rng::fold_in(sampling.seed, self.generated_tokens() as u64);
         let token = sampler.sample(logits, sampling, key)?;
+        let raw = if changes { raw } else { logits };
         let logprobs = self.request.logprobs.map(|count| sampler.logprobs(raw, token, count)).transpose()?;
         Ok(Choice { token, logprobs })
     }

@@ -45,15 +45,17 @@ pub(super) struct ImageInstance {
     side_by_side: ResourceAny,
 }
 
-/// Whether an image has the processors to itself.
+/// How many images share the processors.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Company {
-    Alone,
-    SideBySide,
+pub(super) enum Load {
+    One,
+    Several,
 }
 
 impl Instance for ImageInstance {
     type Template = ImageTemplate;
+
+    const KIND: &str = "image";
 
     fn open(template: &ImageTemplate) -> Result<Self, Error> {
         let mut store = template.config.new_store();
@@ -75,17 +77,17 @@ impl Instance for ImageInstance {
 }
 
 impl ImageInstance {
-    /// Classifies a file. `company` is asked when the graph is to run: by then other images may
+    /// Classifies a file. `load` is asked when the graph is to run: by then other images may
     /// have come or gone.
     pub(super) fn classify(
         &mut self,
         file: &[u8],
         top: u32,
-        company: impl FnOnce() -> Company,
+        load: impl FnOnce() -> Load,
     ) -> Result<Classification, Error> {
         let alone = self.alone;
         let (image, decode) = self.call(|guest, store| guest.call_decode(store, alone, file))?;
-        let result = self.classify_image(image, top, decode, company);
+        let result = self.classify_image(image, top, decode, load);
         self.release(image)?;
         result
     }
@@ -95,11 +97,11 @@ impl ImageInstance {
         image: ResourceAny,
         top: u32,
         decode: Duration,
-        company: impl FnOnce() -> Company,
+        load: impl FnOnce() -> Load,
     ) -> Result<Classification, Error> {
         let alone = self.alone;
         let (pixels, resize) = self.call(|guest, store| guest.call_resize(store, alone, image))?;
-        let result = self.classify_pixels(image, pixels, top, company());
+        let result = self.classify_pixels(image, pixels, top, load());
         self.release(pixels)?;
         let (mut classification, model) = result?;
         classification.times = ImageTimes { decode, resize, model, ..ImageTimes::default() };
@@ -111,11 +113,11 @@ impl ImageInstance {
         image: ResourceAny,
         pixels: ResourceAny,
         top: u32,
-        company: Company,
+        load: Load,
     ) -> Result<(Classification, Duration), Error> {
-        let classifier = match company {
-            Company::Alone => self.alone,
-            Company::SideBySide => self.side_by_side,
+        let classifier = match load {
+            Load::One => self.alone,
+            Load::Several => self.side_by_side,
         };
         let (labels, model) = self.call(|guest, store| guest.call_classify(store, classifier, pixels, top))?;
         let (width, height, pixels) = self.describe(image, pixels).map_err(|error| trap(&self.store, &error))?;

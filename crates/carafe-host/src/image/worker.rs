@@ -77,10 +77,10 @@ impl Running {
             self.update(|counts| counts.works = true);
             let result = self.classify(&job);
             // Off the counts before the answer: its receiver may send the next image at once.
-            drop(job.place);
+            drop(job.in_flight);
             let (memory, replaced) = (self.guest.memory(), self.guest.replaced());
             self.update(|counts| *counts = WorkerCounts { works: false, guest_memory: memory, replaced });
-            // Whoever does not wait any more does not want to know.
+            // A sender that waits no more does not want to know.
             let _ = job.answer.send(result);
         }
     }
@@ -88,7 +88,7 @@ impl Running {
     fn classify(&mut self, job: &Job) -> Result<Classification, Error> {
         let queued = job.sent.elapsed();
         let image = (*job.image).as_ref();
-        let mut result = self.guest.call(|guest| guest.classify(image, job.top, || job.place.company()));
+        let mut result = self.guest.call(|guest| guest.classify(image, job.top, || job.in_flight.load()));
         if let Ok(classification) = &mut result {
             classification.times.queue = queued;
         }

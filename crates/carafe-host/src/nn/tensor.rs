@@ -13,7 +13,7 @@ use crate::store::State;
 /// Most dimensions of a tensor; OpenVINO's graphs have at most 5 here.
 const MAX_RANK: usize = 8;
 
-/// Puts a `tensor.data` in the place of the generated one, which wants a vector of its own and so a
+/// Replaces the generated `tensor.data`, which wants a vector of its own and so a
 /// copy on the host for every read.
 ///
 /// # Errors

@@ -51,6 +51,8 @@ pub(super) struct GeneratorInstance {
 impl Instance for GeneratorInstance {
     type Template = TextTemplate;
 
+    const KIND: &str = "generator";
+
     fn open(template: &TextTemplate) -> Result<Self, Error> {
         let (mut store, guest) = template.guest.instantiate()?;
         let interface = guest.carafe_guests_generation().generator();
@@ -113,6 +115,8 @@ pub(super) struct PreparerInstance {
 
 impl Instance for PreparerInstance {
     type Template = TextTemplate;
+
+    const KIND: &str = "preparer";
 
     fn open(template: &TextTemplate) -> Result<Self, Error> {
         let (mut store, guest) = template.guest.instantiate()?;

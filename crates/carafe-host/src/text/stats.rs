@@ -29,24 +29,29 @@ pub struct TextStats {
     pub preparers_replaced: u64,
     /// How many sequences inferences have had.
     pub batch_sizes: BatchSizes,
-    /// Blocks of the KV cache that hold tokens of running requests.
-    pub used_blocks: u32,
-    /// Blocks that hold tokens of requests that have ended, for requests to come.
-    pub cached_blocks: u32,
-    /// Prompt tokens that were computed.
-    pub prompt_tokens: u64,
-    /// Prompt tokens that were looked up in the prefix cache.
-    pub prefix_cache_queries: u64,
-    /// Those of them that it held.
-    pub prefix_cache_hits: u64,
-    /// Requests that gave their blocks back to others and waited again.
-    pub preemptions: u64,
-    /// Tokens that were chosen.
-    pub generated_tokens: u64,
-    /// Draft tokens that were computed.
-    pub draft_tokens: u64,
-    /// Those of them that were accepted.
-    pub accepted_tokens: u64,
+    /// What the generating guests have counted, those that were replaced included; the numbers of
+    /// requests and blocks are the latest one's.
+    pub counted: Stats,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            running: 0,
+            waiting: 0,
+            used_blocks: 0,
+            cached_blocks: 0,
+            num_forward_passes: 0,
+            scheduled_requests: 0,
+            prompt_tokens: 0,
+            prefix_cache_queries: 0,
+            prefix_cache_hits: 0,
+            preemptions: 0,
+            generated_tokens: 0,
+            draft_tokens: 0,
+            accepted_tokens: 0,
+        }
+    }
 }
 
 impl TextStats {
@@ -62,10 +67,10 @@ impl TextStats {
         self.generators_replaced + self.preparers_replaced
     }
 
-    /// Notes how many blocks of the KV cache are used, and how many hold tokens for requests to
-    /// come.
-    pub(super) fn note_blocks(&mut self, used: u32, cached: u32) {
-        (self.used_blocks, self.cached_blocks) = (used, cached);
+    /// Notes how a guest stands: which requests it has and which blocks they use.
+    pub(super) fn note_state(&mut self, now: &Stats) {
+        let Stats { running, waiting, used_blocks, cached_blocks, .. } = *now;
+        self.counted = Stats { running, waiting, used_blocks, cached_blocks, ..self.counted };
     }
 
     /// Adds what a guest has counted in a step.
@@ -74,14 +79,19 @@ impl TextStats {
         if since(|stats| stats.num_forward_passes) > 0 {
             self.batch_sizes.count(since(|stats| stats.scheduled_requests));
         }
-        self.note_blocks(now.used_blocks, now.cached_blocks);
-        self.prompt_tokens += since(|stats| stats.prompt_tokens);
-        self.prefix_cache_queries += since(|stats| stats.prefix_cache_queries);
-        self.prefix_cache_hits += since(|stats| stats.prefix_cache_hits);
-        self.preemptions += since(|stats| stats.preemptions);
-        self.generated_tokens += since(|stats| stats.generated_tokens);
-        self.draft_tokens += since(|stats| stats.draft_tokens);
-        self.accepted_tokens += since(|stats| stats.accepted_tokens);
+        let total = |counter: fn(&Stats) -> u64| counter(&self.counted) + since(counter);
+        self.counted = Stats {
+            num_forward_passes: total(|stats| stats.num_forward_passes),
+            scheduled_requests: total(|stats| stats.scheduled_requests),
+            prompt_tokens: total(|stats| stats.prompt_tokens),
+            prefix_cache_queries: total(|stats| stats.prefix_cache_queries),
+            prefix_cache_hits: total(|stats| stats.prefix_cache_hits),
+            preemptions: total(|stats| stats.preemptions),
+            generated_tokens: total(|stats| stats.generated_tokens),
+            draft_tokens: total(|stats| stats.draft_tokens),
+            accepted_tokens: total(|stats| stats.accepted_tokens),
+            ..*now
+        };
     }
 }
 
@@ -100,8 +110,8 @@ impl BatchSizes {
     pub const BOUNDS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
     fn count(&mut self, sequences: u64) {
-        let place = Self::BOUNDS.iter().position(|&bound| sequences <= bound).unwrap_or(Self::BOUNDS.len());
-        self.counts[place] += 1;
+        let bucket = Self::BOUNDS.iter().position(|&bound| sequences <= bound).unwrap_or(Self::BOUNDS.len());
+        self.counts[bucket] += 1;
         self.sum += sequences;
     }
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use super::instance::{GeneratorInstance, StepReport, TextTemplate};
-use super::{Event, EventKind, Failure, FailureKind, Request, RequestTimes, StatsCell};
+use super::{Event, EventKind, Failure, FailureKind, Request, RequestTimes, Stats, StatsCell};
 use crate::Error;
 use crate::guest::Guest;
 
@@ -187,7 +187,7 @@ impl Worker {
         let Some(running) = self.running.get_mut(&id) else { return };
         running.guest_id = Some(guest_id);
         if let Some(answer) = running.answer.take() {
-            // Whoever does not wait any more has dropped the generation's handle with its events.
+            // A caller that waits no more has dropped the generation's handle with its events.
             if answer.send(Ok(id)).is_err() {
                 self.cancel(id);
             }
@@ -225,7 +225,7 @@ impl Worker {
     fn requeue(&mut self) {
         self.note_guest();
         // Its KV cache went with the guest.
-        self.stats.update(|stats| stats.note_blocks(0, 0));
+        self.stats.update(|stats| stats.note_state(&Stats::default()));
         for id in self.ids_in_guest().into_iter().rev() {
             if let Some(running) = self.running.get_mut(&id) {
                 running.guest_id = None;
@@ -276,7 +276,7 @@ impl Worker {
         let Some(guest_id) = self.running.remove(&id).and_then(|running| running.guest_id) else { return };
         match self.guest.call(|guest| guest.cancel(guest_id)) {
             // Perhaps no step follows that would tell.
-            Ok(now) => self.stats.update(|stats| stats.note_blocks(now.used_blocks, now.cached_blocks)),
+            Ok(now) => self.stats.update(|stats| stats.note_state(&now)),
             Err(trap) => self.trace(trap),
         }
     }

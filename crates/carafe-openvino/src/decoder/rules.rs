@@ -182,7 +182,7 @@ fn check_past(
     Ok(())
 }
 
-/// How many of so many tokens each block holds.
+/// How many of a sequence's tokens each block holds.
 fn tokens_of_blocks(bounds: &DecoderBounds, tokens: u32) -> impl Iterator<Item = u32> + use<> {
     let size = bounds.block_size;
     (0..tokens.div_ceil(size)).map(move |index| (tokens - index * size).min(size))

@@ -1,7 +1,7 @@
 //! `native/carafe_openvino.h` in Rust: the structures and functions of the native layer, and how
 //! they are found in its file.
 //!
-//! Whoever changes the header changes this file and both numbers: [`ABI`] here, `CARAFE_ABI` there.
+//! A change of the header is one of this file and of both numbers: [`ABI`] here, `CARAFE_ABI` there.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -4,7 +4,7 @@
 //! - `response`: the answer; `chunks`: the same as a stream; `logprobs`: its log-probabilities
 //!
 //! The conversation goes to the sandbox as it came: there the model's chat template makes a prompt
-//! of it, and refuses what is wrong with a message by its place (`messages[1].content`).
+//! of it, and refuses what is wrong with a message by its path (`messages[1].content`).
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

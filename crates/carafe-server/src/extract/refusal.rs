@@ -66,17 +66,17 @@ impl Refusal {
 
     /// The error of a request; `whole` is what was read, and `field` what its parts are called.
     pub(super) fn into_error(self, whole: &str, field: &str) -> ApiError {
-        let (path, place) = (self.path(), self.place(whole));
+        let (path, location) = (self.path(), self.location(whole));
         let (message, code) = match self.fault {
             Fault::Syntax(message) => {
                 return ApiError::malformed(format!("{whole} is not valid JSON: {}", syntax::words(&message)));
             }
-            Fault::Value { expected, got } => (format!("{place} must be {expected}, got {got}"), None),
-            Fault::Other(message) => (other(&place, &message), None),
-            Fault::Missing => (format!("{place} is missing"), None),
-            Fault::Twice => (format!("{place} is given twice; give it once"), None),
+            Fault::Value { expected, got } => (format!("{location} must be {expected}, got {got}"), None),
+            Fault::Other(message) => (other(&location, &message), None),
+            Fault::Missing => (format!("{location} is missing"), None),
+            Fault::Twice => (format!("{location} is given twice; give it once"), None),
             Fault::Unknown { known } => {
-                (format!("{place} is no {field}; there are: {}", listed(known, ", ")), Some("unknown_field"))
+                (format!("{location} is no {field}; there are: {}", listed(known, ", ")), Some("unknown_field"))
             }
         };
         ApiError::Invalid { param: (!path.is_empty()).then(|| quote::name(&path)), code, message }
@@ -95,18 +95,18 @@ impl Refusal {
         path
     }
 
-    fn place(&self, whole: &str) -> String {
+    fn location(&self, whole: &str) -> String {
         let path = self.path();
         if path.is_empty() { whole.to_owned() } else { quoted(&path) }
     }
 }
 
 /// What a reader of our own says: either what it expects, or a whole sentence.
-fn other(place: &str, message: &str) -> String {
+fn other(location: &str, message: &str) -> String {
     let message = quote::message(message);
     match message.strip_prefix("expected ") {
-        Some(expected) => format!("{place} must be {expected}"),
-        None => format!("{place} is not as it must be: {message}"),
+        Some(expected) => format!("{location} must be {expected}"),
+        None => format!("{location} is not as it must be: {message}"),
     }
 }
 
@@ -123,7 +123,7 @@ impl From<Fault> for Refusal {
 
 impl Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} is not as it must be", self.place("the value"))
+        write!(formatter, "{} is not as it must be", self.location("the value"))
     }
 }
 

@@ -28,13 +28,13 @@ const WORDS: [(&str, &str); 19] = [
 pub(super) fn words(message: &str) -> String {
     let meaning = WORDS.iter().find(|(beginning, _)| message.starts_with(beginning));
     let meaning = meaning.map_or("it breaks JSON's rules", |(_, meaning)| meaning);
-    match place(message) {
+    match location(message) {
         Some((line, column)) => format!("{meaning} (line {line}, column {column})"),
         None => meaning.to_owned(),
     }
 }
 
-fn place(message: &str) -> Option<(usize, usize)> {
+fn location(message: &str) -> Option<(usize, usize)> {
     let (line, column) = message.rsplit_once(" at line ")?.1.split_once(" column ")?;
     Some((line.parse().ok()?, column.parse().ok()?))
 }

@@ -18,7 +18,7 @@ use crate::record::{Record, Recorder};
 /// The header with a request's id, in both directions.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Lets a request through to its handler, with a record that is told at its end.
+/// Lets a request through to its handler, with a record that is written at its end.
 pub(crate) async fn keep(State(recorder): State<Recorder>, mut request: Request, next: Next) -> Response {
     let server = &recorder.server;
     let mut deadline = Deadline::starting_now(server.configuration().request_timeout, server.phase());
@@ -36,7 +36,7 @@ pub(crate) async fn keep(State(recorder): State<Recorder>, mut request: Request,
     response.map(|body| holding(body, record))
 }
 
-/// Writes the body of an error, which [`ApiError`] leaves to whoever knows the request.
+/// Writes the body of an error, which [`ApiError`] leaves to this layer, since it knows the request.
 fn with_error_body(mut response: Response, record: &Record) -> Response {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
     record.note_error(&error);

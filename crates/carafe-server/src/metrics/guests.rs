@@ -128,11 +128,11 @@ impl GuestMetrics {
 
     fn copy_cache(&self, model: &str, stats: &TextStats, cache: &KvCacheSizes) {
         let labels = labels(model);
-        let usage = f64::from(stats.used_blocks) / f64::from(cache.num_blocks.max(1));
+        let (used, cached) = (stats.counted.used_blocks, stats.counted.cached_blocks);
+        let usage = f64::from(used) / f64::from(cache.num_blocks.max(1));
         self.cache_usage.get_or_create(&labels).set(usage);
-        let in_use = stats.used_blocks + stats.cached_blocks;
-        let free = cache.num_blocks.saturating_sub(in_use);
-        for (state, blocks) in [("free", free), ("used", stats.used_blocks), ("cached", stats.cached_blocks)] {
+        let free = cache.num_blocks.saturating_sub(used + cached);
+        for (state, blocks) in [("free", free), ("used", used), ("cached", cached)] {
             self.cache_blocks.get_or_create(&BlockLabels { model: model.to_owned(), state }).set(blocks.into());
         }
         self.cache_block_size.get_or_create(&labels).set(cache.block_size.into());
@@ -143,11 +143,11 @@ impl GuestMetrics {
         let labels = labels(model);
         raise(&self.steps.get_or_create(&labels), stats.steps);
         self.batch_sizes.get_or_create(&labels).set(stats.batch_sizes);
-        raise(&self.prefix_cache_queries.get_or_create(&labels), stats.prefix_cache_queries);
-        raise(&self.prefix_cache_hits.get_or_create(&labels), stats.prefix_cache_hits);
-        raise(&self.preemptions.get_or_create(&labels), stats.preemptions);
-        raise(&self.draft_tokens.get_or_create(&labels), stats.draft_tokens);
-        raise(&self.accepted_tokens.get_or_create(&labels), stats.accepted_tokens);
+        raise(&self.prefix_cache_queries.get_or_create(&labels), stats.counted.prefix_cache_queries);
+        raise(&self.prefix_cache_hits.get_or_create(&labels), stats.counted.prefix_cache_hits);
+        raise(&self.preemptions.get_or_create(&labels), stats.counted.preemptions);
+        raise(&self.draft_tokens.get_or_create(&labels), stats.counted.draft_tokens);
+        raise(&self.accepted_tokens.get_or_create(&labels), stats.counted.accepted_tokens);
         let sandbox = stats.step_time.saturating_sub(stats.model_time);
         for (part, time) in [("sandbox", sandbox), ("model", stats.model_time)] {
             let counter = self.step_seconds.get_or_create(&part_labels(model, part));

@@ -1,8 +1,8 @@
 //! An answer token by token: server-sent events as OpenAI's clients expect them.
 //!
-//! A task of its own runs the sequences and holds their places, and hands chunks to the connection
+//! A task of its own runs the sequences and holds their permits, and hands chunks to the connection
 //! through a backlog. A client that leaves closes the backlog, which ends the task at once; one
-//! that does not read fills it, and then the sequences are cancelled. Either way the places are
+//! that does not read fills it, and then the sequences are cancelled. Either way the permits are
 //! free again, whatever becomes of the connection.
 //!
 //! A protocol says how its [`Chunks`] are shaped.
@@ -75,7 +75,7 @@ impl<C: Chunks> Writer<C> {
         if matches!(&result, Err(Stopped::Failed(ApiError::StreamNotRead { .. }))) {
             generation.count_unread();
         }
-        // The record learns the outcome, and the places are free, before the client hears of the
+        // The record learns the outcome, and the permits are free, before the client hears of the
         // end.
         drop(generation);
         if let Err(Stopped::Failed(error)) = &result {

@@ -1,4 +1,4 @@
-//! Classifies images: a model, its places, its time and its figures.
+//! Classifies images: a model, its permits, its time and its figures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Classifier {
     /// The `top` most probable labels of an image.
     pub(crate) async fn classify(&mut self, image: Bytes, top: u32) -> Result<Classification, ApiError> {
         let Caller { server, record, deadline, tenant } = &mut self.caller;
-        let _place = self.served.places.take(tenant, 1)?;
+        let _permit = self.served.permits.take(tenant, 1)?;
         let classification = deadline.bound(self.served.model.classify(image, top)).await??;
         server.metrics().observe_image(&self.served.card.id, &classification.times);
         record.note(|facts| facts.queue = Some(classification.times.queue));

@@ -35,7 +35,7 @@ pub(crate) struct Generated {
 }
 
 impl Generation {
-    /// Takes a request's places and hands its sequences to the model; all of them are accepted, or
+    /// Takes a request's permits and hands its sequences to the model; all of them are accepted, or
     /// none runs.
     pub(crate) async fn start(caller: &Caller, request: GenerationRequest) -> Result<Self, ApiError> {
         let served = caller.server.models()?.text(request.model.as_deref())?.clone();

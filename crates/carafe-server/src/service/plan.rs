@@ -78,12 +78,12 @@ fn seeds(first: Option<u64>, count: usize) -> Vec<u64> {
 /// Refuses what would never fit, however long its client waited.
 fn check_places(request: &GenerationRequest, served: &Served<TextModel>, tenant: &Tenant) -> Result<(), ApiError> {
     let (prompts, of_prompt) = (request.prompts.len(), request.best_of.unwrap_or(request.n));
-    let (sequences, most) = (prompts.saturating_mul(of_prompt as usize), served.places.most());
-    let places = tenant.most_sequences().map_or(most, |limit| limit.min(most));
-    if sequences <= places as usize {
+    let (sequences, most) = (prompts.saturating_mul(of_prompt as usize), served.permits.most());
+    let permits = tenant.most_sequences().map_or(most, |limit| limit.min(most));
+    if sequences <= permits as usize {
         return Ok(());
     }
-    let param = if prompts > places as usize {
+    let param = if prompts > permits as usize {
         "prompt"
     } else if request.best_of.is_some() {
         "best_of"
@@ -92,21 +92,21 @@ fn check_places(request: &GenerationRequest, served: &Served<TextModel>, tenant:
     };
     let message = format!(
         "{sequences} sequences are asked for (prompts: {prompts}, sequences of each: {of_prompt}), and {}",
-        places_words(served, tenant, places)
+        permits_words(served, tenant, permits)
     );
     Err(ApiError::invalid(param, message))
 }
 
-/// Why a request can have no more than `places` sequences, and what to do about it.
-fn places_words(served: &Served<TextModel>, tenant: &Tenant, places: u32) -> String {
-    let all = served.places.all();
-    if tenant.most_sequences() == Some(places) {
-        return format!("this key's limit `sequences` is {places}: ask for at most {places}");
+/// Why a request can have no more than `permits` sequences, and what to do about it.
+fn permits_words(served: &Served<TextModel>, tenant: &Tenant, permits: u32) -> String {
+    let all = served.permits.all();
+    if tenant.most_sequences() == Some(permits) {
+        return format!("this key's limit `sequences` is {permits}: ask for at most {permits}");
     }
     let kept =
-        if places < all { format!(", less {} that are kept for other keys", all - places) } else { String::new() };
+        if permits < all { format!(", less {} that are kept for other keys", all - permits) } else { String::new() };
     format!(
-        "this model has {all} places, one for each sequence at one time{kept}: ask for at most {places}, or start the \
+        "this model has {all} permits, one for each sequence at one time{kept}: ask for at most {permits}, or start the \
          server with a larger `--queue`"
     )
 }

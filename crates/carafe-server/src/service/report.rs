@@ -1,4 +1,4 @@
-//! What is told of a generation besides its text.
+//! What is reported of a generation besides its text.
 
 use serde::Serialize;
 use utoipa::ToSchema;

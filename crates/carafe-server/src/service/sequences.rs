@@ -2,7 +2,7 @@
 //! their tenant, and tells the metrics and the record.
 //!
 //! Dropping it ends what still runs, at the end of the model's current step, and frees the
-//! request's places.
+//! request's permits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,13 +42,13 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
-    /// Takes the request's places and hands its sequences to the model; all of them are accepted,
+    /// Takes the request's permits and hands its sequences to the model; all of them are accepted,
     /// or none runs.
     pub(super) async fn start(caller: &Caller, served: &Arc<Served<TextModel>>, plan: &Plan) -> Result<Self, ApiError> {
         let Caller { server, record, deadline, tenant } = caller.clone();
         tenant.check_tokens(Instant::now())?;
         let count = u32::try_from(plan.seeds.len()).unwrap_or(u32::MAX);
-        let permit = served.places.take(&tenant, count)?;
+        let permit = served.permits.take(&tenant, count)?;
         let of_prompts = plan.requests.iter().zip(plan.seeds.chunks(plan.best_of));
         let submissions = of_prompts.map(|(request, seeds)| served.model.submit_seeds(request.clone(), seeds));
         let generations: Vec<Generation> = try_join_all(submissions).await?.into_iter().flatten().collect();

@@ -1,5 +1,5 @@
 //! Tokens of prompts, texts of tokens, and what a chat template makes of a conversation, without
-//! generating anything. It takes one of the model's places while it lasts.
+//! generating anything. It takes one of the model's permits while it lasts.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::models::Served;
 pub(crate) struct Tokenization {
     caller: Caller,
     served: Arc<Served<TextModel>>,
-    _place: Permit,
+    _permit: Permit,
 }
 
 impl Tokenization {
@@ -26,8 +26,8 @@ impl Tokenization {
         let served = caller.server.models()?.text(name)?.clone();
         caller.record.note(|facts| facts.model = Some(served.card.id.clone()));
         caller.tenant.check_tokens(Instant::now())?;
-        let place = served.places.take(&caller.tenant, 1)?;
-        Ok(Self { caller, served, _place: place })
+        let permit = served.permits.take(&caller.tenant, 1)?;
+        Ok(Self { caller, served, _permit: permit })
     }
 
     /// What there is to say of the model.
