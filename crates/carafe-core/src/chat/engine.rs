@@ -13,8 +13,9 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use super::dates::strftime;
 use super::error::{ChatError, TemplateError};
 use super::marks::Marks;
-use super::source::{Kind, Source};
-use super::{filters, python, strings};
+use super::rewrite::rewritten;
+use super::source::Source;
+use super::{filters, globals, methods, python};
 
 /// The engine's unit of work: an instruction, or 64 bytes. A conversation of 500 kB in a thousand
 /// messages takes less than a tenth of it; using it up takes a fraction of a guest's two seconds.
@@ -44,6 +45,11 @@ pub(super) fn marks(state: &State<'_, '_>) -> Result<Arc<Marks>, Error> {
     marks.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "there are no marks for this request"))
 }
 
+/// Pays for the work over some bytes: the engine takes one unit of fuel for 64 of them.
+pub(super) fn charge(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
+    state.consume_fuel(u64::try_from(bytes / 64 + 1).unwrap_or(u64::MAX))
+}
+
 /// What `raise_exception` said.
 #[derive(Debug)]
 struct Raised(String);
@@ -63,7 +69,7 @@ impl Engine {
         env.set_syntax(syntax.map_err(|error| syntax_error(&error))?);
         env.set_fuel(Some(MAX_FUEL));
         env.set_recursion_limit(MAX_RECURSION);
-        env.set_unknown_method_callback(strings::call_method);
+        env.set_unknown_method_callback(methods::call_method);
         env.set_formatter(|out, state, value| {
             if value.is_undefined() {
                 return Ok(());
@@ -72,7 +78,7 @@ impl Engine {
             out.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
         filters::add(&mut env);
-        env.remove_global("debug");
+        globals::add(&mut env);
         env.add_function("raise_exception", |state: &State<'_, '_>, message: &Value| -> Result<Value, Error> {
             let message = marks(state)?.plain_text(&message.to_string());
             Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Raised(message)))
@@ -147,70 +153,4 @@ fn chat_error(error: &Error, marks: &Marks) -> ChatError {
         | ErrorKind::SyntaxError => ChatError::Template { line, reason },
         _ => ChatError::Unrenderable { line, reason },
     }
-}
-
-/// The source as the engine takes it, line by line the same.
-///
-/// `{% generation %}`, which marks a model's own text for training, becomes a plain scope. And
-/// `'text' in value`, which is the engine's own, becomes a test of ours that sees through marks.
-fn rewritten(source: &Source<'_>) -> String {
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut replace = |from: usize, to: usize, text: &str| {
-        out.push_str(&source.text[copied..from]);
-        out.push_str(text);
-        copied = to;
-    };
-    let mut at = 0;
-    while at < source.tokens.len() {
-        let token = &source.tokens[at];
-        at += 1;
-        match &token.kind {
-            Kind::Word("generation") if opens_block(source, at - 1) => replace(token.start, token.end, "with"),
-            Kind::Word("endgeneration") if opens_block(source, at - 1) => replace(token.start, token.end, "endwith"),
-            Kind::Constant(_) => {
-                if let Some((test, end)) = containment(source, at - 1) {
-                    replace(token.start, source.tokens[end - 1].end, &test);
-                    at = end;
-                }
-            }
-            _ => {}
-        }
-    }
-    out + &source.text[copied..]
-}
-
-fn opens_block(source: &Source<'_>, at: usize) -> bool {
-    at > 0 && source.tokens[at - 1].kind == Kind::Open && source.text[source.tokens[at - 1].start..].starts_with("{%")
-}
-
-/// `(value is [not] containing(constant))` for `constant [not] in value` at a token, and where it
-/// ends; nothing where the operator has other operands.
-fn containment(source: &Source<'_>, at: usize) -> Option<(String, usize)> {
-    let word = |at: usize| match source.tokens.get(at)?.kind {
-        Kind::Word(word) => Some(word),
-        _ => None,
-    };
-    let before = at.checked_sub(1).map(|before| &source.tokens[before].kind)?;
-    let alone = matches!(
-        before,
-        Kind::Open
-            | Kind::Sign("(" | "[" | "," | "=" | ":")
-            | Kind::Word("if" | "elif" | "and" | "or" | "not" | "else")
-    );
-    let negated = word(at + 1) == Some("not");
-    let operator = at + 1 + usize::from(negated);
-    if !alone || word(operator) != Some("in") || matches!(word(operator + 1), Some("not")) {
-        return None;
-    }
-    let start = operator + 1;
-    let end = source.chain_end(start)?;
-    let ends = match &source.tokens.get(end)?.kind {
-        Kind::Close | Kind::Sign(")" | "]" | "}" | ",") => true,
-        Kind::Word(word) => matches!(*word, "and" | "or" | "if" | "else"),
-        _ => false,
-    };
-    let text = |from: usize, to: usize| &source.text[source.tokens[from].start..source.tokens[to - 1].end];
-    let not = if negated { "not " } else { "" };
-    ends.then(|| (format!("({} is {not}{}({}))", text(start, end), filters::CONTAINING, text(at, at + 1)), end))
 }

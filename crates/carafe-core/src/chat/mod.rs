@@ -24,32 +24,42 @@
 //!
 //! - `{% include %}`, `{% import %}`, `{% extends %}`, `{% block %}` and `{% do %}` are syntax
 //!   errors: a template is one file that has nothing to include.
-//! - Filters of Jinja2 that no chat template was seen to use are unknown: `center`,
-//!   `filesizeformat`, `random`, `striptags`, `truncate`, `urlencode`, `urlize`, `wordcount`,
-//!   `wordwrap`, `xmlattr`; and the globals `cycler`, `joiner`, `lipsum`.
+//! - Unknown are the filters `random` and `urlize`, the global `lipsum`, and the methods `casefold`,
+//!   `encode`, `format_map`, `maketrans`, `translate` and `fromkeys`.
+//! - `striptags` resolves entities by number and `amp`, `apos`, `gt`, `lt`, `nbsp`, `quot`; others
+//!   stay as they are. `pprint` has the engine's layout.
 //! - Macros have no `varargs` and `kwargs`.
 //! - `%` is no operator for strings (the filter `format` is there). Integers have 128 bits.
 //! - Lists and floats that `~` and `format` turn into text have the engine's spelling, which is
 //!   Python's but for exponents (`1e+16`) and characters that are marked.
-//! - `==`, `<`, `sort` and `dictsort` see marks: comparing a client's text with a constant that has
-//!   a first or last character of a control token (mostly `<`, `>`, `[` or `]`) finds them unequal,
-//!   and such a text sorts behind others. `in` with a constant, methods, filters and tests see
-//!   through marks.
+//! - A dictionary that the template itself builds with a client's text as a key finds it by any
+//!   variable and by `get`, but not by a constant (`d['<s>']`, `d.name`), and has two entries for
+//!   two keys that differ in marks alone. `loop.changed` sees marks, too: a client's text and a
+//!   constant differ for it.
+//! - `attr` of a mapping gives its item, where Jinja2 gives nothing.
 //! - Indexing something that is undefined, `none | length` and the like may give nothing where
 //!   Jinja2 raises, and messages of errors differ.
 
+mod compare;
 mod control_tokens;
 mod dates;
 mod engine;
 mod error;
 mod filters;
+mod forgery;
+mod globals;
 mod json;
+mod lexer;
 mod marks;
 mod messages;
+mod methods;
+mod object;
 mod python;
 mod reasoning;
+mod rewrite;
 mod source;
-mod strings;
+mod text;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -210,6 +220,7 @@ impl ChatTemplate {
                 "use nearly every character of the private use planes, so that none is left to work with",
             )
         })?;
+        let marks = Arc::new(marks);
         let reader = Reader {
             marks: &marks,
             content: self.content,
@@ -217,7 +228,6 @@ impl ChatTemplate {
             continue_final_message: chat.continue_final_message,
         };
         let variables = self.variables(chat, parts, &reader)?;
-        let marks = Arc::new(marks);
         let mut text = self.engine.render(variables, &marks, chat.now)?;
         if chat.continue_final_message {
             cut_behind_final_message(&mut text, &marks)?;
@@ -245,17 +255,17 @@ impl ChatTemplate {
 /// Cuts the text where the last message's content ends, as transformers does: behind that content
 /// is the sentinel and a blank. If the template took the blank away, it trims contents, and what
 /// the text ends with is trimmed too.
-fn cut_behind_final_message(text: &mut String, marks: &Marks) -> Result<(), ChatError> {
-    let Some(at) = text.rfind(marks.sentinel()) else {
+fn cut_behind_final_message(rendered: &mut String, marks: &Marks) -> Result<(), ChatError> {
+    let Some(at) = rendered.rfind(marks.sentinel()) else {
         let reason = "cannot be followed: the model's chat template leaves the last message's content out";
         return Err(ChatError::field("continue_final_message", reason));
     };
-    let is_trimmed = !text[at + marks.sentinel().len_utf8()..].starts_with(' ');
-    text.truncate(at);
+    let is_trimmed = !rendered[at + marks.sentinel().len_utf8()..].starts_with(' ');
+    rendered.truncate(at);
     if is_trimmed {
-        text.truncate(text.trim_end_matches(|c| strings::is_space(marks.plain(c))).len());
+        rendered.truncate(rendered.trim_end_matches(|c| text::is_space(marks.plain(c))).len());
     }
     // A template that writes the content twice leaves an earlier sentinel.
-    text.retain(|c| c != marks.sentinel());
+    rendered.retain(|c| c != marks.sentinel());
     Ok(())
 }

@@ -56,8 +56,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()))
 }
 
-pub(crate) const TEMPLATES: [&str; 7] =
-    ["turns", "instructions", "parts", "composed", "thoughts", "types", "constructs"];
+/// The last two are no chats: they have every construct and filter.
+pub(crate) const TEMPLATES: [&str; 8] =
+    ["turns", "instructions", "parts", "composed", "thoughts", "types", "constructs", "filters"];
 
 /// A template of the tests, opened once.
 pub(crate) fn template(name: &str) -> &'static ChatTemplate {
