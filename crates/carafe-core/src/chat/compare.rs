@@ -33,6 +33,7 @@ fn plain(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<Value, Er
     if depth > MAX_DEPTH {
         return Err(too_deep());
     }
+    charge(state, 0)?;
     let inside = |value: &Value| plain(state, value, depth + 1);
     match value.kind() {
         ValueKind::String => {
@@ -41,13 +42,11 @@ fn plain(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<Value, Er
             Ok(Value::from(marks(state)?.plain_text(text)))
         }
         ValueKind::Map => {
-            charge(state, 0)?;
             let entry = |key: Value| Ok((inside(&key)?, inside(&value.get_item(&key)?)?));
             let entries: Vec<(Value, Value)> = value.try_iter()?.map(entry).collect::<Result<_, Error>>()?;
             Ok(Value::from_iter(entries))
         }
         ValueKind::Seq | ValueKind::Iterable => {
-            charge(state, 0)?;
             let items: Vec<Value> = value.try_iter()?.map(|item| inside(&item)).collect::<Result<_, _>>()?;
             Ok(if value.is_tuple() { minijinja::value::Tuple::from(items).into() } else { items.into() })
         }

@@ -2,6 +2,7 @@
 //! controls, Python's methods and ways of writing values, `tojson`, `raise_exception`,
 //! `strftime_now` and `{% generation %}`. Work and output are bounded.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -17,12 +18,12 @@ use super::rewrite::rewritten;
 use super::source::Source;
 use super::{filters, globals, methods, python};
 
-/// The engine's unit of work: an instruction, or 64 bytes. A conversation of 500 kB in a thousand
-/// messages takes less than a tenth of it; using it up takes a fraction of a guest's two seconds.
-pub const MAX_FUEL: u64 = 5_000_000;
-/// The longest rendered text, in bytes. Longer than any context, and little beside a guest's
-/// memory.
-pub const MAX_OUTPUT_BYTES: usize = 8 << 20;
+/// The engine's unit of work: an instruction, or 64 bytes. The longest conversation that can be
+/// encoded takes half of it; what templates make of it in between, which is at most 64 bytes a unit,
+/// stays below a guest's memory, so that a template that doubles a text runs out of this first.
+pub const MAX_FUEL: u64 = 1_500_000;
+/// The longest rendered text, in bytes: what a tokenizer encodes at once.
+pub const MAX_OUTPUT_BYTES: usize = 500_000;
 /// How deep macros may call each other: far more than templates do, and little of a guest's stack.
 const MAX_RECURSION: usize = 60;
 
@@ -35,6 +36,8 @@ const MARKS: &str = "marks of the request";
 #[derive(Debug)]
 pub(super) struct Engine {
     env: Environment<'static>,
+    /// The variables that the template takes from outside.
+    variables: BTreeSet<String>,
 }
 
 impl Object for Marks {}
@@ -74,7 +77,7 @@ impl Engine {
             if value.is_undefined() {
                 return Ok(());
             }
-            let text = python::text(value, &*marks(state)?)?;
+            let text = python::text(state, value)?;
             out.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
         filters::add(&mut env);
@@ -84,7 +87,14 @@ impl Engine {
             Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Raised(message)))
         });
         env.add_template_owned(TEMPLATE, rewritten(source)).map_err(|error| syntax_error(&error))?;
-        Ok(Self { env })
+        let variables = env.get_template(TEMPLATE).map(|template| template.undeclared_variables(false));
+        let variables = variables.map_err(|error| syntax_error(&error))?.into_iter().collect();
+        Ok(Self { env, variables })
+    }
+
+    /// Whether the template takes a variable from outside.
+    pub(super) fn takes(&self, variable: &str) -> bool {
+        self.variables.contains(variable)
     }
 
     /// Renders the template with these variables; the text has marks.

@@ -17,7 +17,7 @@ use super::engine::{charge, marks};
 use super::python::{self, Style};
 use super::rewrite::COMPARED;
 use super::text::{Text, is_space};
-use super::{compare, methods};
+use super::{compare, format, methods};
 
 use arguments::Arguments;
 
@@ -31,8 +31,9 @@ pub(super) fn add(env: &mut Environment<'_>) {
     order::add(env);
     env.add_filter("trim", trim);
     env.add_filter("replace", replace);
-    env.add_filter("string", |state: &State<'_, '_>, value: &Value| python::text(value, &*marks(state)?));
+    env.add_filter("string", python::text);
     env.add_filter("join", join);
+    env.add_filter("format", format::filter);
     env.add_filter("tojson", to_json);
     for name in ["upper", "lower", "title", "capitalize"] {
         env.add_filter(name, move |state: &State<'_, '_>, value: &Value| case(state, value, name));
@@ -77,7 +78,7 @@ fn is_iterable(value: &Value) -> bool {
 
 /// A value as Python's `str` writes it.
 fn text(state: &State<'_, '_>, value: &Value) -> Result<Text, Error> {
-    Text::new(state, &python::text(value, &*marks(state)?)?)
+    Text::new(state, &python::text(state, value)?)
 }
 
 fn trim(state: &State<'_, '_>, value: &Value, set: Option<&str>) -> Result<Value, Error> {
@@ -85,9 +86,7 @@ fn trim(state: &State<'_, '_>, value: &Value, set: Option<&str>) -> Result<Value
 }
 
 fn replace(state: &State<'_, '_>, value: &Value, old: &Value, new: &Value, count: Option<i64>) -> Result<Value, Error> {
-    let marks = marks(state)?;
-    let argument = |value: &Value| python::text(value, &marks);
-    text(state, value)?.replace(state, &argument(old)?, &argument(new)?, count)
+    text(state, value)?.replace(state, &python::text(state, old)?, &python::text(state, new)?, count)
 }
 
 fn case(state: &State<'_, '_>, value: &Value, method: &str) -> Result<String, Error> {
@@ -113,9 +112,8 @@ fn join(state: &State<'_, '_>, items: &Value, args: Rest<ValueOrKwargs>) -> Resu
         Some(name) => order::attributes(state, items, &name)?.into(),
         None => items.clone(),
     };
-    let marks = marks(state)?;
-    let texts = python::texts(&items, &marks)?;
-    let separator = python::text(&separator, &marks)?;
+    let texts = python::texts(state, &items)?;
+    let separator = python::text(state, &separator)?;
     charge(state, separator.len().saturating_mul(texts.len()))?;
     charge(state, texts.iter().map(String::len).sum())?;
     Ok(texts.join(&separator))
@@ -162,9 +160,7 @@ fn to_json(state: &State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>) -> R
     }
     style.sort_keys = arguments.flag(3, "sort_keys", false)?;
     arguments.finish(4)?;
-    let text = python::json(value, &style, &*marks(state)?)?;
-    charge(state, text.len().saturating_mul(4))?;
-    Ok(text)
+    python::json(state, value, &style)
 }
 
 /// The widest indent of `tojson`, so that none fills the memory.

@@ -55,6 +55,17 @@ impl Json {
         }
     }
 
+    /// Whether it is null, false or empty: as a condition in a template it holds as little as nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Null | Self::Bool(false) => true,
+            Self::String(text) => text.is_empty(),
+            Self::Array(items) => items.is_empty(),
+            Self::Object(entries) => entries.is_empty(),
+            Self::Bool(true) | Self::Integer(_) | Self::Float(_) => false,
+        }
+    }
+
     /// Calls `visit` with every string in the value, keys included.
     pub(super) fn for_each_string(&self, visit: &mut impl FnMut(&str)) {
         match self {

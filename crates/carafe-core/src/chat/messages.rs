@@ -73,6 +73,12 @@ impl Parts {
         })
     }
 
+    /// Whether there is a tool.
+    pub(super) fn has_tools(&self) -> bool {
+        self.tools.as_ref().is_some_and(|tools| !tools.is_empty())
+    }
+
+    /// All that there are.
     pub(super) fn all(&self) -> Vec<&Json> {
         [Some(&self.messages), self.tools.as_ref(), self.template_arguments.as_ref()].into_iter().flatten().collect()
     }

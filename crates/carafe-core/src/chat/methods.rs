@@ -1,11 +1,12 @@
 //! Python's methods of strings, dictionaries and lists, over strings with marks.
 
-use minijinja::formatting::{FormatStyle, format};
+use minijinja::formatting::FormatStyle;
 use minijinja::value::{Kwargs, Tuple, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::compare;
 use super::engine::charge;
+use super::format::formatted;
 use super::rewrite::ITEM;
 use super::text::Text;
 
@@ -121,7 +122,10 @@ impl Text {
                 let (items,): (&Value,) = from_args(args)?;
                 self.join(state, items)
             }
-            "format" => format(FormatStyle::StrFormat, &self.marked.iter().collect::<String>(), args).map(Value::from),
+            "format" => {
+                let text: String = self.marked.iter().collect();
+                formatted(state, FormatStyle::StrFormat, &text, args).map(Value::from)
+            }
             "upper" | "lower" | "title" | "capitalize" | "swapcase" => {
                 from_args(args).map(|()| Value::from(self.case(method)))
             }

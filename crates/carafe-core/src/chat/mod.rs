@@ -47,6 +47,7 @@ mod engine;
 mod error;
 mod filters;
 mod forgery;
+mod format;
 mod globals;
 mod json;
 mod lexer;
@@ -68,6 +69,7 @@ use minijinja::Value;
 
 use control_tokens::ControlTokens;
 use engine::Engine;
+use json::Json;
 use marks::{MarkedCharacters, Marks};
 use messages::{Arguments, ContentRules, Parts, Reader};
 use source::Source;
@@ -202,12 +204,52 @@ impl ChatTemplate {
             ));
         }
         let parts = Parts::read(&chat.messages, chat.tools.as_deref(), chat.template_arguments.as_deref())?;
-        let parsed = self.render_parts(chat, &parts, Arguments::Parsed);
+        self.render_either(chat, &parts)
+    }
+
+    /// Refuses a conversation of which a part had no effect: tools without which the rendering is the
+    /// same, and arguments that the template never looks at. transformers ignores both.
+    ///
+    /// # Errors
+    ///
+    /// [`ChatError::Field`], with the part that had none.
+    pub fn check_effects(&self, chat: &Chat, rendered: &[ChatPiece]) -> Result<(), ChatError> {
+        let mut parts = Parts::read(&chat.messages, chat.tools.as_deref(), chat.template_arguments.as_deref())?;
+        self.check_arguments(&parts)?;
+        if !parts.has_tools() {
+            return Ok(());
+        }
+        parts.tools = None;
+        match self.render_either(chat, &parts) {
+            Ok(without) if without == rendered => Err(ChatError::field(
+                "tools",
+                "have no effect: the model's chat template does not show them to the model; leave them out, or use a model that takes tools",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses variables that the template never looks at: what a request asks for by them would not
+    /// happen. Clients send `"enable_thinking": false` to whatever model: nothing is asked for by
+    /// false, null and what is empty.
+    fn check_arguments(&self, parts: &Parts) -> Result<(), ChatError> {
+        let Some(Json::Object(entries)) = &parts.template_arguments else { return Ok(()) };
+        match entries.iter().find(|(key, value)| !value.is_empty() && !self.engine.takes(key)) {
+            Some((key, _)) => Err(ChatError::field(
+                format!("chat_template_kwargs.{key}"),
+                "has no effect: the model's chat template has no such variable; take it out",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn render_either(&self, chat: &Chat, parts: &Parts) -> Result<Vec<ChatPiece>, ChatError> {
+        let parsed = self.render_parts(chat, parts, Arguments::Parsed);
         // Only a template that cannot use the object gets another try with the text.
         let has_arguments = || chat.messages.contains("\"tool_calls\"");
         match parsed {
             Err(ChatError::Unrenderable { .. }) if has_arguments() => {
-                self.render_parts(chat, &parts, Arguments::Text).or(parsed)
+                self.render_parts(chat, parts, Arguments::Text).or(parsed)
             }
             _ => parsed,
         }

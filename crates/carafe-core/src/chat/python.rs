@@ -3,9 +3,12 @@
 //! What these write beside the strings' own characters (brackets, quotes, escapes) is marked like a
 //! client's text, so that it is no part of a control token either.
 
-use minijinja::value::ValueKind;
-use minijinja::{Error, ErrorKind, Value};
+use std::sync::Arc;
 
+use minijinja::value::ValueKind;
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::engine::{charge, marks};
 use super::filters::Group;
 use super::marks::Marks;
 
@@ -13,21 +16,24 @@ use super::marks::Marks;
 pub(super) const MAX_DEPTH: usize = 100;
 
 /// Python's `str(value)`.
-pub(super) fn text(value: &Value, marks: &Marks) -> Result<String, Error> {
-    if let Some(text) = value.as_str() {
-        return Ok(text.to_owned());
+pub(super) fn text(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+    match value.as_str() {
+        Some(text) => {
+            charge(state, text.len())?;
+            Ok(text.to_owned())
+        }
+        None => written(state, value, &Style::repr()),
     }
-    written(value, &Style::repr(), marks)
 }
 
 /// Python's `json.dumps(value)`, in a style that [`Style::json`] begins with.
-pub(super) fn json(value: &Value, style: &Style, marks: &Marks) -> Result<String, Error> {
-    written(value, style, marks)
+pub(super) fn json(state: &State<'_, '_>, value: &Value, style: &Style) -> Result<String, Error> {
+    written(state, value, style)
 }
 
 /// The items of a value as Python's `str` writes them.
-pub(super) fn texts(items: &Value, marks: &Marks) -> Result<Vec<String>, Error> {
-    items.try_iter()?.map(|item| text(&item, marks)).collect()
+pub(super) fn texts(state: &State<'_, '_>, items: &Value) -> Result<Vec<String>, Error> {
+    items.try_iter()?.map(|item| text(state, &item)).collect()
 }
 
 /// Python's `str(float)`: the shortest digits that give the number back.
@@ -110,14 +116,15 @@ impl Style {
     }
 }
 
-fn written(value: &Value, style: &Style, marks: &Marks) -> Result<String, Error> {
-    let mut writer = Writer { marks, style, out: String::new() };
+fn written(state: &State<'_, '_>, value: &Value, style: &Style) -> Result<String, Error> {
+    let mut writer = Writer { state, marks: marks(state)?, style, out: String::new() };
     writer.value(value, 0)?;
     Ok(writer.out)
 }
 
 struct Writer<'a> {
-    marks: &'a Marks,
+    state: &'a State<'a, 'a>,
+    marks: Arc<Marks>,
     style: &'a Style,
     out: String,
 }
@@ -131,6 +138,8 @@ impl Writer<'_> {
         if depth > MAX_DEPTH {
             return Err(too_deep());
         }
+        // Every value is paid for while it is written: a list of few lists may be long written out.
+        charge(self.state, value.as_str().map_or(0, str::len).saturating_mul(4))?;
         match (value.kind(), self.style.notation) {
             (ValueKind::String, _) => self.string(value.as_str().unwrap_or_default()),
             (ValueKind::Map, _) => self.map(value, depth)?,

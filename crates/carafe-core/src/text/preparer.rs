@@ -9,7 +9,7 @@ use super::{
     model::{ModelError, TextModel},
     prompt::{Prompt, TextPrompt},
     reasoning::{Reasoning, ReasoningMarks},
-    request::Request,
+    request::{Request, check_prompt_bytes},
     request_error::RequestError,
 };
 use crate::{chat::Chat, tokenizer::Tokenizer};
@@ -52,8 +52,10 @@ impl Preparer {
     pub fn prepare(&self, mut request: Request) -> Result<PreparedPrompt, RequestError> {
         let mut marks = None;
         if let Prompt::Chat(chat) = &request.prompt {
-            let (tokens, found) = self.conversation(chat)?;
-            (request.prompt, marks) = (Prompt::Tokens(tokens), found);
+            let rendered = self.conversations()?.rendered(chat)?;
+            check_prompt_bytes(rendered.bytes(), &self.model, &self.tokenizer)?;
+            let tokens = self.conversations()?.tokens(chat, &rendered, &self.tokenizer)?;
+            (request.prompt, marks) = (Prompt::Tokens(tokens), rendered.marks);
         }
         let reasoning = prepared(request.reasoning.clone(), marks);
         let request = request.validate(&self.model, &self.tokenizer)?;
@@ -62,7 +64,7 @@ impl Preparer {
 
     /// The text that the model's chat template makes of a conversation.
     pub fn render(&self, chat: &Chat) -> Result<String, RequestError> {
-        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)?.text(chat)
+        self.conversations()?.text(chat)
     }
 
     /// The tokens of a prompt, whatever their number.
@@ -72,7 +74,10 @@ impl Preparer {
                 self.tokenizer.encode(&text, options).map_err(RequestError::Tokenizer)
             }
             Prompt::Tokens(tokens) => Ok(tokens),
-            Prompt::Chat(chat) => Ok(self.conversation(&chat)?.0),
+            Prompt::Chat(chat) => {
+                let conversations = self.conversations()?;
+                conversations.tokens(&chat, &conversations.rendered(&chat)?, &self.tokenizer)
+            }
         }
     }
 
@@ -81,8 +86,8 @@ impl Preparer {
         self.tokenizer.decode(tokens).map_err(RequestError::Detokenize)
     }
 
-    fn conversation(&self, chat: &Chat) -> Result<(Vec<u32>, Option<ReasoningMarks>), RequestError> {
-        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)?.tokens(chat, &self.tokenizer)
+    fn conversations(&self) -> Result<&Conversations, RequestError> {
+        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)
     }
 }
 

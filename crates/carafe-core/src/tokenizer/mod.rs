@@ -44,6 +44,7 @@ pub use stream::{StreamedText, TextStream};
 
 use added::{AddedTokens, Part};
 use bpe::BpeBuffers;
+use byte_level::letter;
 use compact::Reader;
 use decoder::{Decoder, TokenText};
 use model::{Model, ModelOptions};
@@ -213,10 +214,25 @@ impl Tokenizer {
         for (word, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
             match tokens {
                 Some(tokens) => ids.extend(tokens.iter().map(|token| token.id)),
-                None => self.model.tokenize(word, &forbidden, &mut buffers, ids)?,
+                None => {
+                    let tokenized = self.model.tokenize(word, &forbidden, &mut buffers, ids);
+                    tokenized.map_err(|error| self.in_characters(error, text))?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The error with a character of the text, where the model only saw a letter for one of its bytes.
+    fn in_characters(&self, error: TokenizerError, text: &str) -> TokenizerError {
+        let has_letter = |letter: char| self.model.vocabulary.id(letter.encode_utf8(&mut [0; 4]).as_bytes()).is_some();
+        let is_missing = |c: &char| !c.encode_utf8(&mut [0; 4]).bytes().all(|byte| has_letter(letter(byte)));
+        match error {
+            TokenizerError::NoToken { text: part } if self.decoder.is_byte_level() => {
+                TokenizerError::NoToken { text: text.chars().find(is_missing).map_or(part, String::from) }
+            }
+            error => error,
+        }
     }
 
     /// The added tokens that the model's vocabulary holds too and that may not come about, ascending.

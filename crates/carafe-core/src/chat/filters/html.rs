@@ -20,7 +20,7 @@ pub(super) fn add(env: &mut Environment<'_>) {
 fn escape(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let marks = marks(state)?;
     let mut out = String::new();
-    for c in python::text(value, &marks)?.chars() {
+    for c in python::text(state, value)?.chars() {
         let escaped = match marks.plain(c) {
             '&' => "&amp;",
             '<' => "&lt;",
@@ -163,7 +163,7 @@ fn xml_attributes(state: &State<'_, '_>, map: &Value, with_blank: Option<bool>) 
         if value.is_none() || value.is_undefined() {
             continue;
         }
-        let name = python::text(&key, &marks)?;
+        let name = python::text(state, &key)?;
         if marks.plain_characters(&name).any(|c| super::is_space(c) || "/>=".contains(c)) {
             let name = marks.plain_text(&name);
             return Err(failed(format!("`{name}` cannot be an attribute's name in `xmlattr`")));
