@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::bindings::text::exports::carafe::guests::generation::Stats;
 pub use crate::bindings::text::exports::carafe::guests::generation::{
     Chat, ChatTemplate, EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken,
-    Model, PrefixSharing, Prompt, PromptToken, Reasoning, ReasoningMarks, Request, RequestError, RequestErrorCode,
+    Model, PrefixSharing, Prompt, PromptToken, Reasoning, ReasoningTags, Request, RequestError, RequestErrorCode,
     Sampling, Started, TextPrompt, TokenLogprob, TokenLogprobs,
 };
 use crate::guest::GuestConfig;

@@ -19,8 +19,9 @@ use super::source::Source;
 use super::{filters, globals, methods, python};
 
 /// The engine's unit of work: an instruction, or 64 bytes. The longest conversation that can be
-/// encoded takes half of it; what templates make of it in between, which is at most 64 bytes a unit,
-/// stays below a guest's memory, so that a template that doubles a text runs out of this first.
+/// encoded takes half of it; what templates make of it in between, which is at most 64 bytes a
+/// unit, stays below a guest's memory, so that a template that doubles a text runs out of this
+/// first.
 pub const MAX_FUEL: u64 = 1_500_000;
 /// The longest rendered text, in bytes: what a tokenizer encodes at once.
 pub const MAX_OUTPUT_BYTES: usize = 500_000;

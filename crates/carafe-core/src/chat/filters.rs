@@ -94,7 +94,8 @@ fn case(state: &State<'_, '_>, value: &Value, method: &str) -> Result<String, Er
     if method != "title" {
         return Ok(text.case(method));
     }
-    // Unlike Python's method, Jinja2's filter begins words behind blanks, hyphens and brackets alone.
+    // Unlike Python's method, Jinja2's filter begins words behind blanks, hyphens and brackets
+    // alone.
     let ends = |c: char| is_space(c) || "-([{<".contains(c);
     let mut out = String::new();
     for word in text.parts(text.plain.split_inclusive(|&c| ends(c)).map(<[char]>::len)) {

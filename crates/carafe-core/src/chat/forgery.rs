@@ -1,5 +1,5 @@
-//! Whether a control token can be forged: made of a template's fragments with at least one character
-//! of a client's choice. The argument is in `marks`.
+//! Whether a control token can be forged: made of a template's fragments with at least one
+//! character of a client's choice. The argument is in `marks`.
 
 use std::collections::BTreeSet;
 

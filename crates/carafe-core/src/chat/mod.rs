@@ -24,8 +24,8 @@
 //!
 //! - `{% include %}`, `{% import %}`, `{% extends %}`, `{% block %}` and `{% do %}` are syntax
 //!   errors: a template is one file that has nothing to include.
-//! - Unknown are the filters `random` and `urlize`, the global `lipsum`, and the methods `casefold`,
-//!   `encode`, `format_map`, `maketrans`, `translate` and `fromkeys`.
+//! - Unknown are the filters `random` and `urlize`, the global `lipsum`, and the methods
+//!   `casefold`, `encode`, `format_map`, `maketrans`, `translate` and `fromkeys`.
 //! - `striptags` resolves entities by number and `amp`, `apos`, `gt`, `lt`, `nbsp`, `quot`; others
 //!   stay as they are. `pprint` has the engine's layout.
 //! - Macros have no `varargs` and `kwargs`.
@@ -77,7 +77,7 @@ use source::Source;
 pub use engine::{MAX_FUEL, MAX_OUTPUT_BYTES};
 pub use error::{ChatError, TemplateError};
 pub use json::{MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES};
-pub use reasoning::ReasoningTokens;
+pub use reasoning::ReasoningTags;
 
 /// The longest template that is read, in bytes: ten times the longest one seen.
 pub const MAX_TEMPLATE_BYTES: usize = 500_000;
@@ -126,7 +126,7 @@ pub struct ChatTemplate {
     marked: MarkedCharacters,
     special_tokens: BTreeMap<String, String>,
     content: ContentRules,
-    reasoning: Option<ReasoningTokens>,
+    reasoning: Option<ReasoningTags>,
 }
 
 impl ChatTemplate {
@@ -158,7 +158,7 @@ impl ChatTemplate {
             marked,
             special_tokens: special_tokens.clone(),
             content: ContentRules { takes_parts: read.iterates_content(), takes_null: read.asks_for_null_content() },
-            reasoning: ReasoningTokens::find(source, added_tokens),
+            reasoning: ReasoningTags::find(source, added_tokens),
             control_tokens,
             source: source.to_owned(),
         })
@@ -186,7 +186,7 @@ impl ChatTemplate {
     }
 
     /// The tags around the model's reasoning, if the template or the tokenizer knows any.
-    pub fn reasoning(&self) -> Option<&ReasoningTokens> {
+    pub fn reasoning(&self) -> Option<&ReasoningTags> {
         self.reasoning.as_ref()
     }
 
@@ -207,8 +207,8 @@ impl ChatTemplate {
         self.render_either(chat, &parts)
     }
 
-    /// Refuses a conversation of which a part had no effect: tools without which the rendering is the
-    /// same, and arguments that the template never looks at. transformers ignores both.
+    /// Refuses a conversation of which a part had no effect: tools without which the rendering is
+    /// the same, and arguments that the template never looks at. transformers ignores both.
     ///
     /// # Errors
     ///
@@ -229,9 +229,9 @@ impl ChatTemplate {
         }
     }
 
-    /// Refuses variables that the template never looks at: what a request asks for by them would not
-    /// happen. Clients send `"enable_thinking": false` to whatever model: nothing is asked for by
-    /// false, null and what is empty.
+    /// Refuses variables that the template never looks at: what a request asks for by them would
+    /// not happen. Clients send `"enable_thinking": false` to whatever model: nothing is asked for
+    /// by false, null and what is empty.
     fn check_arguments(&self, parts: &Parts) -> Result<(), ChatError> {
         let Some(Json::Object(entries)) = &parts.template_arguments else { return Ok(()) };
         match entries.iter().find(|(key, value)| !value.is_empty() && !self.engine.takes(key)) {

@@ -192,7 +192,8 @@ impl<'a> Rewriter<'a> {
         let ends = operators.iter().map(|&(operator, _)| operator).chain([at]);
         let starts = [start].into_iter().chain(operators.iter().map(|&(_, end)| end));
         let operands: Vec<(usize, usize)> = starts.zip(ends).collect();
-        // Without operators there is nothing to do; an operand without tokens is the engine's error.
+        // Without operators there is nothing to do; an operand without tokens is the engine's
+        // error.
         if operators.is_empty() || operands.iter().any(|(start, end)| start >= end) {
             return;
         }

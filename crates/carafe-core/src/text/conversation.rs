@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{reasoning::ReasoningMarks, request_error::RequestError};
+use super::{reasoning::ReasoningTags, request_error::RequestError};
 use crate::{
     chat::{self, Chat, ChatPiece, ChatTemplate, TemplateError},
     tokenizer::{ControlTokens, Piece, Tokenizer, TokenizerError},
@@ -22,8 +22,8 @@ pub struct Conversations {
 }
 
 impl Conversations {
-    /// Reads the template of a model whose tokenizer this is. `special_tokens` are the texts that it
-    /// may name, such as `bos_token`.
+    /// Reads the template of a model whose tokenizer this is. `special_tokens` are the texts that
+    /// it may name, such as `bos_token`.
     ///
     /// # Errors
     /// As [`ChatTemplate::open`] and [`ChatTemplate::check`].
@@ -54,12 +54,12 @@ impl Conversations {
     pub(super) fn rendered(&self, chat: &Chat) -> Result<Rendered, RequestError> {
         let pieces = self.template.render(chat)?;
         self.template.check_effects(chat, &pieces)?;
-        let marks = self.template.reasoning().map(|marks| ReasoningMarks {
-            start: marks.start.clone(),
-            end: marks.end.clone(),
-            is_open: marks.is_open_after(&pieces),
+        let tags = self.template.reasoning().map(|tags| ReasoningTags {
+            start: tags.start.clone(),
+            end: tags.end.clone(),
+            is_open: tags.is_open_after(&pieces),
         });
-        Ok(Rendered { pieces, marks })
+        Ok(Rendered { pieces, tags })
     }
 
     /// The tokens of a rendered conversation.
@@ -86,8 +86,8 @@ impl Conversations {
 /// A conversation as text.
 pub(super) struct Rendered {
     pieces: Vec<ChatPiece>,
-    /// The marks of reasoning, if the template knows any.
-    pub(super) marks: Option<ReasoningMarks>,
+    /// The tags of reasoning, if the template knows any.
+    pub(super) tags: Option<ReasoningTags>,
 }
 
 impl Rendered {

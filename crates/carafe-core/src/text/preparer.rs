@@ -8,7 +8,7 @@ use super::{
     conversation::Conversations,
     model::{ModelError, TextModel},
     prompt::{Prompt, TextPrompt},
-    reasoning::{Reasoning, ReasoningMarks},
+    reasoning::{Reasoning, ReasoningTags},
     request::{Request, check_prompt_bytes},
     request_error::RequestError,
 };
@@ -50,14 +50,14 @@ impl Preparer {
 
     /// Checks a request, and makes tokens of its prompt.
     pub fn prepare(&self, mut request: Request) -> Result<PreparedPrompt, RequestError> {
-        let mut marks = None;
+        let mut tags = None;
         if let Prompt::Chat(chat) = &request.prompt {
             let rendered = self.conversations()?.rendered(chat)?;
             check_prompt_bytes(rendered.bytes(), &self.model, &self.tokenizer)?;
             let tokens = self.conversations()?.tokens(chat, &rendered, &self.tokenizer)?;
-            (request.prompt, marks) = (Prompt::Tokens(tokens), rendered.marks);
+            (request.prompt, tags) = (Prompt::Tokens(tokens), rendered.tags);
         }
-        let reasoning = prepared(request.reasoning.clone(), marks);
+        let reasoning = prepared(request.reasoning.clone(), tags);
         let request = request.validate(&self.model, &self.tokenizer)?;
         Ok(PreparedPrompt { tokens: request.prompt().to_vec(), reasoning })
     }
@@ -91,10 +91,10 @@ impl Preparer {
     }
 }
 
-/// What a request's reasoning becomes, where the template knows these marks.
-fn prepared(asked: Reasoning, marks: Option<ReasoningMarks>) -> Reasoning {
-    match (asked, marks) {
-        (Reasoning::Apart, Some(marks)) => Reasoning::Marked(marks),
+/// What a request's reasoning becomes, where the template knows these tags.
+fn prepared(asked: Reasoning, tags: Option<ReasoningTags>) -> Reasoning {
+    match (asked, tags) {
+        (Reasoning::Apart, Some(tags)) => Reasoning::Tagged(tags),
         (Reasoning::Apart, None) => Reasoning::InText,
         (asked, _) => asked,
     }

@@ -40,7 +40,7 @@ pub struct Request {
     /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those
     /// are asked for.
     pub echo: bool,
-    /// What to do with the parts of the output that the model marks as its reasoning.
+    /// What to do with the parts of the output that the model puts between reasoning tags.
     pub reasoning: Reasoning,
     /// Whether special tokens of the output give no text.
     pub skip_special_tokens: bool,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fake;
 
-/// A file of GPT-2's tokenizer; its origin is told in the notice beside it.
+/// A file of GPT-2's tokenizer; its origin is stated in the notice beside it.
 fn gpt2(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/gpt2-tokenizer");
     std::fs::read(folder.join(name)).unwrap()

@@ -30,7 +30,8 @@ impl Wrap {
             }
             if chunk < ends.len() && ends[chunk] - to > self.width {
                 let end = self.cut(text, to, ends[chunk], from);
-                // `textwrap` adds even an empty part, and takes that away instead of a blank before.
+                // `textwrap` adds even an empty part, and takes that away instead of a blank
+                // before.
                 trims = end > to || !self.break_long_words;
                 if end > to {
                     (last, to) = (to, end);
