@@ -1,4 +1,5 @@
-// The server's API. What goes wrong is thrown as a `Problem`, which knows what kind of trouble it is; `errors.js` finds the words.
+// The server's API. What goes wrong is thrown as a `Problem`, which knows what kind of trouble it
+// is; `errors.js` finds the words.
 
 const KEY = "carafe-api-key";
 const READY_INTERVAL = 1000;
@@ -26,7 +27,10 @@ export function keepKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** Asks the server, waits while it loads its models, and throws a `Problem` for anything but success. */
+/**
+ * Asks the server, waits while it loads its models, and throws a `Problem` for anything but
+ * success.
+ */
 export async function ask(path, options = {}, onWaiting = () => {}) {
   for (;;) {
     const response = await send(path, options);

@@ -1,4 +1,5 @@
-// The chat panel: from the form to a request, from the stream to an answer, and the conversation between them.
+// The chat panel: from the form to a request, from the stream to an answer, and the conversation
+// between them.
 
 import { Problem, chat } from "./api.js";
 import { Conversation } from "./conversation.js";
@@ -11,7 +12,10 @@ import { chunks } from "./stream.js";
 import { Timing, wayOfText } from "./timing.js";
 import { ALTERNATIVES } from "./token-view.js";
 
-/** Fields of the form by their name in the API. An empty one leaves the choice to the model, the seed to chance. */
+/**
+ * Fields of the form by their name in the API. An empty one leaves the choice to the model, the
+ * seed to chance.
+ */
 const NUMBERS = {
   temperature: "chat-temperature",
   top_p: "chat-top-p",
@@ -228,7 +232,7 @@ export class ChatView {
     for (const [name, id] of Object.entries(NUMBERS)) byId(id).placeholder = model?.generation?.[name] ?? DEFAULTS[name];
   }
 
-  /** Whoever scrolls up wants to read there; back at the end, the page follows the answer again. */
+  /** Scrolling up is for reading; back at the end, the page follows the answer again. */
   #watchScrolling() {
     const atEnd = byId("chat-form").getBoundingClientRect().bottom <= innerHeight + 1;
     if (atEnd || scrollY < this.#scrolled) this.#follows = atEnd;

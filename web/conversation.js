@@ -1,9 +1,13 @@
-// A conversation: what was said so far, and the same in the words of the API. It knows neither the server nor the page.
+// A conversation: what was said so far, and the same in the words of the API. It knows neither the
+// server nor the page.
 
 /** Who speaks: the names of the API. */
 const ROLES = new Set(["system", "user", "assistant"]);
 
-/** What somebody said. Of an answer also what the model thought before, and its tokens for `token-view.js`: `{ text, token }`. */
+/**
+ * A message. Of an answer also what the model thought before, and its tokens for `token-view.js`:
+ * `{ text, token }`.
+ */
 class Message {
   thought = "";
   tokens = [];
@@ -21,13 +25,13 @@ class Message {
 }
 
 export class Conversation {
-  /** What the model is told before everything else; empty for nothing. */
+  /** The system prompt; empty for none. */
   system = "";
 
   /** Messages of the user and the model in turn. */
   messages = [];
 
-  /** Takes messages of the API, as a link holds them, in place of what is here. */
+  /** Takes messages of the API, as a link holds them, instead of what is here. */
   fill(messages) {
     this.system = messages.filter(({ role }) => role === "system").map(({ content }) => content).join("\n\n");
     this.messages = messages.filter(({ role }) => role !== "system").map(fromApi);

@@ -3,7 +3,10 @@
 /** The element of this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Makes an element: properties by name (`class`, `aria-…` and `data-…` as attributes), children as nodes or text. */
+/**
+ * Makes an element: properties by name (`class`, `aria-…` and `data-…` as attributes), children as
+ * nodes or text.
+ */
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

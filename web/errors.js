@@ -34,7 +34,10 @@ export function clearProblem() {
   byId("problem").replaceChildren();
 }
 
-/** Shows a problem, and how to go on: `retry` repeats what failed, `restart` begins a new conversation. */
+/**
+ * Shows a problem, and how to go on: `retry` repeats what failed, `restart` begins a new
+ * conversation.
+ */
 export function showProblem(problem, retry, restart) {
   const box = element("div", { class: "problem" }, element("p", {}, sentence(problem)));
   if (problem.code === "invalid_api_key") box.append(keyForm(retry));

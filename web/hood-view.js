@@ -1,4 +1,5 @@
-// The panel under the hood: the way of the latest request, the guests' memory, the models and what is proven of them.
+// The panel under the hood: the way of the latest request, the guests' memory, the models and what
+// is proven of them.
 
 import { certificateSentences, profileSentence } from "./certificate.js";
 import { byId, element, milliseconds } from "./dom.js";
@@ -23,7 +24,7 @@ function drawWay(latest) {
   const { total } = latest;
   byId("way-summary").textContent = `${latest.summary}; ${milliseconds(total)} from the request's arrival to its end.`;
   const stops = [
-    ["Waiting for a place", latest.queue, "the requests before this one"],
+    ["Waiting for a permit", latest.queue, "the requests before this one"],
     ["Server", latest.server, "HTTP, JSON and the streams: ordinary Rust, which neither cuts a text into tokens nor decodes a picture"],
     ["Sandbox", latest.sandbox, latest.sandboxDoes],
     ["wasi-nn and OpenVINO", latest.native, "the host checks every tensor, then OpenVINO computes on the processor"],

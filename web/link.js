@@ -1,5 +1,6 @@
-// The address bar as a request: its fragment, which no browser sends to a server, holds the model, every parameter, and a prompt or the messages
-// of a conversation. So a copied link asks for the same text.
+// The address bar as a request: its fragment, which no browser sends to a server, holds the model,
+// every parameter, and a prompt or the messages of a conversation. So a copied link asks for the
+// same text.
 
 import { Problem } from "./api.js";
 import { isQuestion } from "./conversation.js";
@@ -18,7 +19,10 @@ const FIELDS = {
 /** Letters of a link at most: programs that pass links on cut longer ones. */
 const MAX_LENGTH = 32_000;
 
-/** The request in the address bar, with `prompt` or `messages`; null if there is no whole one. A conversation that cannot be read is a `Problem`. */
+/**
+ * The request in the address bar, with `prompt` or `messages`; null if there is no whole one. A
+ * conversation that cannot be read is a `Problem`.
+ */
 export function readLink() {
   const parameters = new URLSearchParams(location.hash.slice(1));
   const known = Object.entries(FIELDS).filter(([name]) => parameters.has(name));
@@ -37,7 +41,10 @@ function readMessages(text) {
   throw new Problem("damaged_link", "the link's `messages` are no list of messages that ends with one of the user");
 }
 
-/** Puts a request into the address bar, without a new entry in the history; false, and no link, if it is too long. */
+/**
+ * Puts a request into the address bar, without a new entry in the history; false, and no link, if
+ * it is too long.
+ */
 export function writeLink(request) {
   const parameters = new URLSearchParams();
   for (const name of Object.keys(FIELDS)) {

@@ -1,4 +1,5 @@
-// Starts the page: the panels and their tabs, the one under the hood and its button, then the list of models.
+// Starts the page: the panels and their tabs, the one under the hood and its button, then the list
+// of models.
 
 import { Problem, listModels } from "./api.js";
 import { ChatView } from "./chat-view.js";
@@ -37,7 +38,7 @@ for (const panel of PANELS) {
   });
 }
 
-/** The panel so many tabs further, of those that are there. */
+/** The panel a number of tabs further, of those that are there. */
 function neighbour(panel, move) {
   const shown = PANELS.filter((name) => !byId(`${name}-tab`).hidden);
   return shown.at((shown.indexOf(panel) + move) % shown.length);

@@ -1,6 +1,7 @@
 // Reads what is inside a line of Markdown: emphasis, code, links. What is not closed is text.
 //
-// Emphasis is CommonMark's in the plain cases. Every loop is bounded, so that no text takes long: a model may write anything.
+// Emphasis is CommonMark's in the plain cases. Every loop is bounded, so that no text takes long: a
+// model may write anything.
 
 /** Emphasis within emphasis; a mark that would open more is text. */
 const MAX_OPEN = 16;
@@ -14,8 +15,8 @@ const WORD = /[\p{L}\p{N}]/u;
 const SPACE = /^\s?$/u;
 
 /**
- * The parts of a text: `{ kind: "text" | "code", text }`, `{ kind: "emphasis" | "strong", children }`,
- * `{ kind: "link", href, children }`, where a link's address begins with `http:` or `https:`.
+ * The parts of a text: `{ kind: "text" | "code", text }`, `{ kind: "emphasis" | "strong", children
+ * }`, `{ kind: "link", href, children }`, where a link's address begins with `http:` or `https:`.
  */
 export function inlines(text) {
   const builder = new Builder();
@@ -29,7 +30,10 @@ function match(pattern, text, at) {
   return pattern.exec(text);
 }
 
-/** Reads one part; the place after it. `unclosed` has the lengths of backticks that are known to have no end. */
+/**
+ * Reads one part; the place after it. `unclosed` has the lengths of backticks that are known to
+ * have no end.
+ */
 function readPart(text, at, builder, unclosed) {
   const escape = match(ESCAPE, text, at);
   if (escape) return builder.text(escape[0][1], at + 2);

@@ -1,6 +1,8 @@
-// Draws Markdown while it is being written: only the blocks that the latest text changed, once a frame.
+// Draws Markdown while it is being written: only the blocks that the latest text changed, once a
+// frame.
 //
-// Elements are made by name and text goes in as text nodes, so nothing that a model or a person writes can become an element of its own choice.
+// Elements are made by name and text goes in as text nodes, so nothing that a model or a person
+// writes can become an element of its own choice.
 
 import { copyText, element } from "./dom.js";
 import { blocks } from "./markdown.js";
@@ -33,7 +35,7 @@ export class MarkdownView {
   /** Shows a block where an older form of it stood, or at the end. */
   #redraw(old, block) {
     if (old && JSON.stringify(old.block) === JSON.stringify(block)) return old;
-    // Whoever marks code, or is about to copy it, keeps its element.
+    // An element stays while its code is selected or about to be copied.
     if (old?.block.kind === "code" && block.kind === "code" && old.block.language === block.language) {
       old.node.querySelector("code").textContent = block.text;
       return { block, node: old.node };
@@ -53,7 +55,9 @@ function drawParagraph({ inlines }) {
   return element("p", {}, ...inlines.map(drawInline));
 }
 
-/** All headings have one rank: a model's ranks may skip some, which would mislead screen readers. */
+/**
+ * All headings have one rank: a model's ranks may skip some, which would mislead screen readers.
+ */
 function drawHeading({ level, inlines }) {
   return element("h4", { class: `level-${level}` }, ...inlines.map(drawInline));
 }

@@ -1,7 +1,9 @@
-// Reads the part of Markdown that language models write: paragraphs, headings, fenced code, lists and tables. What is inside their lines is read by
-// `markdown-inline.js`, what is drawn of them is decided by `markdown-view.js`.
+// Reads the part of Markdown that language models write: paragraphs, headings, fenced code, lists
+// and tables. What is inside their lines is read by `markdown-inline.js`, what is drawn of them is
+// decided by `markdown-view.js`.
 //
-// Everything else stays the text that it is: HTML, quotes, rules, pictures, footnotes. No letter of a text is lost.
+// Everything else stays the text that it is: HTML, quotes, rules, pictures, footnotes. No letter of
+// a text is lost.
 
 import { inlines } from "./markdown-inline.js";
 
@@ -15,11 +17,12 @@ const TABLE_RULE = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t
 const BLANK = /^[ \t]*$/u;
 
 /**
- * The blocks of a text, each with the place in the text where it `start`s:
- * `{ kind: "paragraph" | "heading", level, inlines }`, `{ kind: "code", language, text }`, `{ kind: "list", ordered, first, items: [blocks] }`,
- * `{ kind: "table", head, rows }` with inlines in each cell.
+ * The blocks of a text, each with the place in the text where it `start`s: `{ kind: "paragraph" |
+ * "heading", level, inlines }`, `{ kind: "code", language, text }`, `{ kind: "list", ordered,
+ * first, items: [blocks] }`, `{ kind: "table", head, rows }` with inlines in each cell.
  *
- * When a text grows, only its last two blocks can change: the one that its last line belongs to, and the one that this line may yet continue.
+ * When a text grows, only its last two blocks can change: the one that its last line belongs to,
+ * and the one that this line may yet continue.
  */
 export function blocks(text, depth = 0) {
   const lines = text.split("\n");
@@ -83,7 +86,9 @@ function interrupts(line, depth) {
   return FENCE.test(line) || HEADING.test(line) || (depth < MAX_DEPTH && ITEM.test(line));
 }
 
-/** A list goes on over blank lines as long as more of its items, or of their indented text, follow. */
+/**
+ * A list goes on over blank lines as long as more of its items, or of their indented text, follow.
+ */
 function readList(lines, at, depth) {
   const [, , mark] = lines[at].match(ITEM);
   const ordered = isNumber(mark);
@@ -126,7 +131,7 @@ function readItem(lines, at, depth) {
   return { blocks: blocks(own.join("\n"), depth + 1), end };
 }
 
-/** Takes off at most so many spaces, or one tab. */
+/** Takes off at most this number of spaces, or one tab. */
 function dedent(line, width) {
   if (line.startsWith("\t")) return line.slice(1);
   const spaces = line.match(/^ */u)[0].length;

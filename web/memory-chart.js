@@ -20,7 +20,7 @@ export class MemoryChart {
   }
 
   async #measure() {
-    // A server that is gone is told of by whatever a person does next; the chart only waits.
+    // A server that is gone shows in whatever a person does next; the chart only waits.
     const memory = await figures("carafe_guest_memory_bytes").catch(() => ({}));
     for (const [model, bytes] of Object.entries(memory)) {
       // A line needs two points.

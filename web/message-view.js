@@ -1,4 +1,5 @@
-// Draws one message of a conversation: who says it, the thought apart, the text as Markdown or as tokens, and what can be done with it.
+// Draws one message of a conversation: who says it, the thought apart, the text as Markdown or as
+// tokens, and what can be done with it.
 
 import { byId, copyText, element } from "./dom.js";
 import { MarkdownView } from "./markdown-view.js";
@@ -19,7 +20,10 @@ export class MessageView {
   #actions = element("div", { class: "row actions" });
   #handlers;
 
-  /** Shows a message by a speaker of this name. Handlers: `edit(text)` of a user's message, `regenerate()` of an answer. */
+  /**
+   * Shows a message by a speaker of this name. Handlers: `edit(text)` of a user's message,
+   * `regenerate()` of an answer.
+   */
   constructor(message, name, handlers) {
     [this.message, this.#handlers] = [message, handlers];
     this.#body.append(this.#markdown.node);
@@ -85,7 +89,7 @@ export class MessageView {
     return button("Copy", () => copyText(this.message.content));
   }
 
-  /** Puts a field in the text's place until the message is sent anew or left as it was. */
+  /** Replaces the text by a field until the message is sent anew or left as it was. */
   #edit() {
     const field = element("textarea", { rows: 3, value: this.message.content, required: true, "aria-label": "Your message" });
     const send = element("button", { type: "submit", class: "primary" }, "Send anew");
@@ -119,7 +123,10 @@ export class MessageView {
   }
 }
 
-/** Enter sends a form, Shift-Enter begins a new line; Enter that only ends an input method's word does neither. */
+/**
+ * Enter sends a form, Shift-Enter begins a new line; Enter that only ends an input method's word
+ * does neither.
+ */
 export function sendOnEnter(field, form) {
   field.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;

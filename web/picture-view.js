@@ -1,4 +1,5 @@
-// The picture panel: a sample, a dropped, a pasted or a chosen file goes to the server; labels, times and the model's view come back.
+// The picture panel: a sample, a dropped, a pasted or a chosen file goes to the server; labels,
+// times and the model's view come back.
 
 import { Problem, classify } from "./api.js";
 import { announce, byId, element, milliseconds } from "./dom.js";

@@ -1,4 +1,5 @@
-// What the parts of the page know of each other: the models, and the latest request. A part that changes it tells the others by an event.
+// What the parts of the page know of each other: the models, and the latest request. A part that
+// changes it tells the others by an event.
 
 class Store extends EventTarget {
   /** Models as `/v1/models` describes them. */

@@ -1,4 +1,5 @@
-// Reads a stream of server-sent events, as OpenAI's API sends them: `data: {…}` until `data: [DONE]`.
+// Reads a stream of server-sent events, as OpenAI's API sends them: `data: {…}` until `data:
+// [DONE]`.
 
 import { Problem } from "./api.js";
 
@@ -15,7 +16,9 @@ async function* lines(body) {
   }
 }
 
-/** The chunks of a streamed answer. An error in the stream, and an end before its time, are thrown. */
+/**
+ * The chunks of a streamed answer. An error in the stream, and an end before its time, are thrown.
+ */
 export async function* chunks(response) {
   try {
     for await (const line of lines(response.body)) {

@@ -151,7 +151,10 @@ export class TextView {
   }
 }
 
-/** A token's logarithm of its probability, and those of its alternatives, out of the `logprobs` of a completion. */
+/**
+ * A token's logarithm of its probability, and those of its alternatives, out of the `logprobs` of a
+ * completion.
+ */
 function tokenOf(logprobs) {
   if (!logprobs) return null;
   return { logprob: logprobs.token_logprobs[0], alternatives: Object.entries(logprobs.top_logprobs[0] ?? {}) };

@@ -1,6 +1,9 @@
 // What there is to know of a text's speed, and the way that its request went.
 
-/** Seconds that tokens must have taken before their speed is shown: tokens that arrive together would only look fast. */
+/**
+ * Seconds that tokens must have taken before their speed is shown: tokens that arrive together
+ * would only look fast.
+ */
 const SHORTEST = 0.25;
 
 /** The clock of one streamed answer. */
@@ -28,7 +31,10 @@ export class Timing {
     return this.#first - this.#started;
   }
 
-  /** Tokens per second after the first: by the server's own clock if it has reported, else by the page's; null while that says nothing. */
+  /**
+   * Tokens per second after the first: by the server's own clock if it has reported, else by the
+   * page's; null while that says nothing.
+   */
   get tokensPerSecond() {
     if (this.tokens < 2) return null;
     if (this.report) return ((this.tokens - 1) * 1000) / (this.report.total_ms - this.report.first_token_ms);

@@ -1,6 +1,8 @@
-// The text as the tokens that it is made of: coloured by their probability, each with the alternatives that the model saw.
+// The text as the tokens that it is made of: coloured by their probability, each with the
+// alternatives that the model saw.
 //
-// The tokens are one stop of the Tab key; within them the arrow keys move, Enter shows a token's alternatives.
+// The tokens are one stop of the Tab key; within them the arrow keys move, Enter shows a token's
+// alternatives.
 
 import { element, percent } from "./dom.js";
 
@@ -17,7 +19,10 @@ export class TokenView {
   #tokens = [];
   #chosen = null;
 
-  /** Shows tokens in one element and the chosen one's alternatives in another; `onChoose` is called when a choice changes. */
+  /**
+   * Shows tokens in one element and the chosen one's alternatives in another; `onChoose` is called
+   * when a choice changes.
+   */
   constructor(written, alternatives, onChoose = () => {}) {
     [this.#written, this.#alternatives, this.#onChoose] = [written, alternatives, onChoose];
     written.addEventListener("keydown", (event) => this.#move(event));
@@ -35,7 +40,10 @@ export class TokenView {
     return this.#tokens.length === 0;
   }
 
-  /** Appends text, and what the model thought of its token: `{ logprob, alternatives: [[text, logprob], …] }`, or null. */
+  /**
+   * Appends text, and what the model thought of its token: `{ logprob, alternatives: [[text,
+   * logprob], …] }`, or null.
+   */
   append(text, token) {
     if (text === "") return;
     const last = this.#tokens.at(-1);

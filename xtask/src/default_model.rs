@@ -42,7 +42,7 @@ pub(crate) fn set_up() -> bool {
 fn cached() -> Result<PathBuf> {
     let from_xdg = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = from_xdg.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
-    Ok(cache.context("no place to keep it: neither XDG_CACHE_HOME nor HOME is set")?.join("carafe/models"))
+    Ok(cache.context("no folder to keep it in: neither XDG_CACHE_HOME nor HOME is set")?.join("carafe/models"))
 }
 
 fn is_there(models: &Path) -> bool {

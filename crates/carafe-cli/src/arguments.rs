@@ -12,7 +12,7 @@ mod using;
 
 pub(crate) use bench::Bench;
 pub(crate) use models::{Add, Making, Models, ModelsCommand, Pull, Verify};
-pub(crate) use running::{CpuPinning, Places, Running};
+pub(crate) use running::{CpuPinning, ModelDirectories, Running};
 pub(crate) use serving::{Health, LogForm, Serve};
 pub(crate) use using::{Chat, Classify, Generate, SamplingOptions, Tokenize};
 

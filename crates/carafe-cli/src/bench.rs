@@ -20,7 +20,7 @@ mod timing;
 
 /// Runs the command.
 pub(crate) fn run(options: &Bench) -> Result<ExitCode> {
-    let folder = machine::catalogue(&options.running.places)?.find(&options.model)?;
+    let folder = machine::catalogue(&options.running.directories)?.find(&options.model)?;
     match (folder.manifest().task, &options.image) {
         (Task::TextGeneration, None) => text::run(options)?,
         (Task::ImageClassification, Some(image)) => images::run(options, image)?,

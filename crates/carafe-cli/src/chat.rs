@@ -12,7 +12,7 @@ use carafe_host::Sandbox;
 use carafe_host::text::{Chat as Prompted, FinishReason, Prompt, Reasoning, Request, Sampling, TextModel, TextOptions};
 use carafe_models::{ModelFolder, Task};
 
-use crate::arguments::{Chat, Places};
+use crate::arguments::{Chat, ModelDirectories};
 use crate::{generate, machine, output};
 use answer::{Answer, Speaker};
 use command::Command;
@@ -49,10 +49,10 @@ pub(crate) fn run(options: &Chat) -> Result<ExitCode> {
 
 /// The name of the model to talk to.
 fn chosen(options: &Chat) -> Result<String> {
-    let places = &options.running.places;
+    let directories = &options.running.directories;
     let folder = match &options.model {
-        Some(name) => machine::find(places, name, Task::TextGeneration)?,
-        None => first(places)?,
+        Some(name) => machine::find(directories, name, Task::TextGeneration)?,
+        None => first(directories)?,
     };
     let name = folder.manifest().name.clone();
     if !folder.manifest().can_chat() {
@@ -64,9 +64,9 @@ fn chosen(options: &Chat) -> Result<String> {
 }
 
 /// The model that holds conversations, of those that can be found, that the server would take.
-fn first(places: &Places) -> Result<ModelFolder> {
+fn first(directories: &ModelDirectories) -> Result<ModelFolder> {
     let mut folders: Vec<_> =
-        machine::catalogue(places)?.list().into_iter().filter_map(|(_, model)| model.ok()).collect();
+        machine::catalogue(directories)?.list().into_iter().filter_map(|(_, model)| model.ok()).collect();
     machine::chat_models_first(&mut folders);
     let first = folders.into_iter().next().filter(|folder| folder.manifest().can_chat());
     first.context(

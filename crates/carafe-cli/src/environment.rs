@@ -158,8 +158,8 @@ const HF_TOKEN: &str = "HF_TOKEN";
 
 /// The folders that `CARAFE_MODELS` lists.
 pub(crate) fn model_places() -> Vec<PathBuf> {
-    let places = env::var_os(MODELS).unwrap_or_default();
-    env::split_paths(&places).filter(|place| !place.as_os_str().is_empty()).collect()
+    let directories = env::var_os(MODELS).unwrap_or_default();
+    env::split_paths(&directories).filter(|directory| !directory.as_os_str().is_empty()).collect()
 }
 
 /// What `CARAFE_OPENVINO` names.

@@ -1,4 +1,4 @@
-//! `carafe health`: whether a server on this machine is ready, for whoever watches it and has no
+//! `carafe health`: whether a server on this machine is ready, for a supervisor that has no
 //! other client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -11,7 +11,7 @@ use carafe_models::{Catalogue, ModelDirectory, ModelFolder, Task};
 use carafe_openvino::{Options, Runtime, Search};
 use serde_json::{Value, json};
 
-use crate::arguments::{Places, Running};
+use crate::arguments::{ModelDirectories, Running};
 use crate::bytes::Bytes;
 use crate::environment;
 use crate::pinning::Pinning;
@@ -30,25 +30,25 @@ const BUILT_LAYER: &str = "crates/carafe-openvino/native/built";
 const MODELS_OF_A_USER: &str = "carafe/models";
 const INSTALLED_PYTHON: &str = "lib/carafe/tools/bin/python";
 
-/// Places of models that are not named by the user: the user's own, then the bundled ones.
+/// Directories of models that are not named by the user: the user's own, then the bundled ones.
 pub(crate) fn installed_model_places() -> Vec<PathBuf> {
     let bundled = installed_or_built(INSTALLED_MODELS, "models");
-    let mut places: Vec<PathBuf> = user_model_places().into_iter().chain([bundled]).collect();
-    // One place where the installation is the user's own.
-    places.dedup();
-    places
+    let mut directories: Vec<PathBuf> = user_model_directories().into_iter().chain([bundled]).collect();
+    // One directory where the installation is the user's own.
+    directories.dedup();
+    directories
 }
 
 /// Where `models add` and `models pull` put models.
-pub(crate) fn user_model_place() -> Option<PathBuf> {
+pub(crate) fn user_model_directory() -> Option<PathBuf> {
     environment::data_folder().map(|folder| folder.join(MODELS_OF_A_USER))
 }
 
 /// Where models of this user are: those that were added, then those that `cargo xtask serve` keeps
 /// in the cache, from which they can be made again.
-pub(crate) fn user_model_places() -> Vec<PathBuf> {
+pub(crate) fn user_model_directories() -> Vec<PathBuf> {
     let cached = environment::cache_folder().map(|folder| folder.join(MODELS_OF_A_USER));
-    user_model_place().into_iter().chain(cached).collect()
+    user_model_directory().into_iter().chain(cached).collect()
 }
 
 /// Pythons that may have the conversion tools.
@@ -63,22 +63,22 @@ pub(crate) fn runtime() -> Result<Runtime> {
     Ok(Runtime::load(&Search { explicit: environment::openvino(), folders, layers })?)
 }
 
-/// The catalogue of all places; what cannot be used as it was meant goes to the log.
-pub(crate) fn catalogue(places: &Places) -> Result<Catalogue> {
-    let catalogue = Catalogue::open(&places.all())?;
+/// The catalogue of all directories; what cannot be used as it was meant goes to the log.
+pub(crate) fn catalogue(directories: &ModelDirectories) -> Result<Catalogue> {
+    let catalogue = Catalogue::open(&directories.all())?;
     catalogue.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(catalogue)
 }
 
 /// A model's folder, if the model does this task.
-pub(crate) fn find(places: &Places, name: &str, task: Task) -> Result<ModelFolder> {
-    let folder = catalogue(places)?.find(name)?;
+pub(crate) fn find(directories: &ModelDirectories, name: &str, task: Task) -> Result<ModelFolder> {
+    let folder = catalogue(directories)?.find(name)?;
     folder.expect_task(task)?;
     Ok(folder)
 }
 
-/// Puts models with a chat template before the others, which stay in the order of their names: where
-/// nobody names a model, these are what most people want.
+/// Puts models with a chat template before the others, which stay in the order of their names:
+/// where nobody names a model, these are what most people want.
 pub(crate) fn chat_models_first(folders: &mut [ModelFolder]) {
     folders.sort_by_key(|folder| !folder.manifest().can_chat());
 }
@@ -91,7 +91,7 @@ pub(crate) struct Loaded {
 
 /// Loads a model as the flags say.
 pub(crate) fn load(running: &Running, name: &str, task: Task) -> Result<Loaded> {
-    let folder = find(&running.places, name, task)?;
+    let folder = find(&running.directories, name, task)?;
     let runtime = runtime()?;
     let limits = running.decoder_limits(&folder, running.guest_memory << 20);
     let model = load_folder(&runtime, folder, &running.options(), &limits)?;
@@ -111,8 +111,8 @@ pub(crate) fn load_folder(
         .with_context(|| format!("failed to load model `{name}`"))
 }
 
-impl Places {
-    /// All places, first to last.
+impl ModelDirectories {
+    /// All directories, first to last.
     pub(crate) fn all(&self) -> Vec<ModelDirectory> {
         let flag = self.models.iter().map(|path| ModelDirectory::named(path.clone(), "`--models`"));
         let variable = environment::model_places().into_iter();

@@ -9,7 +9,7 @@ use carafe_models::catalogue::Hidden;
 use carafe_models::{Manifest, ModelFolder};
 use serde_json::{Value, json};
 
-use crate::arguments::{Models, ModelsCommand, Places};
+use crate::arguments::{ModelDirectories, Models, ModelsCommand};
 use crate::machine;
 use crate::output::{self, mebibytes};
 
@@ -29,9 +29,9 @@ mod verify;
 /// Runs the command.
 pub(crate) fn run(options: &Models) -> Result<ExitCode> {
     match &options.command {
-        ModelsCommand::List { json, strict, places } => list(places, *json, *strict),
-        ModelsCommand::Show { name, json, places } => {
-            show::run(&machine::catalogue(places)?.find(name)?, *json)?;
+        ModelsCommand::List { json, strict, directories } => list(directories, *json, *strict),
+        ModelsCommand::Show { name, json, directories } => {
+            show::run(&machine::catalogue(directories)?.find(name)?, *json)?;
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Inspect { file, json } => {
@@ -51,26 +51,26 @@ pub(crate) fn run(options: &Models) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ModelsCommand::Verify(options) => {
-            verify::run(&folder(&options.places, &options.name)?, options)?;
+            verify::run(&folder(&options.directories, &options.name)?, options)?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 /// The folder of a model, by its name or by its own path, which has a separator.
-fn folder(places: &Places, name: &str) -> Result<ModelFolder> {
+fn folder(directories: &ModelDirectories, name: &str) -> Result<ModelFolder> {
     if name.contains(MAIN_SEPARATOR) {
         return Ok(ModelFolder::open(Path::new(name))?);
     }
-    Ok(machine::catalogue(places)?.find(name)?)
+    Ok(machine::catalogue(directories)?.find(name)?)
 }
 
 /// Every model that can be found; one that cannot be read is shown with its error. The exit code
 /// tells of no model at all or, if that is asked for, of any that cannot be read.
-fn list(places: &Places, json: bool, strict: bool) -> Result<ExitCode> {
-    let own = places.models.clone().map_or_else(machine::user_model_places, |place| vec![place]);
-    own.iter().for_each(|place| leftovers::clear(place));
-    let catalogue = machine::catalogue(places)?;
+fn list(directories: &ModelDirectories, json: bool, strict: bool) -> Result<ExitCode> {
+    let own = directories.models.clone().map_or_else(machine::user_model_directories, |directory| vec![directory]);
+    own.iter().for_each(|directory| leftovers::clear(directory));
+    let catalogue = machine::catalogue(directories)?;
     let (mut models, mut broken) = (Vec::new(), Vec::new());
     for (path, folder) in catalogue.list() {
         match folder {
@@ -91,8 +91,8 @@ fn list(places: &Places, json: bool, strict: bool) -> Result<ExitCode> {
                 by.display()
             ));
         }
-        let places: Vec<_> = catalogue.places().iter().map(|place| place.display().to_string()).collect();
-        output::note(&format!("looked in {}", places.join(", ")));
+        let directories: Vec<_> = catalogue.places().iter().map(|directory| directory.display().to_string()).collect();
+        output::note(&format!("looked in {}", directories.join(", ")));
     }
     let fails = models.is_empty() || (strict && !broken.is_empty());
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -1,4 +1,4 @@
-//! The one place that prints: data to standard output, everything else to standard error.
+//! The one module that prints: data to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Read, Write};
 
@@ -48,7 +48,7 @@ pub(crate) fn passed_on(text: &str) {
     let _ = write!(io::stderr().lock(), "{text}");
 }
 
-/// Shows a text on the terminal that the next one takes the place of.
+/// Shows a text on the terminal that the next one replaces.
 pub(crate) fn passing(text: &str) {
     let _ = write!(io::stderr().lock(), "\r{text}\x1b[K");
 }

@@ -1,4 +1,4 @@
-//! `carafe serve`: listens at once, loads the models behind it, and serves until it is told to
+//! `carafe serve`: listens at once, loads the models behind it, and serves until it is asked to
 //! stop.
 
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ async fn serve(configuration: ServeConfiguration) -> Result<()> {
             Ok(error) = &mut failed => failure = Some(error),
         }
     };
-    // The second signal is for whoever does not want to wait.
+    // The second signal is for those who do not want to wait.
     let mut impatient = Signals::new()?;
     let twice = async {
         impatient.next().await;
@@ -188,8 +188,9 @@ fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
         }
     }
     if folders.is_empty() {
-        let places: Vec<String> = catalogue.places().iter().map(|place| format!("`{}`", place.display())).collect();
-        bail!("there is no model to serve; these places were searched: {}", places.join(", "));
+        let directories: Vec<String> =
+            catalogue.places().iter().map(|directory| format!("`{}`", directory.display())).collect();
+        bail!("there is no model to serve; these folders were searched: {}", directories.join(", "));
     }
     machine::chat_models_first(&mut folders);
     Ok(folders)

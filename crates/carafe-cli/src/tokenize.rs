@@ -80,7 +80,7 @@ fn open(options: &Tokenize) -> Result<Opened> {
             (name, file)
         }
         None => {
-            let folder = machine::find(&options.places, &options.model, Task::TextGeneration)?;
+            let folder = machine::find(&options.directories, &options.model, Task::TextGeneration)?;
             let Some(file) = &folder.manifest().files.tokenizer else {
                 bail!("model `{}` has no tokenizer", options.model);
             };

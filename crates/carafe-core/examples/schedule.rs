@@ -14,7 +14,7 @@ use carafe_core::text::{
 };
 use carafe_core::tokenizer::{Tokenizer, compact_form};
 
-/// Each load is simulated with so many seeds.
+/// With how many seeds each load is simulated.
 const SEEDS: u64 = 8;
 
 /// Requests that arrive at random.

@@ -1,4 +1,5 @@
-// Debian's Chromium and pages in it, for the tests of the page. A page that breaks its own rules, or throws, fails its test.
+// Debian's Chromium and pages in it, for the tests of the page. A page that breaks its own rules,
+// or throws, fails its test.
 
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// The chat panel as a person uses it, before a real model; and what it makes of answers that a small model does not give, which are recorded here.
+// The chat panel as a person uses it, before a real model; and what it makes of answers that a
+// small model does not give, which are recorded here.
 
 import assert from "node:assert/strict";
 import { readFileSync, rmSync } from "node:fs";

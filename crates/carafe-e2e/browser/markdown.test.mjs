@@ -1,4 +1,5 @@
-// The page's reader of Markdown, without a browser: what it takes for markup, and that no text is lost.
+// The page's reader of Markdown, without a browser: what it takes for markup, and that no text is
+// lost.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -50,7 +50,10 @@ async function withServer(flags, run) {
   }
 }
 
-/** What OpenAI's client in the page gets: an answer, a stream, the names of the models, and a refusal. */
+/**
+ * What OpenAI's client in the page gets: an answer, a stream, the names of the models, and a
+ * refusal.
+ */
 async function useClient({ url, module }) {
   const { default: OpenAI } = await import(module);
   const client = new OpenAI({ apiKey: "not asked for", baseURL: `${url}/v1`, maxRetries: 0, dangerouslyAllowBrowser: true });

@@ -30,7 +30,10 @@ async function behindGate(run) {
   }
 }
 
-/** Begins a generation and lets through the events of `count` tokens, each shown before the next is there. */
+/**
+ * Begins a generation and lets through the events of `count` tokens, each shown before the next is
+ * there.
+ */
 async function generateTokens(page, gate, count) {
   await page.getByRole("button", { name: "Generate" }).click();
   for (let shown = 0; shown < count; ) {

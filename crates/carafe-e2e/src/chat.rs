@@ -19,7 +19,7 @@ pub const PLAIN_TEMPLATE: &str = "{% if tools %}{{ tools[0].function.name }}\n{%
     {% for message in messages %}{{ message.role[0] }}:{{ message.content }}{{ suffix }}\n{% endfor %}\
     {% if add_generation_prompt %}a:{% endif %}";
 
-/// Begins every answer with the mark of its reasoning, and takes the reasoning of earlier ones out
+/// Begins every answer with the tag of its reasoning, and takes the reasoning of earlier ones out
 /// of the history.
 pub const THINKING_TEMPLATE: &str = "{% for message in messages %}\
     {{ message.role[0] }}:{{ message.content.split('</think>')[-1] }}\n{% endfor %}\

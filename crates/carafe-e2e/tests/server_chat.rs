@@ -106,7 +106,7 @@ fn reasoning_comes_apart_unless_it_is_to_stay_in_the_text() -> Result<()> {
 }
 
 #[test]
-fn what_the_template_makes_can_be_seen_and_what_is_wrong_is_named_by_its_place() -> Result<()> {
+fn what_the_template_makes_can_be_seen_and_what_is_wrong_is_named_by_its_field() -> Result<()> {
     let (server, _models) = start_chat(PLAIN_TEMPLATE, &[])?;
     let tool = json!({ "type": "function", "function": { "name": "look", "parameters": {} } });
     let conversation = json!({
@@ -125,6 +125,10 @@ fn what_the_template_makes_can_be_seen_and_what_is_wrong_is_named_by_its_place()
         (json!({ "messages": 5 }), "messages"),
         (json!({ "tools": [5] }), "tools[0]"),
         (json!({ "tool_choice": "required" }), "tool_choice"),
+        (
+            json!({ "chat_template_kwargs": { "suffix": "!", "enable_thinking": true } }),
+            "chat_template_kwargs.enable_thinking",
+        ),
         (json!({ "response_format": { "type": "json_object" } }), "response_format"),
         (json!({ "store": true }), "store"),
         (json!({ "modalities": ["audio"] }), "modalities"),
@@ -155,7 +159,28 @@ fn the_models_own_defaults_and_the_servers_bound_hold_where_a_request_says_nothi
     Ok(())
 }
 
-/// Sent in every place of a conversation; no log and no figure holds it.
+/// Doubles a text until its fuel ends, or a list until the guest's memory does.
+const DOUBLING_TEMPLATE: &str = "{% set ns = namespace(text='x', list=['x']) %}{% set asked = messages[0].content %}\
+    {% for i in range(99) %}{% if asked == 'text' %}{% set ns.text = ns.text ~ ns.text %}{% endif %}\
+    {% if asked == 'list' %}{% set ns.list = ns.list + ns.list %}{% endif %}{% endfor %}{{ asked }}";
+
+#[test]
+fn a_conversation_that_takes_too_much_to_render_is_refused_and_a_trap_is_its_own() -> Result<()> {
+    let (server, _models) = start_chat(DOUBLING_TEMPLATE, &[])?;
+    let asked =
+        |content: &str| server.post(CHAT, &hello(json!({ "messages": [{ "role": "user", "content": content }] })));
+    let (status, param, message) = refusal(&asked("text")?)?;
+    assert_eq!((status, param), (400, json!("messages")));
+    assert!(message.contains("takes more than 1500000 steps of the template (template line 1)"), "{message}");
+    let trapped = asked("list")?;
+    assert_eq!((trapped.status, &trapped.json()?["error"]["code"]), (500, &json!("sandbox_failed")));
+    assert_eq!(asked("hi")?.status, 200, "the guest was replaced");
+    let long = refusal(&asked(&"long ".repeat(90_000))?)?;
+    assert_eq!((long.0, long.1), (400, json!("messages")));
+    Ok(())
+}
+
+/// Sent in every field of a conversation; no log and no figure holds it.
 const CANARY: &str = "canary7f3a";
 
 #[test]

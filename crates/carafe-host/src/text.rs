@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use crate::bindings::text::exports::carafe::guests::generation::{
     Chat, ChatTemplate, EchoedPrompt, Event, EventKind, Failure, FailureKind, FinishReason, Finished, GeneratedToken,
-    Model, PrefixSharing, Prompt, PromptToken, Reasoning, ReasoningMarks, Request, RequestError, RequestErrorCode,
+    Model, PrefixSharing, Prompt, PromptToken, Reasoning, ReasoningTags, Request, RequestError, RequestErrorCode,
     Sampling, Started, Stats, TextPrompt, TokenLogprob, TokenLogprobs,
 };
 use crate::guest::GuestConfig;

@@ -13,8 +13,8 @@ pub(crate) fn prepared_prompt(prepared: text::PreparedPrompt) -> wit::PreparedPr
     let reasoning = match prepared.reasoning {
         text::Reasoning::InText => wit::Reasoning::InText,
         text::Reasoning::Apart => wit::Reasoning::Apart,
-        text::Reasoning::Marked(text::ReasoningMarks { start, end, is_open }) => {
-            wit::Reasoning::Marked(wit::ReasoningMarks { start, end, is_open })
+        text::Reasoning::Tagged(text::ReasoningTags { start, end, is_open }) => {
+            wit::Reasoning::Tagged(wit::ReasoningTags { start, end, is_open })
         }
     };
     wit::PreparedPrompt { tokens: prepared.tokens, reasoning }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Places;
+use super::ModelDirectories;
 
 #[derive(Args)]
 pub(crate) struct Models {
@@ -24,7 +24,7 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         strict: bool,
         #[command(flatten)]
-        places: Places,
+        directories: ModelDirectories,
     },
     /// Show a model's manifest and certificate.
     Show {
@@ -34,7 +34,7 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        places: Places,
+        directories: ModelDirectories,
     },
     /// Show what a GGUF file holds: the model, its tokenizer, its tensors, with every length
     /// checked.
@@ -112,8 +112,8 @@ pub(crate) struct Add {
     /// The `tokenizer.json` of a .tflite; other sources have their own.
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// The licence in full, a notice or a use policy, to be kept with the model; may be given several
-    /// times. Those of a folder are found.
+    /// The licence in full, a notice or a use policy, to be kept with the model; may be given
+    /// several times. Those of a folder are found.
     #[arg(long, value_name = "FILE")]
     pub(crate) licence_text: Vec<PathBuf>,
     #[command(flatten)]
@@ -138,7 +138,7 @@ pub(crate) struct Verify {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) places: Places,
+    pub(crate) directories: ModelDirectories,
 }
 
 #[derive(Args)]
@@ -175,8 +175,8 @@ pub(crate) struct Making {
     /// processors with AVX2 alone [default: as the source has them].
     #[arg(long, value_name = "TYPE", value_enum)]
     pub(crate) weights: Option<Weights>,
-    /// A `generation_config.json`, by which tokens are chosen where a request says nothing [default:
-    /// the source's own, if it has one].
+    /// A `generation_config.json`, by which tokens are chosen where a request says nothing
+    /// [default: the source's own, if it has one].
     #[arg(long, value_name = "FILE")]
     pub(crate) generation_config: Option<PathBuf>,
     /// The licence as an SPDX expression [default: what the source says].

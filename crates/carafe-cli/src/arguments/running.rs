@@ -12,7 +12,7 @@ use crate::environment;
 
 /// Where models are.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Places {
+pub(crate) struct ModelDirectories {
     /// Folder of model folders, or a model folder, searched first [then: CARAFE_MODELS, the user's
     /// data folder, the user's cache, the bundled models].
     #[arg(long = "models", value_name = "DIR")]
@@ -23,7 +23,7 @@ pub(crate) struct Places {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Running {
     #[command(flatten)]
-    pub(crate) places: Places,
+    pub(crate) directories: ModelDirectories,
     /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation
     /// rounded to 8 bits: faster for one text at a time), `exact` (32-bit floats throughout) or
     /// `auto` (`fast` on a processor with VNNI, else `latency`; for a
@@ -43,8 +43,8 @@ pub(crate) struct Running {
     /// model's].
     #[arg(long, env = environment::PREFILL_CHUNK, value_name = "TOKENS", value_parser = parse_prefill_chunk)]
     pub(crate) prefill_chunk: Option<u32>,
-    /// Tokens that one request may have, prompt and output together; refused where the KV cache does
-    /// not hold them [default: the model's context, or as much of it as the KV cache holds].
+    /// Tokens that one request may have, prompt and output together; refused where the KV cache
+    /// does not hold them [default: the model's context, or as much of it as the KV cache holds].
     #[arg(long, env = environment::CONTEXT_LENGTH, value_name = "TOKENS")]
     pub(crate) context_length: Option<NonZeroU32>,
     /// Threads of one compute, as many as there are processors at most [default: OpenVINO's

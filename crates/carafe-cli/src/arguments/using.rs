@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use carafe_host::text::TextOptions;
 use clap::Args;
 
-use super::{Places, Running};
+use super::{ModelDirectories, Running};
 use crate::environment;
 
 #[derive(Args)]
@@ -30,7 +30,7 @@ pub(crate) struct Generate {
     /// No EOS token before this many tokens.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) min_tokens: u32,
-    /// With --json: the log-probability of each token and of so many alternatives, 0 to 20.
+    /// With --json: the log-probability of each token and of this number of alternatives, 0 to 20.
     #[arg(long, value_name = "N", requires = "json")]
     pub(crate) logprobs: Option<u32>,
     /// Print the prompt before its continuation; with --logprobs its tokens are scored, and
@@ -58,7 +58,7 @@ pub(crate) struct Chat {
     /// Model to talk to; it must have a chat template [default: the first that has].
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// What the model is told before the conversation.
+    /// The system prompt: what the model reads before the conversation.
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
     /// Most tokens of an answer [default: what fits into the model's context].
@@ -178,5 +178,5 @@ pub(crate) struct Tokenize {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) places: Places,
+    pub(crate) directories: ModelDirectories,
 }

@@ -1,4 +1,4 @@
-//! Image models: the same image again and again, so many at a time.
+//! Image models: the same image again and again, a given number at a time.
 
 use std::fs;
 use std::path::Path;

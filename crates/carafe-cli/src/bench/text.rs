@@ -25,7 +25,7 @@ enum Runner {
     Native(Box<NativeModel>),
 }
 
-/// One run of so many requests at once.
+/// One run of a number of requests at once.
 struct Run {
     concurrent: u32,
     round: u32,
@@ -92,7 +92,7 @@ impl Runner {
     }
 }
 
-/// Each request has a listener of its own, as in a server: whoever waits for one request must not
+/// Each request has a listener of its own, as in a server: waiting for one request must not
 /// miss another's tokens.
 fn run_sandboxed(model: &TextModel, requests: Vec<Request>) -> Result<Vec<RequestTimes>> {
     let began = Instant::now();

@@ -48,7 +48,7 @@ impl Conversation {
         self.add(Role::Assistant, text, reasoning);
     }
 
-    /// Forgets the last answer, for another in its place.
+    /// Forgets the last answer, for another one.
     pub(super) fn take_back_answer(&mut self) -> Result<()> {
         ensure!(self.last_is(Role::Assistant), "there is no answer yet that could be given again");
         self.messages.pop();

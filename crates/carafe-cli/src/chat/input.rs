@@ -28,7 +28,7 @@ pub(super) enum Entered {
 }
 
 impl Input {
-    /// Standard input. Where answers go to a file, a line editor's prompts have no place.
+    /// Standard input. Where answers go to a file, a line editor's prompts do not belong.
     pub(super) fn open() -> Result<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Ok(Self::Lines);

@@ -1,4 +1,4 @@
-//! What is told of a model that has just been added.
+//! What is printed of a model that has just been added.
 
 use anyhow::Result;
 use carafe_models::{Manifest, ModelFolder, Task};

@@ -1,7 +1,7 @@
 //! `carafe models remove`: takes a model out of the user's folders.
 //!
 //! Only what `add` and `pull` put there goes: a bundled model, or one of another folder, is refused
-//! by its place. What was fetched from the hub stays in the hub's cache, which other programs use.
+//! by its path. What was fetched from the hub stays in the hub's cache, which other programs use.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +13,7 @@ use carafe_models::manifest::is_model_name;
 use serde_json::json;
 
 use super::leftovers::hidden_name;
-use crate::arguments::Places;
+use crate::arguments::ModelDirectories;
 use crate::machine;
 use crate::output::{self, mebibytes};
 
@@ -27,25 +27,27 @@ pub(super) fn run(name: &str, models: Option<&Path>, json: bool) -> Result<()> {
     output::line(&format!("removed {name} from {}, {} freed", folder.display(), mebibytes(freed)))
 }
 
-/// The model's folder in the user's places, in whatever state it is.
+/// The model's folder in the user's directories, in whatever state it is.
 fn find(name: &str, models: Option<&Path>) -> Result<PathBuf> {
     ensure!(is_model_name(name), "`{name}` cannot be a model's name; `carafe models list` shows the names");
-    let own = models.map_or_else(machine::user_model_places, |place| vec![place.to_owned()]);
-    let folders = own.iter().map(|place| place.join(name));
+    let own = models.map_or_else(machine::user_model_directories, |directory| vec![directory.to_owned()]);
+    let folders = own.iter().map(|directory| directory.join(name));
     if let Some(folder) = folders.into_iter().find(|folder| folder.join(MANIFEST).symlink_metadata().is_ok()) {
         return Ok(folder);
     }
-    let places: Vec<_> = own.iter().map(|place| format!("`{}`", place.display())).collect();
-    let places = places.join(" and ");
+    let directories: Vec<_> = own.iter().map(|directory| format!("`{}`", directory.display())).collect();
+    let directories = directories.join(" and ");
     match elsewhere(name)? {
-        Some(folder) => bail!("`{name}` is in `{}` and stays: only models in {places} are removed", folder.display()),
-        None => bail!("there is no model `{name}` in {places}; `carafe models list` shows what there is"),
+        Some(folder) => {
+            bail!("`{name}` is in `{}` and stays: only models in {directories} are removed", folder.display())
+        }
+        None => bail!("there is no model `{name}` in {directories}; `carafe models list` shows what there is"),
     }
 }
 
 /// The folder of a model that others have put where it is.
 fn elsewhere(name: &str) -> Result<Option<PathBuf>> {
-    let models = machine::catalogue(&Places { models: None })?.list();
+    let models = machine::catalogue(&ModelDirectories { models: None })?.list();
     Ok(models.into_iter().map(|(path, _)| path).find(|path| path.file_name().is_some_and(|file| file == name)))
 }
 

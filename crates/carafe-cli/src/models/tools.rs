@@ -39,14 +39,14 @@ impl<'a> Plan<'a> {
     /// A model of a source that is called so.
     pub(super) fn new(options: &'a Making, source: &str) -> Result<Self> {
         let name = name::choose(options.name.as_deref(), source)?;
-        let place = match &options.models {
-            Some(place) => place.clone(),
-            None => machine::user_model_place().context(
+        let directory = match &options.models {
+            Some(directory) => directory.clone(),
+            None => machine::user_model_directory().context(
                 "no data folder: neither XDG_DATA_HOME nor HOME is set; name a folder of models by `--models`",
             )?,
         };
-        leftovers::clear(&place);
-        Ok(Self { out: place.join(&name), name, options })
+        leftovers::clear(&directory);
+        Ok(Self { out: directory.join(&name), name, options })
     }
 
     /// The model of this name that is there and in order, unless it is to be made anew.

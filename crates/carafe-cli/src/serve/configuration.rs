@@ -46,7 +46,7 @@ impl ServeConfiguration {
     /// Checks the options and reads the file of keys.
     pub(super) fn of(options: &Serve) -> Result<Self> {
         let running = &options.running;
-        let catalogue = machine::catalogue(&running.places)?;
+        let catalogue = machine::catalogue(&running.directories)?;
         Ok(Self {
             host: options.host,
             port: options.port,

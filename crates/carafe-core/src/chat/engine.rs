@@ -2,6 +2,7 @@
 //! controls, Python's methods and ways of writing values, `tojson`, `raise_exception`,
 //! `strftime_now` and `{% generation %}`. Work and output are bounded.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -13,15 +14,17 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use super::dates::strftime;
 use super::error::{ChatError, TemplateError};
 use super::marks::Marks;
-use super::source::{Kind, Source};
-use super::{filters, python, strings};
+use super::rewrite::rewritten;
+use super::source::Source;
+use super::{filters, globals, methods, python};
 
-/// The engine's unit of work: an instruction, or 64 bytes. A conversation of 500 kB in a thousand
-/// messages takes less than a tenth of it; using it up takes a fraction of a guest's two seconds.
-pub const MAX_FUEL: u64 = 5_000_000;
-/// The longest rendered text, in bytes. Longer than any context, and little beside a guest's
-/// memory.
-pub const MAX_OUTPUT_BYTES: usize = 8 << 20;
+/// The engine's unit of work: an instruction, or 64 bytes. The longest conversation that can be
+/// encoded takes half of it; what templates make of it in between, which is at most 64 bytes a
+/// unit, stays below a guest's memory, so that a template that doubles a text runs out of this
+/// first.
+pub const MAX_FUEL: u64 = 1_500_000;
+/// The longest rendered text, in bytes: what a tokenizer encodes at once.
+pub const MAX_OUTPUT_BYTES: usize = 500_000;
 /// How deep macros may call each other: far more than templates do, and little of a guest's stack.
 const MAX_RECURSION: usize = 60;
 
@@ -34,6 +37,8 @@ const MARKS: &str = "marks of the request";
 #[derive(Debug)]
 pub(super) struct Engine {
     env: Environment<'static>,
+    /// The variables that the template takes from outside.
+    variables: BTreeSet<String>,
 }
 
 impl Object for Marks {}
@@ -42,6 +47,11 @@ impl Object for Marks {}
 pub(super) fn marks(state: &State<'_, '_>) -> Result<Arc<Marks>, Error> {
     let marks = state.lookup(MARKS).and_then(|value| value.downcast_object::<Marks>());
     marks.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "there are no marks for this request"))
+}
+
+/// Pays for the work over some bytes: the engine takes one unit of fuel for 64 of them.
+pub(super) fn charge(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
+    state.consume_fuel(u64::try_from(bytes / 64 + 1).unwrap_or(u64::MAX))
 }
 
 /// What `raise_exception` said.
@@ -63,22 +73,29 @@ impl Engine {
         env.set_syntax(syntax.map_err(|error| syntax_error(&error))?);
         env.set_fuel(Some(MAX_FUEL));
         env.set_recursion_limit(MAX_RECURSION);
-        env.set_unknown_method_callback(strings::call_method);
+        env.set_unknown_method_callback(methods::call_method);
         env.set_formatter(|out, state, value| {
             if value.is_undefined() {
                 return Ok(());
             }
-            let text = python::text(value, &*marks(state)?)?;
+            let text = python::text(state, value)?;
             out.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
         filters::add(&mut env);
-        env.remove_global("debug");
+        globals::add(&mut env);
         env.add_function("raise_exception", |state: &State<'_, '_>, message: &Value| -> Result<Value, Error> {
             let message = marks(state)?.plain_text(&message.to_string());
             Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Raised(message)))
         });
         env.add_template_owned(TEMPLATE, rewritten(source)).map_err(|error| syntax_error(&error))?;
-        Ok(Self { env })
+        let variables = env.get_template(TEMPLATE).map(|template| template.undeclared_variables(false));
+        let variables = variables.map_err(|error| syntax_error(&error))?.into_iter().collect();
+        Ok(Self { env, variables })
+    }
+
+    /// Whether the template takes a variable from outside.
+    pub(super) fn takes(&self, variable: &str) -> bool {
+        self.variables.contains(variable)
     }
 
     /// Renders the template with these variables; the text has marks.
@@ -147,70 +164,4 @@ fn chat_error(error: &Error, marks: &Marks) -> ChatError {
         | ErrorKind::SyntaxError => ChatError::Template { line, reason },
         _ => ChatError::Unrenderable { line, reason },
     }
-}
-
-/// The source as the engine takes it, line by line the same.
-///
-/// `{% generation %}`, which marks a model's own text for training, becomes a plain scope. And
-/// `'text' in value`, which is the engine's own, becomes a test of ours that sees through marks.
-fn rewritten(source: &Source<'_>) -> String {
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut replace = |from: usize, to: usize, text: &str| {
-        out.push_str(&source.text[copied..from]);
-        out.push_str(text);
-        copied = to;
-    };
-    let mut at = 0;
-    while at < source.tokens.len() {
-        let token = &source.tokens[at];
-        at += 1;
-        match &token.kind {
-            Kind::Word("generation") if opens_block(source, at - 1) => replace(token.start, token.end, "with"),
-            Kind::Word("endgeneration") if opens_block(source, at - 1) => replace(token.start, token.end, "endwith"),
-            Kind::Constant(_) => {
-                if let Some((test, end)) = containment(source, at - 1) {
-                    replace(token.start, source.tokens[end - 1].end, &test);
-                    at = end;
-                }
-            }
-            _ => {}
-        }
-    }
-    out + &source.text[copied..]
-}
-
-fn opens_block(source: &Source<'_>, at: usize) -> bool {
-    at > 0 && source.tokens[at - 1].kind == Kind::Open && source.text[source.tokens[at - 1].start..].starts_with("{%")
-}
-
-/// `(value is [not] containing(constant))` for `constant [not] in value` at a token, and where it
-/// ends; nothing where the operator has other operands.
-fn containment(source: &Source<'_>, at: usize) -> Option<(String, usize)> {
-    let word = |at: usize| match source.tokens.get(at)?.kind {
-        Kind::Word(word) => Some(word),
-        _ => None,
-    };
-    let before = at.checked_sub(1).map(|before| &source.tokens[before].kind)?;
-    let alone = matches!(
-        before,
-        Kind::Open
-            | Kind::Sign("(" | "[" | "," | "=" | ":")
-            | Kind::Word("if" | "elif" | "and" | "or" | "not" | "else")
-    );
-    let negated = word(at + 1) == Some("not");
-    let operator = at + 1 + usize::from(negated);
-    if !alone || word(operator) != Some("in") || matches!(word(operator + 1), Some("not")) {
-        return None;
-    }
-    let start = operator + 1;
-    let end = source.chain_end(start)?;
-    let ends = match &source.tokens.get(end)?.kind {
-        Kind::Close | Kind::Sign(")" | "]" | "}" | ",") => true,
-        Kind::Word(word) => matches!(*word, "and" | "or" | "if" | "else"),
-        _ => false,
-    };
-    let text = |from: usize, to: usize| &source.text[source.tokens[from].start..source.tokens[to - 1].end];
-    let not = if negated { "not " } else { "" };
-    ends.then(|| (format!("({} is {not}{}({}))", text(start, end), filters::CONTAINING, text(at, at + 1)), end))
 }

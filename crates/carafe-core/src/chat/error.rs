@@ -52,8 +52,8 @@ pub enum ChatError {
         /// The template's own words.
         reason: String,
     },
-    /// The template cannot render this conversation, such as one without content where it needs some.
-    /// The request is at fault.
+    /// The template cannot render this conversation, such as one without content where it needs
+    /// some. The request is at fault.
     #[error("the model's chat template cannot render the conversation (line {line}): {reason}")]
     Unrenderable {
         /// The line in the template, from 1.
@@ -70,8 +70,8 @@ pub enum ChatError {
         /// The limit, with its unit.
         limit: String,
     },
-    /// The template uses something that does not exist here, whatever the conversation. The model is
-    /// at fault.
+    /// The template uses something that does not exist here, whatever the conversation. The model
+    /// is at fault.
     #[error("the model's chat template cannot be run (line {line}): {reason}")]
     Template {
         /// The line in the template, from 1.
@@ -93,8 +93,8 @@ impl ChatError {
         !matches!(self, Self::Template { .. })
     }
 
-    /// The field of the request that is at fault, such as `messages[2].role`. A conversation that the
-    /// template does not render has no better name than `messages`.
+    /// The field of the request that is at fault, such as `messages[2].role`. A conversation that
+    /// the template does not render has no better name than `messages`.
     pub fn request_field(&self) -> Option<&str> {
         match self {
             Self::Field { field, .. } => Some(field),

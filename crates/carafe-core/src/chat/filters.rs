@@ -1,38 +1,72 @@
 //! Jinja2's filters and tests that look at characters, over strings with marks, and transformers'
 //! `tojson`. The others are the engine's own.
+//!
+//! What filters write beside a client's characters is marked like these, so that it is no part of a
+//! control token either.
 
-use minijinja::value::{Rest, ValueKind, ValueOrKwargs, from_args};
+mod arguments;
+mod html;
+mod layout;
+mod order;
+mod wrap;
+
+use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
-use super::engine::marks;
-use super::python::{self, JsonStyle};
-use super::strings::{self, Text, charge, split_arguments};
+use super::engine::{charge, marks};
+use super::python::{self, Style};
+use super::rewrite::COMPARED;
+use super::text::{Text, is_space};
+use super::{compare, format, methods};
+
+use arguments::Arguments;
+
+pub(super) use order::Group;
 
 /// Adds them to an environment.
 pub(super) fn add(env: &mut Environment<'_>) {
+    add_tests(env);
+    html::add(env);
+    layout::add(env);
+    order::add(env);
     env.add_filter("trim", trim);
     env.add_filter("replace", replace);
-    env.add_filter("string", |state: &State<'_, '_>, value: &Value| python::text(value, &*marks(state)?));
+    env.add_filter("string", python::text);
     env.add_filter("join", join);
+    env.add_filter("format", format::filter);
     env.add_filter("tojson", to_json);
     for name in ["upper", "lower", "title", "capitalize"] {
         env.add_filter(name, move |state: &State<'_, '_>, value: &Value| case(state, value, name));
     }
-    for name in ["escape", "e", "forceescape"] {
-        env.add_filter(name, escape);
-    }
     env.add_filter("int", int);
     env.add_filter("float", float);
-    for name in ["eq", "equalto", "=="] {
-        env.add_test(name, equal);
+}
+
+fn add_tests(env: &mut Environment<'_>) {
+    for (operator, names) in [
+        ("==", &["==", "eq", "equalto"][..]),
+        ("!=", &["!=", "ne"]),
+        ("<", &["<", "lt", "lessthan"]),
+        ("<=", &["<=", "le"]),
+        (">", &[">", "gt", "greaterthan"]),
+        (">=", &[">=", "ge"]),
+        ("in", &["in"]),
+    ] {
+        for name in names {
+            env.add_test(*name, move |state: &State<'_, '_>, left: &Value, right: &Value| {
+                compare::holds(state, left, operator, right)
+            });
+        }
     }
-    for name in ["ne", "!="] {
-        env.add_test(name, |state: &State<'_, '_>, a: &Value, b: &Value| equal(state, a, b).map(|equal| !equal));
+    env.add_test(COMPARED, compare::compared);
+    for (name, method) in [("lower", "islower"), ("upper", "isupper")] {
+        env.add_test(name, move |state: &State<'_, '_>, value: &Value| {
+            Ok::<_, Error>(text(state, value)?.asks(method).unwrap_or_default())
+        });
     }
     env.add_test("iterable", is_iterable);
     env.add_test("sequence", is_iterable);
-    env.add_test("in", |state: &State<'_, '_>, what: &Value, container: &Value| contains(state, container, what));
-    env.add_test(CONTAINING, contains);
+    env.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
 }
 
 /// Jinja2's tests `iterable` and `sequence`, for which a text, a mapping and what is undefined are
@@ -42,85 +76,48 @@ fn is_iterable(value: &Value) -> bool {
     matches!(value.kind(), Undefined | String | Seq | Map | Iterable)
 }
 
-/// The test that stands for `constant in text`; no name that a template could use.
-pub(super) const CONTAINING: &str = "carafe_containing";
-
-fn equal(state: &State<'_, '_>, a: &Value, b: &Value) -> Result<bool, Error> {
-    Ok(strings::equal(a, b, &*marks(state)?))
-}
-
-fn contains(state: &State<'_, '_>, container: &Value, what: &Value) -> Result<bool, Error> {
-    charge(state, container.as_str().map_or(0, str::len))?;
-    strings::contains(container, what, &*marks(state)?)
+/// A value as Python's `str` writes it.
+fn text(state: &State<'_, '_>, value: &Value) -> Result<Text, Error> {
+    Text::new(state, &python::text(state, value)?)
 }
 
 fn trim(state: &State<'_, '_>, value: &Value, set: Option<&str>) -> Result<Value, Error> {
-    let marks = marks(state)?;
-    Ok(Text::new(&python::text(value, &marks)?, &marks).strip(set, true, true))
+    Ok(text(state, value)?.strip(set, true, true))
 }
 
 fn replace(state: &State<'_, '_>, value: &Value, old: &Value, new: &Value, count: Option<i64>) -> Result<Value, Error> {
-    let marks = marks(state)?;
-    let text = |value: &Value| python::text(value, &marks);
-    Text::new(&text(value)?, &marks).replace(state, &text(old)?, &text(new)?, count)
+    text(state, value)?.replace(state, &python::text(state, old)?, &python::text(state, new)?, count)
 }
 
 fn case(state: &State<'_, '_>, value: &Value, method: &str) -> Result<String, Error> {
-    let marks = marks(state)?;
-    let text = python::text(value, &marks)?;
+    let text = text(state, value)?;
     if method != "title" {
-        return Ok(Text::new(&text, &marks).case(method));
+        return Ok(text.case(method));
     }
-    // Unlike Python's method, Jinja2's filter begins words behind blanks, hyphens and brackets alone.
+    // Unlike Python's method, Jinja2's filter begins words behind blanks, hyphens and brackets
+    // alone.
+    let ends = |c: char| is_space(c) || "-([{<".contains(c);
     let mut out = String::new();
-    let mut word = String::new();
-    for c in text.chars() {
-        word.push(c);
-        if strings::is_space(marks.plain(c)) || "-([{<".contains(marks.plain(c)) {
-            out.push_str(&Text::new(&word, &marks).case("capitalize"));
-            word.clear();
-        }
+    for word in text.parts(text.plain.split_inclusive(|&c| ends(c)).map(<[char]>::len)) {
+        out.push_str(&word.case("capitalize"));
     }
-    Ok(out + &Text::new(&word, &marks).case("capitalize"))
+    Ok(out)
 }
 
 fn join(state: &State<'_, '_>, items: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
-    let args = args.into_values();
-    let (args, kwargs) = split_arguments(&args)?;
-    let (separator, attribute): (Option<&Value>, Option<&str>) = from_args(args)?;
-    let attribute = attribute.or(kwargs.get::<Option<&str>>("attribute")?);
-    let separator = separator.cloned().or(kwargs.get::<Option<Value>>("d")?).unwrap_or_else(|| Value::from(""));
-    kwargs.assert_all_used()?;
-    let marks = marks(state)?;
+    let mut arguments = Arguments::read(args)?;
+    let separator = arguments.get(0, "d")?.unwrap_or_else(|| Value::from(""));
+    let attribute = arguments.get(1, "attribute")?;
+    arguments.finish(2)?;
     let items: Value = match attribute {
-        Some(name) => items.try_iter()?.map(|item| item.get_attr(name)).collect::<Result<Vec<_>, _>>()?.into(),
+        Some(name) => order::attributes(state, items, &name)?.into(),
         None => items.clone(),
     };
-    let texts = strings::texts(&items, &marks)?;
-    let separator = python::text(&separator, &marks)?;
+    let texts = python::texts(state, &items)?;
+    let separator = python::text(state, &separator)?;
     charge(state, separator.len().saturating_mul(texts.len()))?;
+    charge(state, texts.iter().map(String::len).sum())?;
     Ok(texts.join(&separator))
-}
-
-/// HTML's escapes. They are the engine's writing, so they are marked.
-fn escape(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
-    let marks = marks(state)?;
-    let mut out = String::new();
-    for c in python::text(value, &marks)?.chars() {
-        let escaped = match marks.plain(c) {
-            '&' => "&amp;",
-            '<' => "&lt;",
-            '>' => "&gt;",
-            '"' => "&#34;",
-            '\'' => "&#39;",
-            _ => {
-                out.push(c);
-                continue;
-            }
-        };
-        out.push_str(&marks.strict_text(escaped));
-    }
-    Ok(out)
 }
 
 fn int(state: &State<'_, '_>, value: &Value, default: Option<Value>) -> Result<Value, Error> {
@@ -146,37 +143,25 @@ fn float(state: &State<'_, '_>, value: &Value, default: Option<Value>) -> Result
 
 /// `json.dumps` with the arguments that transformers lets through.
 fn to_json(state: &State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
-    let args = args.into_values();
-    let (args, kwargs) = split_arguments(&args)?;
-    let argument = |place: usize, name: &str| match args.get(place) {
-        Some(value) => Ok(Some(value.clone())),
-        None => kwargs.get::<Option<Value>>(name),
-    };
-    let indent = match argument(1, "indent")?.filter(|indent| !indent.is_none()) {
-        Some(indent) => Some(match indent.as_str() {
+    let mut arguments = Arguments::read(args)?;
+    let mut style = Style::json(arguments.flag(0, "ensure_ascii", false)?);
+    if let Some(indent) = arguments.get(1, "indent")?.filter(|indent| !indent.is_none()) {
+        style.indent = Some(match indent.as_str() {
             Some(text) => text.to_owned(),
             None => " ".repeat(usize::try_from(indent)?.min(MAX_INDENT)),
-        }),
-        None => None,
-    };
-    let separators = argument(2, "separators")?.filter(|separators| !separators.is_none());
-    let separator = |place: usize, usual: &str| match &separators {
-        Some(separators) => {
-            Ok::<_, Error>(separators.get_item_by_index(place)?.as_str().unwrap_or_default().to_owned())
-        }
-        None => Ok(usual.to_owned()),
-    };
-    let style = JsonStyle {
-        ensure_ascii: argument(0, "ensure_ascii")?.is_some_and(|yes| yes.is_true()),
-        item_separator: separator(0, if indent.is_some() { "," } else { ", " })?,
-        key_separator: separator(1, ": ")?,
-        sort_keys: argument(3, "sort_keys")?.is_some_and(|yes| yes.is_true()),
-        indent,
-    };
-    kwargs.assert_all_used()?;
-    let text = python::json(value, &style, &*marks(state)?)?;
-    charge(state, text.len().saturating_mul(4))?;
-    Ok(text)
+        });
+        style.item_separator = ",".to_owned();
+    }
+    if let Some(separators) = arguments.get(2, "separators")?.filter(|separators| !separators.is_none()) {
+        let separator = |at: usize| match separators.get_item_by_index(at)?.as_str() {
+            Some(text) => Ok(text.to_owned()),
+            None => Err(methods::failed("`separators` must be two strings")),
+        };
+        (style.item_separator, style.key_separator) = (separator(0)?, separator(1)?);
+    }
+    style.sort_keys = arguments.flag(3, "sort_keys", false)?;
+    arguments.finish(4)?;
+    python::json(state, value, &style)
 }
 
 /// The widest indent of `tojson`, so that none fills the memory.

@@ -5,8 +5,8 @@
 //! whole workspace. Unlike Python's reader this one refuses `NaN`, `Infinity` and halves of
 //! surrogate pairs, and has limits, since the text comes from a client.
 
-/// The deepest nesting of arrays and objects. Deeper ones would only exhaust the stack of whoever
-/// walks them; schemas that people write stay below 20.
+/// The deepest nesting of arrays and objects. Deeper ones would only exhaust the stack of
+/// what walks them; schemas that people write stay below 20.
 pub const MAX_JSON_DEPTH: usize = 64;
 /// The longest JSON text, in bytes: more than any context holds, and little beside a guest's
 /// memory.
@@ -52,6 +52,18 @@ impl Json {
             Self::String(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
+        }
+    }
+
+    /// Whether it is null, false or empty: as a condition in a template it holds as little as
+    /// nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Null | Self::Bool(false) => true,
+            Self::String(text) => text.is_empty(),
+            Self::Array(items) => items.is_empty(),
+            Self::Object(entries) => entries.is_empty(),
+            Self::Bool(true) | Self::Integer(_) | Self::Float(_) => false,
         }
     }
 

@@ -6,9 +6,14 @@
 //! schemas, keys) are replaced one for one by *marks*: code points of a private use plane that
 //! occur nowhere in the request or the template. The rendered text is cut at the control tokens in
 //! it; a mark is part of none. Then marks become the characters that they stand for. Lengths,
-//! slices and positions are what they would be, and the engine's string methods, filters and tests
-//! compare what marks stand for (`strings`, `filters`, `engine`), so templates behave as with the
-//! plain text.
+//! slices and positions are what they would be.
+//!
+//! Whatever a template asks of a string is answered as for the text that it stands for: operators
+//! and subscripts are rewritten into calls of ours (`rewrite`, `compare`), a client's objects find
+//! their keys so (`object`), and methods, filters and tests that look at characters are ours
+//! (`methods`, `text`, `filters`). Answers are booleans, positions, an order, or values with the
+//! marks that they had; a text without its marks never leaves them. So what a template sees through
+//! can choose among the template's own texts, which a client may always do, and forges nothing.
 //!
 //! # Which characters, and why it is enough
 //!
@@ -16,10 +21,10 @@
 //! The rendered text consists of
 //!
 //! - what the template writes: texts between tags, string constants, special tokens, a message's
-//!   role (one of five words), words of the API ([`KNOWN_WORDS`]) that no token has inside;
-//!   together [`Source::fragments`], [`ROLES`] and [`plain_words`],
+//!   role (one of five words), and the words that we write into messages ourselves; together
+//!   [`Source::fragments`], [`ROLES`] and [`OWN_WORDS`],
 //! - what the engine makes of a client's numbers and constants: the characters of numbers
-//!   ([`MADE_CHARACTERS`]) and whole words such as `True` ([`MADE_WORDS`]); all else that filters
+//!   ([`made_characters`]) and whole words such as `True` (`MADE_WORDS`); all else that filters
 //!   make is marked as if a client had written it,
 //! - unmarked characters of clients, in any order: filters and slices may take strings apart.
 //!
@@ -32,8 +37,8 @@
 //!
 //! The first and last character are always marked, though the template may write whole tokens
 //! alone, so that constants that it cuts by itself (`'<|im_start|>'[2:]`) complete nothing. Two
-//! rows remain that no template has a reason for: a constant cut on both sides at places that a
-//! client chooses, and one letter at a time. Case mapping makes no token either: a character is
+//! rows remain that no template has a reason for: a constant cut on both sides where a client
+//! chooses, and one letter at a time. Case mapping makes no token either: a character is
 //! marked if its upper or lower case is.
 //!
 //! Strings that pose as roles (a key `role` anywhere but in a message) are marked wherever any
@@ -41,61 +46,10 @@
 
 use std::collections::BTreeSet;
 
+use super::forgery::{Row, made_characters};
 use super::json::Json;
-use super::messages::ROLES;
+use super::messages::{OWN_WORDS, ROLES};
 use super::source::Source;
-
-/// Characters that the engine itself writes for numbers.
-const MADE_CHARACTERS: &str = "0123456789.-+";
-/// Words that the engine itself writes for numbers, booleans and none; filters change their case.
-const MADE_WORDS: [&str; 15] = [
-    "True", "true", "TRUE", "False", "false", "FALSE", "None", "none", "NONE", "nan", "NaN", "NAN", "inf", "Inf", "INF",
-];
-/// What the engine also writes where a template joins a list or mapping to a text by `~` or a
-/// format.
-const MADE_BY_CONTAINERS: &str = "[](){}'\", :\\";
-
-/// Words of OpenAI's API and of JSON schemas: keys that templates look up, and values that they
-/// compare with constants. A string that is one of them stays as it is unless a control token has
-/// it inside, in whatever case; then it is like a constant of the template's own.
-const KNOWN_WORDS: [&str; 36] = [
-    "additionalProperties",
-    "allOf",
-    "anyOf",
-    "arguments",
-    "array",
-    "boolean",
-    "const",
-    "content",
-    "default",
-    "description",
-    "enum",
-    "format",
-    "function",
-    "id",
-    "integer",
-    "items",
-    "maximum",
-    "minimum",
-    "name",
-    "null",
-    "nullable",
-    "number",
-    "object",
-    "oneOf",
-    "parameters",
-    "pattern",
-    "properties",
-    "reasoning_content",
-    "required",
-    "strict",
-    "string",
-    "text",
-    "title",
-    "tool_call_id",
-    "tool_calls",
-    "type",
-];
 
 /// The characters that are marked, chosen once for a template and its control tokens.
 #[derive(Debug)]
@@ -104,19 +58,14 @@ pub(super) struct MarkedCharacters {
     all: Vec<char>,
     /// Those of them that are marked in a client's strings.
     usual: BTreeSet<char>,
-    /// Strings in which none is.
-    plain: BTreeSet<&'static str>,
 }
 
 impl MarkedCharacters {
     /// Chooses the characters; the error is a token for which no choice is enough.
     pub(super) fn choose(source: &Source<'_>, special_tokens: &[&str], tokens: &[&str]) -> Result<Self, String> {
         let mut fragments = source.fragments();
-        let plain = plain_words(tokens);
-        fragments.extend(special_tokens.iter().chain(&ROLES).chain(&plain).map(|&text| text.to_owned()));
-        let containers = source.has_sign("~") || source.has_word("format");
-        let made: BTreeSet<char> =
-            MADE_CHARACTERS.chars().chain(if containers { MADE_BY_CONTAINERS } else { "" }.chars()).collect();
+        fragments.extend(special_tokens.iter().chain(&ROLES).chain(&OWN_WORDS).map(|&text| text.to_owned()));
+        let made = made_characters(source.has_sign("~") || source.has_word("format"));
         let mut usual: BTreeSet<char> = tokens.iter().flat_map(|token| ends(token)).collect();
         for token in tokens {
             let token: Vec<char> = token.chars().collect();
@@ -124,7 +73,7 @@ impl MarkedCharacters {
             row.widen(&mut usual)?;
         }
         let every: BTreeSet<char> = tokens.iter().flat_map(|token| token.chars()).collect();
-        Ok(Self { all: with_cases(every).into_iter().collect(), usual: with_cases(usual), plain })
+        Ok(Self { all: with_cases(every).into_iter().collect(), usual: with_cases(usual) })
     }
 
     /// The characters that are marked in a client's strings.
@@ -151,16 +100,9 @@ impl MarkedCharacters {
             first = code + 1;
         }
         let last = first.checked_add(length)?;
-        let (all, usual, plain) = (self.all.clone(), self.usual.clone(), self.plain.clone());
-        (last <= u32::from(char::MAX)).then_some(Marks { first, all, usual, plain })
+        let (all, usual) = (self.all.clone(), self.usual.clone());
+        (last <= u32::from(char::MAX)).then_some(Marks { first, all, usual })
     }
-}
-
-/// The known words that no control token has inside.
-fn plain_words(tokens: &[&str]) -> BTreeSet<&'static str> {
-    let tokens: Vec<String> = tokens.iter().map(|token| token.to_lowercase()).collect();
-    let is_inside = |word: &str| tokens.iter().any(|token| token.contains(&word.to_lowercase()));
-    KNOWN_WORDS.into_iter().filter(|word| !is_inside(word)).collect()
 }
 
 /// Planes 15 and 16 are for private use: 131,072 code points.
@@ -192,109 +134,19 @@ fn with_cases(characters: BTreeSet<char>) -> BTreeSet<char> {
     cases.into_iter().chain(characters.iter().copied()).collect()
 }
 
-/// One token, and the fragments that could be a part of it.
-struct Row<'a> {
-    token: &'a [char],
-    /// How many characters of the token's beginning are the end of a fragment, and whether a client
-    /// chooses it.
-    begins: BTreeSet<(usize, bool)>,
-    /// Where in the token the beginning of a fragment fills the rest, likewise.
-    completes: BTreeSet<(usize, bool)>,
-    /// Whole fragments inside: from where to where, likewise.
-    inside: BTreeSet<(usize, usize, bool)>,
-    made: &'a BTreeSet<char>,
-}
-
-impl<'a> Row<'a> {
-    fn new(token: &'a [char], fragments: &[String], made: &'a BTreeSet<char>) -> Self {
-        let begins = [(0, false)].into();
-        let mut row = Self { token, begins, completes: BTreeSet::new(), inside: BTreeSet::new(), made };
-        for fragment in fragments.iter().filter(|fragment| !fragment.is_empty()) {
-            row.add(fragment, false);
-        }
-        for word in MADE_WORDS {
-            row.add(word, true);
-        }
-        row
-    }
-
-    fn add(&mut self, fragment: &str, chosen: bool) {
-        let token = self.token;
-        let fragment: Vec<char> = fragment.chars().collect();
-        let begins = (1..token.len()).filter(|&length| fragment.ends_with(&token[..length]));
-        self.begins.extend(begins.map(|length| (length, chosen)));
-        let completes = (1..token.len()).filter(|&from| fragment.starts_with(&token[from..]));
-        self.completes.extend(completes.map(|from| (from, chosen)));
-        let places = token.windows(fragment.len()).enumerate().filter(|(_, window)| *window == fragment);
-        let ends = places.map(|(from, _)| (from, from + fragment.len(), chosen));
-        // A token that is written whole is the template's own.
-        self.inside.extend(ends.filter(|&(from, to, chosen)| chosen || to - from < token.len()));
-    }
-
-    /// Adds marked characters until no forged row is left.
-    fn widen(&self, marked: &mut BTreeSet<char>) -> Result<(), String> {
-        if !self.can_forge(marked) {
-            return Ok(());
-        }
-        // Templates compare letters and digits more often than other characters.
-        let mut candidates = self.token.to_vec();
-        candidates.sort_by_key(|c| (c.is_alphanumeric(), c.is_whitespace()));
-        for c in candidates {
-            let mut with = marked.clone();
-            with.insert(c);
-            if !self.can_forge(&with) {
-                marked.insert(c);
-                return Ok(());
-            }
-        }
-        marked.extend(self.token);
-        if self.can_forge(marked) { Err(self.token.iter().collect()) } else { Ok(()) }
-    }
-
-    /// Whether some row makes the token of fragments, made characters and at least one character
-    /// that a client chooses.
-    fn can_forge(&self, marked: &BTreeSet<char>) -> bool {
-        let length = self.token.len();
-        // reached[at][1]: the token up to `at` can be made with a character of a client's choice.
-        let mut reached = vec![[false; 2]; length + 1];
-        for &(at, chosen) in &self.begins {
-            reached[at][usize::from(chosen)] = true;
-        }
-        for at in 0..length {
-            for chosen in 0..2 {
-                if !reached[at][chosen] {
-                    continue;
-                }
-                let c = self.token[at];
-                if !marked.contains(&c) || self.made.contains(&c) {
-                    reached[at + 1][1] = true;
-                }
-                for &(_, to, word) in self.inside.range((at, 0, false)..(at + 1, 0, false)) {
-                    reached[to][chosen | usize::from(word)] = true;
-                }
-                if (chosen == 1 && self.completes.contains(&(at, false))) || self.completes.contains(&(at, true)) {
-                    return true;
-                }
-            }
-        }
-        reached[length][1]
-    }
-}
-
 /// Marks for one request.
 #[derive(Debug)]
 pub(super) struct Marks {
     first: u32,
     all: Vec<char>,
     usual: BTreeSet<char>,
-    plain: BTreeSet<&'static str>,
 }
 
 impl Marks {
     /// The mark of a character; itself where it has none.
     pub(super) fn mark(&self, c: char) -> char {
-        let place = self.all.binary_search(&c).ok().and_then(|place| u32::try_from(place).ok());
-        place.and_then(|place| char::from_u32(self.first + place)).unwrap_or(c)
+        let number = self.all.binary_search(&c).ok().and_then(|number| u32::try_from(number).ok());
+        number.and_then(|number| char::from_u32(self.first + number)).unwrap_or(c)
     }
 
     /// A client's character as the template sees it.
@@ -304,9 +156,6 @@ impl Marks {
 
     /// A client's string as the template sees it.
     pub(super) fn usual_text(&self, text: &str) -> String {
-        if self.plain.contains(text) {
-            return text.to_owned();
-        }
         text.chars().map(|c| self.usual(c)).collect()
     }
 
@@ -323,19 +172,24 @@ impl Marks {
 
     /// The character that a mark stands for; others stand for themselves.
     pub(super) fn plain(&self, c: char) -> char {
-        let place = u32::from(c).checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        place.and_then(|place| self.all.get(place)).copied().unwrap_or(c)
+        let number = u32::from(c).checked_sub(self.first).and_then(|number| usize::try_from(number).ok());
+        number.and_then(|number| self.all.get(number)).copied().unwrap_or(c)
     }
 
     /// The text that a marked one stands for.
     pub(super) fn plain_text(&self, text: &str) -> String {
-        text.chars().map(|c| self.plain(c)).collect()
+        self.plain_characters(text).collect()
+    }
+
+    /// The characters that a marked text stands for.
+    pub(super) fn plain_characters<'a>(&'a self, text: &'a str) -> impl Iterator<Item = char> + 'a {
+        text.chars().map(|c| self.plain(c))
     }
 
     /// A code point beside the marks that stands for nothing.
     pub(super) fn sentinel(&self) -> char {
-        let place = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-        char::from_u32(self.first.saturating_add(place)).unwrap_or(char::MAX)
+        let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        char::from_u32(self.first.saturating_add(number)).unwrap_or(char::MAX)
     }
 }
 

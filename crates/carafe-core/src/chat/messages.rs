@@ -5,14 +5,32 @@
 //! are null are taken away. The names of fields and a message's role are ours, every other string
 //! is the client's and is marked.
 
+use std::sync::Arc;
+
 use minijinja::Value;
 
 use super::error::ChatError;
 use super::json::Json;
 use super::marks::Marks;
+use super::object::ClientObject;
 
 /// The roles that a message may have.
 pub(super) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+
+/// The other words that are ours in a message: names of fields, and the types of parts and calls.
+pub(super) const OWN_WORDS: [&str; 11] = [
+    "arguments",
+    "content",
+    "function",
+    "id",
+    "name",
+    "reasoning_content",
+    "role",
+    "text",
+    "tool_call_id",
+    "tool_calls",
+    "type",
+];
 
 /// OpenAI's fields of a message that have no effect when they are null or empty, as in an answer
 /// that is sent back.
@@ -55,6 +73,12 @@ impl Parts {
         })
     }
 
+    /// Whether there is a tool.
+    pub(super) fn has_tools(&self) -> bool {
+        self.tools.as_ref().is_some_and(|tools| !tools.is_empty())
+    }
+
+    /// All that there are.
     pub(super) fn all(&self) -> Vec<&Json> {
         [Some(&self.messages), self.tools.as_ref(), self.template_arguments.as_ref()].into_iter().flatten().collect()
     }
@@ -62,14 +86,14 @@ impl Parts {
 
 /// Turns a request into values, with its marks.
 pub(super) struct Reader<'a> {
-    pub(super) marks: &'a Marks,
+    pub(super) marks: &'a Arc<Marks>,
     pub(super) content: ContentRules,
     pub(super) arguments: Arguments,
     /// Whether the last message gets a sentinel behind its content.
     pub(super) continue_final_message: bool,
 }
 
-type Entries = Vec<(String, Value)>;
+pub(super) type Entries = Vec<(String, Value)>;
 
 impl Reader<'_> {
     /// The list of messages.
@@ -157,90 +181,6 @@ impl Reader<'_> {
         }
     }
 
-    fn calls(&self, field: &str, calls: &[Json]) -> Result<Option<Value>, ChatError> {
-        let call = |(at, call)| self.call(&format!("{field}[{at}]"), call);
-        let calls: Vec<Value> = calls.iter().enumerate().map(call).collect::<Result<_, _>>()?;
-        // An empty list says what no list says, and templates ask whether there is one.
-        Ok((!calls.is_empty()).then(|| Value::from(calls)))
-    }
-
-    fn call(&self, field: &str, call: &Json) -> Result<Value, ChatError> {
-        let Json::Object(entries) = call else {
-            return Err(expected(field, "an object with `id`, `type` and `function`", call));
-        };
-        let mut out = Entries::new();
-        for (key, value) in entries {
-            let name = format!("{field}.{key}");
-            match (key.as_str(), value) {
-                ("id", Json::String(text)) => out.push((key.clone(), self.text(text))),
-                ("type", Json::String(text)) if text == "function" => out.push((key.clone(), Value::from("function"))),
-                ("function", Json::Object(function)) => out.push((key.clone(), self.called_function(&name, function)?)),
-                // Where a stream's chunks put a call; not part of it.
-                ("index", Json::Integer(_)) => {}
-                ("id" | "type" | "function" | "index", _) => {
-                    return Err(expected(
-                        &name,
-                        "a call's `id` (a string), `type` (`function`) and `function` (an object)",
-                        value,
-                    ));
-                }
-                _ => {
-                    return Err(ChatError::field(
-                        name,
-                        "is not a field of a tool call; expected `id`, `type` and `function`",
-                    ));
-                }
-            }
-        }
-        if out.iter().all(|(key, _)| key != "function") {
-            return Err(ChatError::field(format!("{field}.function"), "is missing"));
-        }
-        Ok(map(out))
-    }
-
-    fn called_function(&self, field: &str, function: &[(String, Json)]) -> Result<Value, ChatError> {
-        let mut out = Entries::new();
-        for (key, value) in function {
-            let name = format!("{field}.{key}");
-            match (key.as_str(), value) {
-                ("name", Json::String(text)) => out.push((key.clone(), self.text(text))),
-                ("arguments", Json::String(text)) => out.push((key.clone(), self.call_arguments(text))),
-                ("arguments", Json::Object(_)) => out.push((key.clone(), self.value(value))),
-                ("name" | "arguments", _) => return Err(expected(&name, "a string", value)),
-                _ => {
-                    return Err(ChatError::field(
-                        name,
-                        "is not a field of a called function; expected `name` and `arguments`",
-                    ));
-                }
-            }
-        }
-        for key in ["name", "arguments"] {
-            if out.iter().all(|(name, _)| name != key) {
-                return Err(ChatError::field(format!("{field}.{key}"), "is missing"));
-            }
-        }
-        Ok(map(out))
-    }
-
-    fn call_arguments(&self, text: &str) -> Value {
-        match Json::parse(text) {
-            Ok(value @ Json::Object(_)) if self.arguments == Arguments::Parsed => self.value(&value),
-            _ => self.text(text),
-        }
-    }
-
-    /// The tools, or nothing where the list is empty: it offers what no list offers.
-    pub(super) fn tools(&self, tools: &Json) -> Result<Option<Value>, ChatError> {
-        let Json::Array(items) = tools else {
-            return Err(expected("tools", "an array of functions", tools));
-        };
-        for (at, tool) in items.iter().enumerate() {
-            check_tool(&format!("tools[{at}]"), tool)?;
-        }
-        Ok((!items.is_empty()).then(|| items.iter().map(|tool| self.value(tool)).collect()))
-    }
-
     /// The template's arguments, which may not stand in for what has a field of its own.
     pub(super) fn template_arguments(&self, arguments: &Json, reserved: &[&str]) -> Result<Entries, ChatError> {
         let field = "chat_template_kwargs";
@@ -259,11 +199,13 @@ impl Reader<'_> {
         entries.iter().map(argument).collect()
     }
 
-    fn text(&self, text: &str) -> Value {
+    /// A client's string.
+    pub(super) fn text(&self, text: &str) -> Value {
         Value::from(self.marks.usual_text(text))
     }
 
-    fn value(&self, value: &Json) -> Value {
+    /// A client's value.
+    pub(super) fn value(&self, value: &Json) -> Value {
         match value {
             Json::Null => Value::from(()),
             Json::Bool(value) => Value::from(*value),
@@ -271,10 +213,10 @@ impl Reader<'_> {
             Json::Float(value) => Value::from(*value),
             Json::String(text) => self.text(text),
             Json::Array(items) => items.iter().map(|item| self.value(item)).collect(),
-            Json::Object(entries) => map(entries
-                .iter()
-                .map(|(key, value)| (self.marks.usual_text(key), self.value_under(key, value)))
-                .collect()),
+            Json::Object(entries) => {
+                let entries = entries.iter().map(|(key, value)| (key.as_str(), self.value_under(key, value)));
+                Value::from_object(ClientObject::new(self.marks, entries.collect()))
+            }
         }
     }
 
@@ -287,7 +229,8 @@ impl Reader<'_> {
     }
 }
 
-fn map(entries: Entries) -> Value {
+/// A mapping whose keys are ours.
+pub(super) fn map(entries: Entries) -> Value {
     Value::from_pairs(entries)
 }
 
@@ -336,60 +279,6 @@ fn text_part<'a>(field: &str, part: &'a Json) -> Result<&'a str, ChatError> {
     }
 }
 
-fn check_tool(field: &str, tool: &Json) -> Result<(), ChatError> {
-    let Json::Object(entries) = tool else {
-        return Err(expected(field, "an object with `type` and `function`", tool));
-    };
-    let mut function = None;
-    let mut has_type = false;
-    for (key, value) in entries {
-        match (key.as_str(), value) {
-            ("type", Json::String(kind)) if kind == "function" => has_type = true,
-            ("function", Json::Object(entries)) => function = Some(entries),
-            ("type", _) => {
-                return Err(ChatError::field(
-                    format!("{field}.type"),
-                    "must be `function`, the only type of tool that is known",
-                ));
-            }
-            ("function", _) => return Err(expected(&format!("{field}.function"), "an object", value)),
-            _ => {
-                return Err(ChatError::field(
-                    format!("{field}.{key}"),
-                    "is not a field of a tool; expected `type` and `function`",
-                ));
-            }
-        }
-    }
-    if !has_type {
-        return Err(ChatError::field(format!("{field}.type"), "is missing; expected `function`"));
-    }
-    let function =
-        function.ok_or_else(|| ChatError::field(format!("{field}.function"), "is missing; expected an object"))?;
-    check_function(&format!("{field}.function"), function)
-}
-
-/// What templates rely on in a function; further keys are theirs to use.
-fn check_function(field: &str, function: &[(String, Json)]) -> Result<(), ChatError> {
-    let mut named = false;
-    for (key, value) in function {
-        let name = format!("{field}.{key}");
-        match (key.as_str(), value) {
-            ("name", Json::String(text)) if !text.is_empty() => named = true,
-            ("name", _) => return Err(expected(&name, "a string that is not empty", value)),
-            ("description", Json::String(_) | Json::Null) | ("parameters", Json::Object(_) | Json::Null) => {}
-            ("description", _) => return Err(expected(&name, "a string", value)),
-            ("parameters", _) => return Err(expected(&name, "a JSON schema, which is an object", value)),
-            _ => {}
-        }
-    }
-    if named {
-        Ok(())
-    } else {
-        Err(ChatError::field(format!("{field}.name"), "is missing; expected the function's name"))
-    }
-}
-
 fn unexpected(field: &str, key: &str, role: &str, value: &Json) -> ChatError {
     match key {
         "tool_calls" | "reasoning_content" if role != "assistant" => {
@@ -408,7 +297,7 @@ fn unexpected(field: &str, key: &str, role: &str, value: &Json) -> ChatError {
     }
 }
 
-fn expected(field: &str, what: &str, got: &Json) -> ChatError {
+pub(super) fn expected(field: &str, what: &str, got: &Json) -> ChatError {
     ChatError::field(field, format!("is {}; expected {what}", got.kind()))
 }
 

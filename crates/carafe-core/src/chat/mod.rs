@@ -24,32 +24,43 @@
 //!
 //! - `{% include %}`, `{% import %}`, `{% extends %}`, `{% block %}` and `{% do %}` are syntax
 //!   errors: a template is one file that has nothing to include.
-//! - Filters of Jinja2 that no chat template was seen to use are unknown: `center`,
-//!   `filesizeformat`, `random`, `striptags`, `truncate`, `urlencode`, `urlize`, `wordcount`,
-//!   `wordwrap`, `xmlattr`; and the globals `cycler`, `joiner`, `lipsum`.
+//! - Unknown are the filters `random` and `urlize`, the global `lipsum`, and the methods
+//!   `casefold`, `encode`, `format_map`, `maketrans`, `translate` and `fromkeys`.
+//! - `striptags` resolves entities by number and `amp`, `apos`, `gt`, `lt`, `nbsp`, `quot`; others
+//!   stay as they are. `pprint` has the engine's layout.
 //! - Macros have no `varargs` and `kwargs`.
 //! - `%` is no operator for strings (the filter `format` is there). Integers have 128 bits.
 //! - Lists and floats that `~` and `format` turn into text have the engine's spelling, which is
 //!   Python's but for exponents (`1e+16`) and characters that are marked.
-//! - `==`, `<`, `sort` and `dictsort` see marks: comparing a client's text with a constant that has
-//!   a first or last character of a control token (mostly `<`, `>`, `[` or `]`) finds them unequal,
-//!   and such a text sorts behind others. `in` with a constant, methods, filters and tests see
-//!   through marks.
+//! - A dictionary that the template itself builds with a client's text as a key finds it by any
+//!   variable and by `get`, but not by a constant (`d['<s>']`, `d.name`), and has two entries for
+//!   two keys that differ in marks alone. `loop.changed` sees marks, too: a client's text and a
+//!   constant differ for it.
+//! - `attr` of a mapping gives its item, where Jinja2 gives nothing.
 //! - Indexing something that is undefined, `none | length` and the like may give nothing where
 //!   Jinja2 raises, and messages of errors differ.
 
+mod compare;
 mod control_tokens;
 mod dates;
 mod engine;
 mod error;
 mod filters;
+mod forgery;
+mod format;
+mod globals;
 mod json;
+mod lexer;
 mod marks;
 mod messages;
+mod methods;
+mod object;
 mod python;
 mod reasoning;
+mod rewrite;
 mod source;
-mod strings;
+mod text;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,6 +69,7 @@ use minijinja::Value;
 
 use control_tokens::ControlTokens;
 use engine::Engine;
+use json::Json;
 use marks::{MarkedCharacters, Marks};
 use messages::{Arguments, ContentRules, Parts, Reader};
 use source::Source;
@@ -65,7 +77,7 @@ use source::Source;
 pub use engine::{MAX_FUEL, MAX_OUTPUT_BYTES};
 pub use error::{ChatError, TemplateError};
 pub use json::{MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES};
-pub use reasoning::ReasoningTokens;
+pub use reasoning::ReasoningTags;
 
 /// The longest template that is read, in bytes: ten times the longest one seen.
 pub const MAX_TEMPLATE_BYTES: usize = 500_000;
@@ -114,7 +126,7 @@ pub struct ChatTemplate {
     marked: MarkedCharacters,
     special_tokens: BTreeMap<String, String>,
     content: ContentRules,
-    reasoning: Option<ReasoningTokens>,
+    reasoning: Option<ReasoningTags>,
 }
 
 impl ChatTemplate {
@@ -146,7 +158,7 @@ impl ChatTemplate {
             marked,
             special_tokens: special_tokens.clone(),
             content: ContentRules { takes_parts: read.iterates_content(), takes_null: read.asks_for_null_content() },
-            reasoning: ReasoningTokens::find(source, added_tokens),
+            reasoning: ReasoningTags::find(source, added_tokens),
             control_tokens,
             source: source.to_owned(),
         })
@@ -174,7 +186,7 @@ impl ChatTemplate {
     }
 
     /// The tags around the model's reasoning, if the template or the tokenizer knows any.
-    pub fn reasoning(&self) -> Option<&ReasoningTokens> {
+    pub fn reasoning(&self) -> Option<&ReasoningTags> {
         self.reasoning.as_ref()
     }
 
@@ -192,12 +204,52 @@ impl ChatTemplate {
             ));
         }
         let parts = Parts::read(&chat.messages, chat.tools.as_deref(), chat.template_arguments.as_deref())?;
-        let parsed = self.render_parts(chat, &parts, Arguments::Parsed);
+        self.render_either(chat, &parts)
+    }
+
+    /// Refuses a conversation of which a part had no effect: tools without which the rendering is
+    /// the same, and arguments that the template never looks at. transformers ignores both.
+    ///
+    /// # Errors
+    ///
+    /// [`ChatError::Field`], with the part that had none.
+    pub fn check_effects(&self, chat: &Chat, rendered: &[ChatPiece]) -> Result<(), ChatError> {
+        let mut parts = Parts::read(&chat.messages, chat.tools.as_deref(), chat.template_arguments.as_deref())?;
+        self.check_arguments(&parts)?;
+        if !parts.has_tools() {
+            return Ok(());
+        }
+        parts.tools = None;
+        match self.render_either(chat, &parts) {
+            Ok(without) if without == rendered => Err(ChatError::field(
+                "tools",
+                "have no effect: the model's chat template does not show them to the model; leave them out, or use a model that takes tools",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses variables that the template never looks at: what a request asks for by them would
+    /// not happen. Clients send `"enable_thinking": false` to whatever model: nothing is asked for
+    /// by false, null and what is empty.
+    fn check_arguments(&self, parts: &Parts) -> Result<(), ChatError> {
+        let Some(Json::Object(entries)) = &parts.template_arguments else { return Ok(()) };
+        match entries.iter().find(|(key, value)| !value.is_empty() && !self.engine.takes(key)) {
+            Some((key, _)) => Err(ChatError::field(
+                format!("chat_template_kwargs.{key}"),
+                "has no effect: the model's chat template has no such variable; take it out",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn render_either(&self, chat: &Chat, parts: &Parts) -> Result<Vec<ChatPiece>, ChatError> {
+        let parsed = self.render_parts(chat, parts, Arguments::Parsed);
         // Only a template that cannot use the object gets another try with the text.
         let has_arguments = || chat.messages.contains("\"tool_calls\"");
         match parsed {
             Err(ChatError::Unrenderable { .. }) if has_arguments() => {
-                self.render_parts(chat, &parts, Arguments::Text).or(parsed)
+                self.render_parts(chat, parts, Arguments::Text).or(parsed)
             }
             _ => parsed,
         }
@@ -210,6 +262,7 @@ impl ChatTemplate {
                 "use nearly every character of the private use planes, so that none is left to work with",
             )
         })?;
+        let marks = Arc::new(marks);
         let reader = Reader {
             marks: &marks,
             content: self.content,
@@ -217,7 +270,6 @@ impl ChatTemplate {
             continue_final_message: chat.continue_final_message,
         };
         let variables = self.variables(chat, parts, &reader)?;
-        let marks = Arc::new(marks);
         let mut text = self.engine.render(variables, &marks, chat.now)?;
         if chat.continue_final_message {
             cut_behind_final_message(&mut text, &marks)?;
@@ -245,17 +297,17 @@ impl ChatTemplate {
 /// Cuts the text where the last message's content ends, as transformers does: behind that content
 /// is the sentinel and a blank. If the template took the blank away, it trims contents, and what
 /// the text ends with is trimmed too.
-fn cut_behind_final_message(text: &mut String, marks: &Marks) -> Result<(), ChatError> {
-    let Some(at) = text.rfind(marks.sentinel()) else {
+fn cut_behind_final_message(rendered: &mut String, marks: &Marks) -> Result<(), ChatError> {
+    let Some(at) = rendered.rfind(marks.sentinel()) else {
         let reason = "cannot be followed: the model's chat template leaves the last message's content out";
         return Err(ChatError::field("continue_final_message", reason));
     };
-    let is_trimmed = !text[at + marks.sentinel().len_utf8()..].starts_with(' ');
-    text.truncate(at);
+    let is_trimmed = !rendered[at + marks.sentinel().len_utf8()..].starts_with(' ');
+    rendered.truncate(at);
     if is_trimmed {
-        text.truncate(text.trim_end_matches(|c| strings::is_space(marks.plain(c))).len());
+        rendered.truncate(rendered.trim_end_matches(|c| text::is_space(marks.plain(c))).len());
     }
     // A template that writes the content twice leaves an earlier sentinel.
-    text.retain(|c| c != marks.sentinel());
+    rendered.retain(|c| c != marks.sentinel());
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::{AddedToken, ChatPiece};
 
 /// The texts around a model's reasoning, such as `<think>` and `</think>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReasoningTokens {
+pub struct ReasoningTags {
     /// Before the reasoning.
     pub start: String,
     /// Behind it.
@@ -15,9 +15,10 @@ pub struct ReasoningTokens {
 const NAMES: [&str; 3] = ["think", "thought", "reason"];
 const BRACKETS: [(char, char); 2] = [('<', '>'), ('[', ']')];
 
-impl ReasoningTokens {
-    /// The first pair of tags with such a name that the template writes or compares with, or else that
-    /// the tokenizer has. Both tags must be known, since the text between is taken apart by them.
+impl ReasoningTags {
+    /// The first pair of tags with such a name that the template writes or compares with, or else
+    /// that the tokenizer has. Both tags must be known, since the text between is taken apart by
+    /// them.
     pub(super) fn find(source: &str, added_tokens: &[AddedToken]) -> Option<Self> {
         let is_added = |text: &str| added_tokens.iter().any(|token| token.text == text);
         let known = |tags: &Self| {
@@ -52,17 +53,15 @@ impl ReasoningTokens {
 }
 
 /// Tags of reasoning by their closing forms: `</think>`, `[/THINK]`.
-fn closing_tags(text: &str) -> impl Iterator<Item = ReasoningTokens> + '_ {
+fn closing_tags(text: &str) -> impl Iterator<Item = ReasoningTags> + '_ {
     BRACKETS.into_iter().flat_map(move |(open, close)| {
         text.match_indices(open).filter_map(move |(at, _)| {
             let inside = text[at..].strip_prefix(open)?.strip_prefix('/')?;
             let name = &inside[..inside.find(close)?];
             let lower = name.to_lowercase();
             let plain = name.chars().all(|c| c.is_alphanumeric() || "_:-".contains(c));
-            (plain && NAMES.iter().any(|known| lower.contains(known))).then(|| ReasoningTokens {
-                start: format!("{open}{name}{close}"),
-                end: format!("{open}/{name}{close}"),
-            })
+            (plain && NAMES.iter().any(|known| lower.contains(known)))
+                .then(|| ReasoningTags { start: format!("{open}{name}{close}"), end: format!("{open}/{name}{close}") })
         })
     })
 }

@@ -54,7 +54,7 @@ pub(super) fn narrow(values: [i32x4; 2]) -> i16x8 {
     i16x8::from_i32x8_saturate(bytemuck::cast(values))
 }
 
-/// The values of both vectors, which have so many bytes, in turn.
+/// The values of both vectors in turn.
 #[inline(always)]
 pub(super) fn zip<const BYTES: usize>(first: u8x16, second: u8x16) -> [u8x16; 2] {
     let part = |vector: u8x16, places| vector.shuffle_zeroing(u8x16::new(places));

@@ -13,8 +13,8 @@ pub struct LogitError {
     pub value: f32,
 }
 
-/// The largest of some logits, all of them finite, and the largest of every block of them: whoever
-/// looks for large logits passes over most blocks as a whole. The buffer is reused from token to
+/// The largest of some logits, all of them finite, and the largest of every block of them: the
+/// search for large logits passes over most blocks as a whole. The buffer is reused from token to
 /// token.
 #[derive(Debug, Default)]
 pub(super) struct LogitStats {

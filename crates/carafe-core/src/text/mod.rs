@@ -54,7 +54,7 @@ pub use model_runner::{Logits, ModelInput, ModelRunner, RunError};
 pub use penalties::Penalties;
 pub use preparer::{PreparedPrompt, Preparer};
 pub use prompt::{Prompt, TextPrompt};
-pub use reasoning::{Reasoning, ReasoningMarks};
+pub use reasoning::{Reasoning, ReasoningTags};
 pub use request::{Request, ValidRequest};
 pub use request_error::{Asked, ContextExceeded, PromptLength, RequestError, RequestErrorCode};
 pub use sampler::Sampler;

@@ -107,8 +107,8 @@ pub enum ModelError {
 }
 
 impl TextModel {
-    /// Checks the sizes, and that the model knows every token of `tokenizer`. It may know more, which
-    /// are never chosen.
+    /// Checks the sizes, and that the model knows every token of `tokenizer`. It may know more,
+    /// which are never chosen.
     pub fn check(&self, tokenizer: &Tokenizer) -> Result<(), ModelError> {
         for (name, value) in [
             ("context_length", self.context_length),

@@ -1,7 +1,7 @@
 //! The border to the model: the inputs of one inference in, logits out.
 //!
 //! A model is a decoder whose KV cache lies in blocks (`carafe-tensor` lists its ports). A step is
-//! a list of inputs, each a role, dimensions and values; whoever runs it loops over the list and
+//! a list of inputs, each a role, dimensions and values; the runner loops over the list and
 //! knows no input by name. A worked example, blocks of 4 tokens: sequence `a` has computed 5 tokens
 //! and decodes token 14, sequence `b` begins with the prompt `[21, 22, 23]`:
 //!
@@ -90,7 +90,7 @@ impl Logits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct RunError {
-    /// What happened, in the words of whoever ran the model.
+    /// What happened, in the words of the runner.
     pub message: String,
 }
 

@@ -4,7 +4,7 @@
 //! The tokenizer's stream makes characters of tokens, then stop strings are cut off (`stop`). A
 //! prompt that is echoed is part of the text and goes through the same decoder, so that a character
 //! that begins in the prompt and ends in the output is one character. Stop strings are looked for
-//! in what comes after the prompt, such a character included. Last, what the model marks as its
+//! in what comes after the prompt, such a character included. Last, the model's
 //! reasoning is told from its answer (`reasoning`).
 //!
 //! It does not know which tokens have no text: the caller passes none for those.
@@ -51,7 +51,8 @@ impl OutputText {
         Self { stream, stops: StopMatcher::new(stops), reasoning: ReasoningSplitter::new(reasoning) }
     }
 
-    /// Whether a token with these bytes marks reasoning, and so has text even if it is special.
+    /// Whether a token with these bytes is a tag of reasoning, and so has text even if it is
+    /// special.
     pub(super) fn is_mark(&self, bytes: &[u8]) -> bool {
         self.reasoning.is_mark(bytes)
     }

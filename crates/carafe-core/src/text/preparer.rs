@@ -8,8 +8,8 @@ use super::{
     conversation::Conversations,
     model::{ModelError, TextModel},
     prompt::{Prompt, TextPrompt},
-    reasoning::{Reasoning, ReasoningMarks},
-    request::Request,
+    reasoning::{Reasoning, ReasoningTags},
+    request::{Request, check_prompt_bytes},
     request_error::RequestError,
 };
 use crate::{chat::Chat, tokenizer::Tokenizer};
@@ -50,19 +50,21 @@ impl Preparer {
 
     /// Checks a request, and makes tokens of its prompt.
     pub fn prepare(&self, mut request: Request) -> Result<PreparedPrompt, RequestError> {
-        let mut marks = None;
+        let mut tags = None;
         if let Prompt::Chat(chat) = &request.prompt {
-            let (tokens, found) = self.conversation(chat)?;
-            (request.prompt, marks) = (Prompt::Tokens(tokens), found);
+            let rendered = self.conversations()?.rendered(chat)?;
+            check_prompt_bytes(rendered.bytes(), &self.model, &self.tokenizer)?;
+            let tokens = self.conversations()?.tokens(chat, &rendered, &self.tokenizer)?;
+            (request.prompt, tags) = (Prompt::Tokens(tokens), rendered.tags);
         }
-        let reasoning = prepared(request.reasoning.clone(), marks);
+        let reasoning = prepared(request.reasoning.clone(), tags);
         let request = request.validate(&self.model, &self.tokenizer)?;
         Ok(PreparedPrompt { tokens: request.prompt().to_vec(), reasoning })
     }
 
     /// The text that the model's chat template makes of a conversation.
     pub fn render(&self, chat: &Chat) -> Result<String, RequestError> {
-        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)?.text(chat)
+        self.conversations()?.text(chat)
     }
 
     /// The tokens of a prompt, whatever their number.
@@ -72,7 +74,10 @@ impl Preparer {
                 self.tokenizer.encode(&text, options).map_err(RequestError::Tokenizer)
             }
             Prompt::Tokens(tokens) => Ok(tokens),
-            Prompt::Chat(chat) => Ok(self.conversation(&chat)?.0),
+            Prompt::Chat(chat) => {
+                let conversations = self.conversations()?;
+                conversations.tokens(&chat, &conversations.rendered(&chat)?, &self.tokenizer)
+            }
         }
     }
 
@@ -81,15 +86,15 @@ impl Preparer {
         self.tokenizer.decode(tokens).map_err(RequestError::Detokenize)
     }
 
-    fn conversation(&self, chat: &Chat) -> Result<(Vec<u32>, Option<ReasoningMarks>), RequestError> {
-        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)?.tokens(chat, &self.tokenizer)
+    fn conversations(&self) -> Result<&Conversations, RequestError> {
+        self.conversations.as_ref().ok_or(RequestError::NoChatTemplate)
     }
 }
 
-/// What a request's reasoning becomes, where the template knows these marks.
-fn prepared(asked: Reasoning, marks: Option<ReasoningMarks>) -> Reasoning {
-    match (asked, marks) {
-        (Reasoning::Apart, Some(marks)) => Reasoning::Marked(marks),
+/// What a request's reasoning becomes, where the template knows these tags.
+fn prepared(asked: Reasoning, tags: Option<ReasoningTags>) -> Reasoning {
+    match (asked, tags) {
+        (Reasoning::Apart, Some(tags)) => Reasoning::Tagged(tags),
         (Reasoning::Apart, None) => Reasoning::InText,
         (asked, _) => asked,
     }

@@ -140,7 +140,7 @@ impl Ranking {
         &self.keys
     }
 
-    /// A logit that at least `count` tokens reach, if there are so many: each of so many blocks has
+    /// A logit that at least `count` tokens reach, if there are as many: each of `count` blocks has
     /// one.
     fn lower_bound(&mut self, logit_stats: &LogitStats, count: usize) -> f32 {
         if !(1..=logit_stats.maxima.len()).contains(&count) {

@@ -1,26 +1,26 @@
 //! Tells the reasoning of a model's output from its answer, while both arrive piece by piece.
 //!
 //! A reasoning model writes `<think>`, its reasoning, `</think>`, then its answer; many chat
-//! templates write the first mark themselves, at the end of the prompt. Only the beginning of an
-//! output is looked at: marks that come later are text. White space next to the marks belongs to
+//! templates write the first tag themselves, at the end of the prompt. Only the beginning of an
+//! output is looked at: tags that come later are text. White space next to the tags belongs to
 //! neither part and is left out.
 
-/// What to do with the parts of the output that a model marks as its reasoning.
+/// What to do with the parts of the output that a model puts between reasoning tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Reasoning {
-    /// They stay in the text, marks and all.
+    /// They stay in the text, tags and all.
     #[default]
     InText,
     /// They come apart from the text if the model's chat template knows such parts, which a
     /// [`Preparer`](super::Preparer) finds out.
     Apart,
-    /// What lies between these marks comes apart.
-    Marked(ReasoningMarks),
+    /// What lies between these tags comes apart.
+    Tagged(ReasoningTags),
 }
 
-/// The marks of a reasoning part.
+/// The tags around a reasoning part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReasoningMarks {
+pub struct ReasoningTags {
     /// What begins it, `<think>`; not empty.
     pub start: String,
     /// What ends it, `</think>`; not empty.
@@ -40,7 +40,7 @@ pub(super) struct Delta {
 #[derive(Debug, Default)]
 pub(super) struct ReasoningSplitter {
     /// None where all is text.
-    marks: Option<ReasoningMarks>,
+    tags: Option<ReasoningTags>,
     stage: Stage,
     /// What cannot be told apart yet.
     held: String,
@@ -63,29 +63,29 @@ enum Stage {
 
 impl ReasoningSplitter {
     pub(super) fn new(reasoning: Reasoning) -> Self {
-        let marks = match reasoning {
+        let tags = match reasoning {
             Reasoning::InText | Reasoning::Apart => None,
-            Reasoning::Marked(marks) => Some(marks),
+            Reasoning::Tagged(tags) => Some(tags),
         };
-        let stage = if marks.as_ref().is_some_and(|marks| marks.is_open) { Stage::Opened } else { Stage::Beginning };
-        Self { marks, stage, held: String::new() }
+        let stage = if tags.as_ref().is_some_and(|tags| tags.is_open) { Stage::Opened } else { Stage::Beginning };
+        Self { tags, stage, held: String::new() }
     }
 
-    /// Whether a token with these bytes is one of the marks, and so has text even if it is special.
+    /// Whether a token with these bytes is one of the tags, and so has text even if it is special.
     pub(super) fn is_mark(&self, bytes: &[u8]) -> bool {
-        let marks = self.marks.iter().flat_map(|marks| [&marks.start, &marks.end]);
-        self.stage != Stage::Answer && marks.into_iter().any(|mark| mark.as_bytes() == bytes)
+        let tags = self.tags.iter().flat_map(|tags| [&tags.start, &tags.end]);
+        self.stage != Stage::Answer && tags.into_iter().any(|tag| tag.as_bytes() == bytes)
     }
 
     /// Takes the next text of the output, and returns what can be delivered now.
     pub(super) fn push(&mut self, text: String) -> Delta {
-        let Some(marks) = self.marks.take() else {
+        let Some(tags) = self.tags.take() else {
             return Delta { reasoning: String::new(), text };
         };
         let mut delta = Delta::default();
         self.held.push_str(&text);
-        while self.advance(&marks, &mut delta) {}
-        self.marks = Some(marks);
+        while self.advance(&tags, &mut delta) {}
+        self.tags = Some(tags);
         delta
     }
 
@@ -99,12 +99,12 @@ impl ReasoningSplitter {
     }
 
     /// Delivers what can be delivered in this stage; true if another stage was entered.
-    fn advance(&mut self, marks: &ReasoningMarks, delta: &mut Delta) -> bool {
+    fn advance(&mut self, tags: &ReasoningTags, delta: &mut Delta) -> bool {
         let before = self.stage;
         match self.stage {
-            Stage::Beginning => self.begin(&marks.start),
+            Stage::Beginning => self.begin(&tags.start),
             Stage::Opened => self.skip_space(Stage::Inside),
-            Stage::Inside => self.inside(&marks.end, delta),
+            Stage::Inside => self.inside(&tags.end, delta),
             Stage::Ended => self.skip_space(Stage::Answer),
             Stage::Answer => delta.text.push_str(&std::mem::take(&mut self.held)),
         }
@@ -151,8 +151,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn marks(is_open: bool) -> Reasoning {
-        Reasoning::Marked(ReasoningMarks { start: "<think>".to_owned(), end: "</think>".to_owned(), is_open })
+    fn tags(is_open: bool) -> Reasoning {
+        Reasoning::Tagged(ReasoningTags { start: "<think>".to_owned(), end: "</think>".to_owned(), is_open })
     }
 
     /// Reasoning and text of an output that comes in these pieces.
@@ -171,22 +171,22 @@ mod tests {
     #[test]
     fn reasoning_and_answer_come_apart_without_the_space_around_the_marks() {
         let whole = "<think>\nFirst, a < b.\n</think>\n\nIt is <think>so</think>.\n";
-        assert_eq!(split(marks(false), &[whole]), parts("First, a < b.", "It is <think>so</think>.\n"));
-        assert_eq!(split(marks(true), &["\nwhy </think> yes"]), parts("why", "yes"));
+        assert_eq!(split(tags(false), &[whole]), parts("First, a < b.", "It is <think>so</think>.\n"));
+        assert_eq!(split(tags(true), &["\nwhy </think> yes"]), parts("why", "yes"));
         assert_eq!(split(Reasoning::InText, &[whole]), parts("", whole));
     }
 
     #[test]
     fn an_output_without_marks_is_all_answer_and_one_that_is_cut_off_all_reasoning() {
-        assert_eq!(split(marks(false), &["  <th", "at is it"]), parts("", "  <that is it"));
-        assert_eq!(split(marks(false), &[" \n"]), parts("", " \n"));
-        assert_eq!(split(marks(false), &["<think>a b </thi"]), parts("a b </thi", ""));
-        assert_eq!(split(marks(true), &[]), parts("", ""));
+        assert_eq!(split(tags(false), &["  <th", "at is it"]), parts("", "  <that is it"));
+        assert_eq!(split(tags(false), &[" \n"]), parts("", " \n"));
+        assert_eq!(split(tags(false), &["<think>a b </thi"]), parts("a b </thi", ""));
+        assert_eq!(split(tags(true), &[]), parts("", ""));
     }
 
     #[test]
     fn what_is_certain_is_delivered_at_once() {
-        let mut splitter = ReasoningSplitter::new(marks(true));
+        let mut splitter = ReasoningSplitter::new(tags(true));
         assert_eq!(splitter.push("I see </".to_owned()).reasoning, "I see");
         assert_eq!(splitter.push("b>".to_owned()).reasoning, " </b>");
         assert_eq!(splitter.push("</think>Yes".to_owned()).text, "Yes");
@@ -203,7 +203,7 @@ mod tests {
             cuts.extend([0, output.len()]);
             cuts.sort_unstable();
             let pieces: Vec<&str> = cuts.windows(2).map(|pair| &output[pair[0]..pair[1]]).collect();
-            prop_assert_eq!(split(marks(is_open), &pieces), split(marks(is_open), &[&output]));
+            prop_assert_eq!(split(tags(is_open), &pieces), split(tags(is_open), &[&output]));
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Request {
     /// Whether the prompt is delivered as well, with the log-probabilities of its tokens if those
     /// are asked for.
     pub echo: bool,
-    /// What to do with the parts of the output that the model marks as its reasoning.
+    /// What to do with the parts of the output that the model puts between reasoning tags.
     pub reasoning: Reasoning,
     /// Whether special tokens of the output give no text.
     pub skip_special_tokens: bool,
@@ -141,19 +141,24 @@ impl ValidRequest {
     }
 }
 
-/// The tokens of the prompt, at least one. A text that could not fit even if all its tokens were
-/// the longest is not encoded at all: how many tokens it has at least is all that is said of it.
+/// The tokens of the prompt, at least one. A text that cannot fit is not encoded at all: how many
+/// tokens it has at least is all that is said of it.
 fn prompt_tokens(prompt: Prompt, model: &TextModel, tokenizer: &Tokenizer) -> Result<Vec<u32>, RequestError> {
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens,
         Prompt::Chat(_) => return Err(RequestError::UnpreparedChat),
         Prompt::Text(TextPrompt { text, options }) => {
-            let at_least = tokenizer.least_tokens(text.len());
-            room(PromptLength::AtLeast(at_least), Asked::Nothing, model.context_length)?;
+            check_prompt_bytes(text.len(), model, tokenizer)?;
             tokenizer.encode(&text, options).map_err(RequestError::Tokenizer)?
         }
     };
     if tokens.is_empty() { Err(RequestError::EmptyPrompt) } else { Ok(tokens) }
+}
+
+/// Refuses a prompt whose bytes would not fit even if all its tokens were the longest.
+pub(super) fn check_prompt_bytes(bytes: usize, model: &TextModel, tokenizer: &Tokenizer) -> Result<(), RequestError> {
+    let at_least = PromptLength::AtLeast(tokenizer.least_tokens(bytes));
+    room(at_least, Asked::Nothing, model.context_length).map(|_| ())
 }
 
 /// Refuses tokens that the model does not know, and those that the tokenizer does not: the model

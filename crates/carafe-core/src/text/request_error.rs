@@ -119,8 +119,14 @@ pub enum RequestError {
     )]
     NoChatTemplate,
     /// The rendered conversation could not be turned into tokens.
-    #[error("`messages` cannot be turned into tokens")]
-    Messages(#[source] TokenizerError),
+    #[error("`{field}` cannot be turned into tokens")]
+    Conversation {
+        /// The field of the request with the text at fault, such as `messages[2].content`.
+        field: String,
+        /// Why.
+        #[source]
+        source: TokenizerError,
+    },
     /// The conversation could not be rendered.
     #[error(transparent)]
     Chat(#[from] ChatError),
@@ -253,7 +259,8 @@ impl RequestError {
         match self {
             Self::EmptyPrompt | Self::Tokenizer(_) => Some("prompt"),
             Self::Chat(error) => error.request_field(),
-            Self::NoChatTemplate | Self::UnpreparedChat | Self::Messages(_) => Some("messages"),
+            Self::NoChatTemplate | Self::UnpreparedChat => Some("messages"),
+            Self::Conversation { field, .. } => Some(field),
             Self::Detokenize(_) => Some("tokens"),
             Self::ContextExceeded(exceeded) => Some(exceeded.parameter()),
             Self::MinTokens { .. } => Some("min_tokens"),

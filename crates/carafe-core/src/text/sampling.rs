@@ -16,7 +16,7 @@ pub struct Sampling {
     /// 0 to 2. At 0 the token with the largest logit is taken and nothing is drawn; ties go to the
     /// lower id.
     pub temperature: f32,
-    /// Keep only so many of the best tokens, at least 1.
+    /// Keep only this number of the best tokens, at least 1.
     pub top_k: Option<u32>,
     /// Keep the fewest best tokens whose probabilities reach this, but at least one; 0 to 1, which
     /// keeps all.

@@ -308,8 +308,8 @@ impl Sequence {
         Accepted { delta, text_offset: offset, finished }
     }
 
-    /// Whether a token gives no text: one that ends the text never does, and others that are special
-    /// or EOS only where special tokens are wanted, or where they mark reasoning.
+    /// Whether a token gives no text: one that ends the text never does, and others that are
+    /// special or EOS only where special tokens are wanted, or where they mark reasoning.
     fn is_skipped(&self, token: u32, is_eos: bool, tokenizer: &Tokenizer) -> bool {
         if is_eos && !self.request.ignore_eos {
             return true;

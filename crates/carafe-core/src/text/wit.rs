@@ -85,8 +85,8 @@ macro_rules! wit_conversions {
             match reasoning {
                 wit::Reasoning::InText => $crate::text::Reasoning::InText,
                 wit::Reasoning::Apart => $crate::text::Reasoning::Apart,
-                wit::Reasoning::Marked(wit::ReasoningMarks { start, end, is_open }) => {
-                    $crate::text::Reasoning::Marked($crate::text::ReasoningMarks { start, end, is_open })
+                wit::Reasoning::Tagged(wit::ReasoningTags { start, end, is_open }) => {
+                    $crate::text::Reasoning::Tagged($crate::text::ReasoningTags { start, end, is_open })
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Added tokens: those that are found in a text before a model sees it, special ones among them.
 //!
-//! A special token (`<|im_end|>`) controls, and must not come about because somebody typed its
-//! text. So whoever searches says which tokens may be found; the text of any other is passed over
+//! A special token (`<|im_end|>`) controls, and must not come about because a user typed its
+//! text. So the caller says which tokens may be found; the text of any other is passed over
 //! and stays text.
 
 use std::collections::BTreeSet;

@@ -14,8 +14,8 @@ fn stands_for_itself(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF)
 }
 
-/// The character that byte-level BPE writes for `byte`.
-fn character(byte: u8) -> char {
+/// The letter that byte-level BPE writes for `byte`.
+pub(super) fn letter(byte: u8) -> char {
     if stands_for_itself(byte) {
         return char::from(byte);
     }
@@ -32,7 +32,7 @@ impl ByteTable {
     pub(super) fn new() -> Self {
         let mut table = Vec::new();
         for byte in 0..=u8::MAX {
-            let number = u32::from(character(byte)) as usize;
+            let number = u32::from(letter(byte)) as usize;
             table.resize(table.len().max(number + 1), None);
             table[number] = Some(byte);
         }
@@ -52,18 +52,18 @@ mod tests {
 
     #[test]
     fn the_known_characters_are_right() {
-        assert_eq!(character(b' '), 'Ġ');
-        assert_eq!(character(b'\n'), 'Ċ');
-        assert_eq!(character(b'a'), 'a');
-        assert_eq!(character(0), 'Ā');
-        assert_eq!(character(0xAD), 'Ń');
+        assert_eq!(letter(b' '), 'Ġ');
+        assert_eq!(letter(b'\n'), 'Ċ');
+        assert_eq!(letter(b'a'), 'a');
+        assert_eq!(letter(0), 'Ā');
+        assert_eq!(letter(0xAD), 'Ń');
     }
 
     #[test]
     fn every_byte_comes_back_from_its_character() {
         let table = ByteTable::new();
         for byte in 0..=u8::MAX {
-            assert_eq!(table.bytes(&character(byte).to_string()), [byte]);
+            assert_eq!(table.bytes(&letter(byte).to_string()), [byte]);
         }
         assert_eq!(table.0.iter().flatten().count(), 256);
         assert_eq!(table.0.len(), 0x144);

@@ -66,9 +66,9 @@ pub enum TokenizerError {
     #[error("failed to encode the text")]
     Encode(#[source] tokenizers::Error),
     /// A part of a text has no token, and no unknown token stands for it.
-    #[error("the tokenizer has no token for `{text}`, and none for what is unknown")]
+    #[error("the tokenizer has no token for {}, and none for what is unknown; take it out", named(text))]
     NoToken {
-        /// The part.
+        /// The part: a character, or a word.
         text: String,
     },
     /// An id has no token.
@@ -79,6 +79,16 @@ pub enum TokenizerError {
         /// What ids are below; some below it may have no token.
         size: u32,
     },
+}
+
+/// A text in a message: a character that would not be seen by its number.
+fn named(text: &str) -> String {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(c), None) if c.is_control() || c.is_whitespace() => format!("U+{:04X}", u32::from(c)),
+        (Some(c), None) => format!("`{c}` (U+{:04X})", u32::from(c)),
+        _ => format!("`{text}`"),
+    }
 }
 
 impl TokenizerError {

@@ -6,11 +6,12 @@
 //! token its text, and a [`TextStream`] joins them.
 //!
 //! The library's own models are hash tables of strings, which take seconds to fill. So the host
-//! makes a compact form of the file once ([`compact_form`]), of flat tables that a guest only has to
-//! copy ([`Tokenizer::open`]): there is no other way to a tokenizer.
+//! makes a compact form of the file once ([`compact_form`]), of flat tables that a guest only has
+//! to copy ([`Tokenizer::open`]): there is no other way to a tokenizer.
 //!
-//! Who encodes says which added tokens may come about. By default a special token in a text is text:
-//! `<|endoftext|>` typed by a user is spelled out in ordinary tokens and never acts as control.
+//! Who encodes says which added tokens may come about. By default a special token in a text is
+//! text: `<|endoftext|>` typed by a user is spelled out in ordinary tokens and never acts as
+//! control.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -44,6 +45,7 @@ pub use stream::{StreamedText, TextStream};
 
 use added::{AddedTokens, Part};
 use bpe::BpeBuffers;
+use byte_level::letter;
 use compact::Reader;
 use decoder::{Decoder, TokenText};
 use model::{Model, ModelOptions};
@@ -149,7 +151,7 @@ impl Tokenizer {
         self.added.get(id).is_some_and(|token| token.special)
     }
 
-    /// How many tokens a text of so many bytes has at least, whatever it says.
+    /// How many tokens a text of this many bytes has at least, whatever it says.
     pub fn least_tokens(&self, bytes: usize) -> usize {
         match self.header.longest_token {
             0 => 0,
@@ -213,14 +215,30 @@ impl Tokenizer {
         for (word, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
             match tokens {
                 Some(tokens) => ids.extend(tokens.iter().map(|token| token.id)),
-                None => self.model.tokenize(word, &forbidden, &mut buffers, ids)?,
+                None => {
+                    let tokenized = self.model.tokenize(word, &forbidden, &mut buffers, ids);
+                    tokenized.map_err(|error| self.in_characters(error, text))?;
+                }
             }
         }
         Ok(())
     }
 
-    /// The added tokens that the model's vocabulary holds too and that may not come about, ascending.
-    /// The token for what is unknown may: it stands for no text of its own.
+    /// The error with a character of the text, where the model only saw a letter for one of its
+    /// bytes.
+    fn in_characters(&self, error: TokenizerError, text: &str) -> TokenizerError {
+        let has_letter = |letter: char| self.model.vocabulary.id(letter.encode_utf8(&mut [0; 4]).as_bytes()).is_some();
+        let is_missing = |c: &char| !c.encode_utf8(&mut [0; 4]).bytes().all(|byte| has_letter(letter(byte)));
+        match error {
+            TokenizerError::NoToken { text: part } if self.decoder.is_byte_level() => {
+                TokenizerError::NoToken { text: text.chars().find(is_missing).map_or(part, String::from) }
+            }
+            error => error,
+        }
+    }
+
+    /// The added tokens that the model's vocabulary holds too and that may not come about,
+    /// ascending. The token for what is unknown may: it stands for no text of its own.
     fn forbidden(&self, may_be: impl Fn(&AddedToken) -> bool) -> Vec<u32> {
         let unknown = self.model.unknown();
         let in_vocabulary = |token: &&AddedToken| self.model.vocabulary.text(token.id).is_some();

@@ -73,8 +73,8 @@ impl Model {
         matches!(&self.kind, ModelKind::Bpe(bpe) if bpe.is_lossless())
     }
 
-    /// Appends the tokens of a word, none of which is one of `forbidden`, ascending ids: vocabularies
-    /// hold special tokens too, and a word may spell one out.
+    /// Appends the tokens of a word, none of which is one of `forbidden`, ascending ids:
+    /// vocabularies hold special tokens too, and a word may spell one out.
     pub(super) fn tokenize(
         &self,
         word: &str,

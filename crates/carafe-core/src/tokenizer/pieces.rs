@@ -23,13 +23,13 @@ impl Tokenizer {
         ControlTokens::new(self.added_tokens(), &texts.into_iter().collect())
     }
 
-    /// The tokens of rendered pieces, and nothing besides: what the library makes of the whole text,
-    /// but that no text, and no texts side by side, become any of `controls`. Texts are encoded as
-    /// parts of the whole, at most [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) long.
+    /// The tokens of rendered pieces, and nothing besides: what the library makes of the whole
+    /// text, but that no text, and no texts side by side, become any of `controls`. Texts are
+    /// encoded as parts of the whole, at most [`MAX_TEXT_BYTES`](super::MAX_TEXT_BYTES) long.
     ///
-    /// Control tokens cut the text even where they are looked for in the normalised text. Only where
-    /// a normalizer puts something before a text does that make a difference: there the library, too,
-    /// puts it before every text, but misses such tokens.
+    /// Control tokens cut the text even where they are looked for in the normalised text. Only
+    /// where a normalizer puts something before a text does that make a difference: there the
+    /// library, too, puts it before every text, but misses such tokens.
     ///
     /// # Errors
     /// As of [`Tokenizer::encode`], and [`TokenizerError::UnknownToken`].

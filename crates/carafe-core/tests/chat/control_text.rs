@@ -11,11 +11,11 @@ use carafe_core::chat::{Chat, ChatPiece, ChatTemplate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{ADDED, SPECIAL, TEMPLATES, joined, open, template};
+use crate::{ADDED, SPECIAL, TEMPLATES, joined, open, read, special_tokens, template};
 
 /// Templates that do to client texts what no model's template does, and write no control token but
 /// `<s>` at the beginning.
-const HOSTILE: [&str; 14] = [
+const HOSTILE: [&str; 16] = [
     "<s>{% for m in messages %}{{ m.content }}{% endfor %}",
     "<s>{% for m in messages %}{{ m.content[1:] }}{{ m.content[:1] }}{% endfor %}",
     "<s>{{ messages | map(attribute='content') | join('') }}{{ messages | map(attribute='content') | map('upper') | join('') }}",
@@ -29,10 +29,39 @@ const HOSTILE: [&str; 14] = [
     "<s>{{ '<|{}|>'.format(messages[0].content) }}{{ '<|%s|>' | format(messages[0].content) }}{{ '<|X|>' | replace('X', messages[0].content) }}",
     "<s>{% set t = messages[0].content %}{% set b %}{{ t }}{{ t }}{% endset %}{{ b }}{% macro m(x) %}<|{{ x }}{% endmacro %}{{ m(t) }}|>",
     "<s>{% for k, v in (kwargs or {}).items() %}{{ k }}{{ v }}<|{{ k }}|>{{ '<|' ~ v.role ~ '|>' if v is mapping }}{% endfor %}",
+    "<s>{% set c = messages[0].content %}{{ c | striptags }}{{ c | urlencode }}{{ c | wordwrap(2, wrapstring='') }}{{ c | truncate(4, true, '') }}{{ c | center(60) }}{{ {c: c} | urlencode }}{{ {'a': c} | xmlattr }}{{ c | indent(1) }}{{ c.expandtabs(1) }}",
+    "<s>{% set ts = messages | map(attribute='content') | select('string') | list %}{{ ts | sort | join }}{{ ts | unique | join }}{{ ts | min }}{{ ts | groupby(0) | map('first') | join }}{{ {'<s>': 1, '</s>': 2}[ts[0]] }}{{ {ts[0]: ts[0]} | dictsort }}{{ '<' if ts[0] == '<s>' }}{{ ts[0][1:] }}",
     "<s>{{ messages[0].content | escape }}{{ messages[0].content | trim('<') }}{{ '[' + messages[0].content + ']' }}{{ '</' + messages[0].content }}",
 ];
 
 static OPENED: LazyLock<Vec<ChatTemplate>> = LazyLock::new(|| HOSTILE.iter().map(|source| open(source)).collect());
+
+/// Templates that ask what a client's text is, in every way that there is.
+const ASKING: [&str; 8] = [
+    "{% set t = messages[0].content %}{{ t == '<|end|>' }}{{ t != '<s>' }}{{ t < '<t' }}{{ t >= '<' > ')' }}{{ t == messages[1].content }}\
+     {{ t in ['<s>', '</s>', 'X'] }}{{ t not in '<|end|><s></s>' }}{{ '</think>' in t }}{{ 'x' if t == '<think>' else 'y' }}",
+    "{{ {'<s>': 1, '<|end|>': 2, '</think>': 3}[messages[0].content] }}{{ {'<s>': 1, '': 2}.get(messages[0].content) }}\
+     {{ {messages[0].content: 1}.get('<s>') }}{{ {messages[0].content: 1} == {'<s>': 1} }}{{ messages[0].content in {'<s>': 1} }}",
+    "{% for k, v in kwargs.items() %}{{ kwargs[k] == v }}{{ k in kwargs }}{% endfor %}{{ kwargs['<s>'] }}{{ kwargs.get('<|end|>') }}\
+     {{ kwargs | dictsort }}{{ kwargs | items | list | length }}{{ '</s>' in kwargs }}{{ kwargs.keys() | sort }}",
+    "{% set ts = messages | map(attribute='content') | select('string') | list %}{{ ts | sort }}{{ ts | unique | list }}{{ ts | min }}{{ ts | max }}\
+     {{ ts | select('equalto', '<s>') | list }}{{ ts | select('in', ['<s>', '<|end|>']) | list }}{{ ts | groupby(0) | map('first') | list }}{{ ts.index(ts[0]) }}{{ ts.count('<s>') }}",
+    "{% set t = messages[0].content %}{{ t.split('<') }}{{ t.split('</think>')[-1] }}{{ t.find('|>') }}{{ t.startswith(('<s>', '</')) }}{{ t.strip('<>') }}{{ t.partition('|') }}\
+     {{ t.count('<') }}{{ t.replace('<|', '(') }}{{ t is lower }}{{ t | length }}{{ t[1:3] }}{{ t | reverse }}{{ t | list | sort | join }}{{ t[t | length - 1] }}",
+    "{% set t = messages[0].content %}{{ t | wordwrap(4) }}{{ t | truncate(6) }}{{ t | indent(1, true) }}{{ t | center(30) }}{{ t | wordcount }}{{ t | striptags }}{{ t | urlencode }}\
+     {{ t | escape }}{{ {'a': t} | xmlattr }}{{ t | title }}{{ t | capitalize }}{{ t.expandtabs(2) }}{{ t.isprintable() }}",
+    "{{ messages }}{{ tools }}{{ tools | tojson(indent=2, sort_keys=true) }}{{ messages | tojson(ensure_ascii=true) }}{{ messages | string | length }}",
+    "{% for tool in tools or [] %}{{ tool.type == 'function' }}{{ tool.function.name }}{% for name, schema in tool.function.parameters.properties.items() %}\
+     {{ name in tool.function.parameters.required }}{{ name == '<s>' }}{{ {'string': 'text'}[schema.type] }}{{ schema.enum[0] == schema['default'] }}{% endfor %}{% endfor %}",
+];
+
+/// Each with the control tokens and without any: then nothing is marked.
+static SEEING: LazyLock<Vec<(ChatTemplate, ChatTemplate)>> = LazyLock::new(|| {
+    let ours = ["turns", "parts", "composed", "thoughts", "types"].map(|name| read(&format!("templates/{name}.jinja")));
+    let sources = ASKING.iter().chain(&HOSTILE).map(|source| (*source).to_owned()).chain(ours);
+    let without = |source: &str| ChatTemplate::open(source, &special_tokens(), &[]).expect("opens");
+    sources.map(|source| (open(&source), without(&source))).collect()
+});
 
 /// Text that a control token could be made of.
 fn hostile_text() -> impl Strategy<Value = String> {
@@ -54,6 +83,8 @@ fn hostile_text() -> impl Strategy<Value = String> {
         "\n",
         "<",
         "|>",
+        "&lt;",
+        "&#60;",
         "\u{f0000}",
         "\u{f0001}",
         "\u{10fffd}",
@@ -61,10 +92,13 @@ fn hostile_text() -> impl Strategy<Value = String> {
         "ı",
     ]);
     let reversed = prop::bool::weighted(0.1);
-    prop::collection::vec((part, between), 1..5).prop_flat_map(move |parts| {
+    let parts = prop::collection::vec((part, between), 1..5).prop_flat_map(move |parts| {
         let text: String = parts.into_iter().map(|(part, between)| part + between).collect();
         reversed.prop_map(move |reversed| if reversed { text.chars().rev().collect() } else { text.clone() })
-    })
+    });
+    // Often the very text that templates compare with.
+    let whole = prop::sample::select(vec!["<s>", "<|end|>", "</think>"]).prop_map(str::to_owned);
+    prop_oneof![2 => parts, 1 => whole]
 }
 
 /// A conversation with hostile text wherever a client may write some.
@@ -135,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn hostile_text_leaves_the_control_tokens_of_a_chat_as_they_are(chat in hostile_chat(), number in 0..TEMPLATES.len() - 1) {
+    fn hostile_text_leaves_the_control_tokens_of_a_chat_as_they_are(chat in hostile_chat(), number in 0..TEMPLATES.len() - 2) {
         let name = TEMPLATES[number];
         let template = template(name);
         let Some(pieces) = rendered(template, &chat) else { return Ok(()) };
@@ -152,6 +186,13 @@ proptest! {
     }
 
     #[test]
+    fn a_rendering_is_the_same_text_whatever_the_control_tokens(chat in hostile_chat(), number in 0..SEEING.len()) {
+        let text = |template: &ChatTemplate| rendered(template, &chat).map(|pieces| joined(&pieces));
+        let (with_tokens, without) = &SEEING[number];
+        prop_assert_eq!(text(with_tokens), text(without));
+    }
+
+    #[test]
     fn nothing_of_a_text_is_lost(text in hostile_text()) {
         let messages = json!([{ "role": "user", "content": text }]).to_string();
         let pieces = rendered(template("turns"), &Chat { messages, ..Chat::default() }).expect("renders");
@@ -164,6 +205,16 @@ proptest! {
         let _ = turns.render(&Chat { messages, tools: tools.clone(), template_arguments: tools, ..Chat::default() });
         let odd: Value = json!([{ "role": "user", "content": values[0], "name": values[1] }, { "role": values[2], "content": 7 }]);
         let _ = turns.render(&Chat { messages: odd.to_string(), ..Chat::default() });
+    }
+}
+
+#[test]
+fn the_templates_of_these_tests_render_a_harmless_chat() {
+    for with_tools in [false, true] {
+        let chat = harmless(false, with_tools);
+        for (number, template) in OPENED.iter().chain(SEEING.iter().flat_map(|(a, b)| [a, b])).enumerate() {
+            assert!(template.render(&chat).is_ok(), "{number}: {:?}", template.render(&chat));
+        }
     }
 }
 

@@ -56,8 +56,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()))
 }
 
-pub(crate) const TEMPLATES: [&str; 7] =
-    ["turns", "instructions", "parts", "composed", "thoughts", "types", "constructs"];
+/// The last two are no chats: they have every construct and filter.
+pub(crate) const TEMPLATES: [&str; 8] =
+    ["turns", "instructions", "parts", "composed", "thoughts", "types", "constructs", "filters"];
 
 /// A template of the tests, opened once.
 pub(crate) fn template(name: &str) -> &'static ChatTemplate {
@@ -160,7 +161,8 @@ fn added_tokens_are_control_tokens_where_they_are_special_or_the_template_writes
 
 #[test]
 fn tools_are_looked_up_and_compared_where_letters_of_clients_are_marked() {
-    // Brackets around a client's text beside a token of letters in such brackets: letters are marked.
+    // Brackets around a client's text beside a token of letters in such brackets: letters are
+    // marked.
     let source = "{% for tool in tools %}[{{ tool.function.name }}]\
         {% for key, value in tool.function.parameters.properties.items() %}<{{ key }}>\
         {{ 'text' if value.type == 'string' else 'other' }} {{ value.description }}{% endfor %}{% endfor %}\

@@ -91,6 +91,34 @@ fn fields_of_tools_and_arguments_are_refused_by_name() {
 }
 
 #[test]
+fn tools_and_arguments_that_the_template_does_not_use_are_refused() {
+    let tools = r#"[{"type": "function", "function": {"name": "f"}}]"#;
+    let checked = |name: &str, tools: Option<&str>, arguments: Option<&str>| {
+        let (tools, template_arguments) = (tools.map(str::to_owned), arguments.map(str::to_owned));
+        let chat = Chat { tools, template_arguments, ..chat(r#"[{"role": "user", "content": "x"}]"#) };
+        let template = template(name);
+        let rendered = template.render(&chat).expect("renders");
+        template.check_effects(&chat, &rendered).map_err(|error| error.to_string())
+    };
+    assert_eq!(checked("turns", Some(tools), None), Ok(()));
+    assert_eq!(checked("composed", Some("[]"), None), Ok(()));
+    assert!(checked("composed", Some(tools), None).is_err_and(|error| error.starts_with("`tools` have no effect")));
+    // What is set where the template looks for it has an effect, or would have had one.
+    assert_eq!(checked("thoughts", None, Some(r#"{"enable_thinking": true}"#)), Ok(()));
+    assert_eq!(checked("types", None, Some(r#"{"effort": "high"}"#)), Ok(()));
+    // Nothing is asked for by what is false or empty.
+    assert_eq!(checked("turns", None, Some(r#"{"enable_thinking": false, "documents": []}"#)), Ok(()));
+    let defaults = open("{% if not date is defined %}{% set date = 'today' %}{% endif %}{{ date }}");
+    let dated = Chat {
+        template_arguments: Some(r#"{"date": "now"}"#.to_owned()),
+        ..chat(r#"[{"role": "user", "content": "x"}]"#)
+    };
+    assert!(defaults.check_effects(&dated, &defaults.render(&dated).expect("renders")).is_ok());
+    let error = checked("turns", None, Some(r#"{"enable_thinking": true}"#)).expect_err("has no effect");
+    assert!(error.starts_with("`chat_template_kwargs.enable_thinking` has no effect"), "{error}");
+}
+
+#[test]
 fn fields_without_effect_are_taken_when_they_are_empty() {
     let messages = r#"[{"role": "assistant", "content": "x", "refusal": null, "annotations": [], "audio": null, "function_call": null, "tool_calls": [], "name": null}]"#;
     assert_eq!(joined(&template("turns").render(&chat(messages)).expect("renders")), "<|turn|>assistant\nx<|end|>\n");

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use carafe_core::text::{
-    Event, EventKind, FailureKind, FinishReason, Prompt, Reasoning, ReasoningMarks, Request, Stats,
+    Event, EventKind, FailureKind, FinishReason, Prompt, Reasoning, ReasoningTags, Request, Stats,
 };
 
 use crate::fake::{self, Fake, byte_token, drain, greedy, noise, script};
@@ -178,7 +178,7 @@ fn reasoning_comes_apart_from_the_text_and_stop_strings_end_either() {
     };
     let marks = |is_open| {
         let (start, end) = ("<think>".to_owned(), "</think>".to_owned());
-        Reasoning::Marked(ReasoningMarks { start, end, is_open })
+        Reasoning::Tagged(ReasoningTags { start, end, is_open })
     };
     assert_eq!(outcome(Reasoning::InText, &[]), (String::new(), output.to_owned()));
     assert_eq!(outcome(marks(false), &[]), ("why not".to_owned(), "yes. no".to_owned()));

@@ -3,6 +3,7 @@
 #![cfg(feature = "text")]
 
 mod batching;
+mod conversations;
 mod echo;
 mod fake;
 mod generator;

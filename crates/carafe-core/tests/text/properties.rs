@@ -16,7 +16,7 @@ use crate::fake::{self, EOS, Fake, Logits, byte_token, model, noise, tokenizer};
 enum Action {
     Submit(Box<Request>),
     Step(usize),
-    /// Cancels the request with this number among those submitted, if there are so many.
+    /// Cancels the request with this number among those submitted, if there are as many.
     Cancel(usize),
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fake;
 
-/// A file of GPT-2's tokenizer; its origin is told in the notice beside it.
+/// A file of GPT-2's tokenizer; its origin is stated in the notice beside it.
 fn gpt2(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/gpt2-tokenizer");
     std::fs::read(folder.join(name)).unwrap()
@@ -145,7 +145,22 @@ fn a_text_with_a_byte_that_has_no_token_is_refused_rather_than_shortened() {
     let tokenizer = fake::open(&json).unwrap();
     assert_eq!(encode(&tokenizer, "yx").len(), 2);
     let error = tokenizer.encode("fizz", EncodeOptions::default()).unwrap_err();
-    assert_eq!(error.to_string(), "the tokenizer has no token for `z`, and none for what is unknown");
+    let expected = "the tokenizer has no token for `z` (U+007A), and none for what is unknown; take it out";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_character_without_a_token_is_named_and_not_the_letter_of_its_byte() {
+    let mut json = fake::tokenizer_json();
+    // The letters of the bytes 0x06 and 0xB8, the second one of `世`.
+    for letter in ["\u{106}", "\u{b8}"] {
+        assert!(json["model"]["vocab"].as_object_mut().unwrap().remove(letter).is_some());
+    }
+    let tokenizer = fake::open(&json).unwrap();
+    for (text, expected) in [("a\u{6}b", "for U+0006, and"), ("x 世界", "for `世` (U+4E16), and")] {
+        let error = tokenizer.encode(text, EncodeOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ generation_body! {
         /// Whether the model goes on with the last message, and does not begin one of its own.
         pub(crate) continue_final_message: Option<bool>,
         /// Whether the model's reasoning comes as `reasoning_content`; true if it is absent. False
-        /// leaves it in the content, with its marks.
+        /// leaves it in the content, with its tags.
         pub(crate) separate_reasoning: Option<bool>,
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct GenerationRequest {
     pub(crate) logprobs: Option<u32>,
     /// Whether the choices begin with the prompt.
     pub(crate) echo: bool,
-    /// Whether the parts of the output that the model marks as its reasoning come apart.
+    /// Whether the parts of the output that the model puts between reasoning tags come apart.
     pub(crate) reasoning: Reasoning,
     /// Whether special tokens of the output give no text.
     pub(crate) skip_special_tokens: bool,

@@ -75,7 +75,7 @@ impl Download<'_> {
             StatusCode::PARTIAL_CONTENT if answer.start() == Some(have) => self.copy(answer, part, progress),
             _ => {
                 part.restart()?;
-                Err(Failure::Interrupted("came from another place than the one asked for".to_owned()))
+                Err(Failure::Interrupted("came from another position than the one asked for".to_owned()))
             }
         }
     }

@@ -64,7 +64,7 @@ impl Hub {
     /// A repository of the hub that the environment names; if `is_offline`, of the cache alone.
     pub(super) fn new(repository: &str, revision: &str, is_offline: bool) -> Result<Self> {
         let home = environment::hub_home();
-        let home = home.context("no place to keep what is fetched: neither HF_HOME nor HOME is set")?;
+        let home = home.context("no folder for what is fetched: neither HF_HOME nor HOME is set")?;
         let endpoint = environment::hub_endpoint();
         let address = endpoint.parse().ok().filter(is_web_address);
         let address = address.with_context(|| {
