@@ -23,33 +23,34 @@ pub(super) fn hidden_name(model: &str, mark: &str) -> String {
 }
 
 /// Removes what killed commands have left in a folder of models, and says so.
-pub(super) fn clear(place: &Path) {
-    match clear_free(place) {
+pub(super) fn clear(directory: &Path) {
+    match clear_free(directory) {
         Ok(removed) => removed.iter().for_each(|folder| {
             output::note(&format!("removed `{}`, which a command that was killed had left", folder.display()));
         }),
-        Err(error) => {
-            output::note(&format!("what killed commands have left in `{}` was not removed: {error}", place.display()))
-        }
+        Err(error) => output::note(&format!(
+            "what killed commands have left in `{}` was not removed: {error}",
+            directory.display()
+        )),
     }
 }
 
-fn clear_free(place: &Path) -> io::Result<Vec<PathBuf>> {
-    let hidden = hidden(place)?;
-    if hidden.is_empty() || !is_free(&File::open(place)?)? {
+fn clear_free(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let hidden = hidden(directory)?;
+    if hidden.is_empty() || !is_free(&File::open(directory)?)? {
         return Ok(Vec::new());
     }
     let mut removed = Vec::new();
     for folder in hidden {
-        if remove_if_free(place, &folder)? {
+        if remove_if_free(directory, &folder)? {
             removed.push(folder);
         }
     }
     Ok(removed)
 }
 
-fn hidden(place: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match place.read_dir() {
+fn hidden(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match directory.read_dir() {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         entries => entries?,
     };
@@ -63,7 +64,7 @@ fn hidden(place: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn remove_if_free(place: &Path, folder: &Path) -> io::Result<bool> {
+fn remove_if_free(directory: &Path, folder: &Path) -> io::Result<bool> {
     let lock = match File::open(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         lock => lock?,
@@ -71,7 +72,7 @@ fn remove_if_free(place: &Path, folder: &Path) -> io::Result<bool> {
     if !is_free(&lock)? {
         return Ok(false);
     }
-    restore(place, folder)?;
+    restore(directory, folder)?;
     fs::remove_dir_all(folder)?;
     Ok(true)
 }
@@ -86,14 +87,14 @@ fn is_free(lock: &File) -> io::Result<bool> {
 }
 
 /// Gives a model its name back that was put aside for one which never took it.
-fn restore(place: &Path, folder: &Path) -> io::Result<()> {
+fn restore(directory: &Path, folder: &Path) -> io::Result<()> {
     let replaced = folder.join(REPLACED);
     if !replaced.is_dir() {
         return Ok(());
     }
     for entry in replaced.read_dir()? {
         let entry = entry?;
-        let model = place.join(entry.file_name());
+        let model = directory.join(entry.file_name());
         if model.symlink_metadata().is_err() {
             fs::rename(entry.path(), model)?;
         }
@@ -107,38 +108,38 @@ mod tests {
 
     #[test]
     fn a_folder_that_nobody_holds_is_removed_and_one_that_is_held_stays() {
-        let place = tempfile::tempdir().expect("a folder");
-        let (left, held) = (place.path().join(".carafe-left.a1"), place.path().join(".carafe-held.b2"));
-        for folder in [&left, &held, &place.path().join("model"), &place.path().join(".other")] {
+        let directory = tempfile::tempdir().expect("a folder");
+        let (left, held) = (directory.path().join(".carafe-left.a1"), directory.path().join(".carafe-held.b2"));
+        for folder in [&left, &held, &directory.path().join("model"), &directory.path().join(".other")] {
             fs::create_dir(folder).expect("made");
         }
         let lock = File::open(&held).expect("opened");
         lock.lock().expect("locked");
-        assert_eq!(clear_free(place.path()).expect("cleared"), [left]);
-        assert!(held.is_dir() && place.path().join("model").is_dir() && place.path().join(".other").is_dir());
+        assert_eq!(clear_free(directory.path()).expect("cleared"), [left]);
+        assert!(held.is_dir() && directory.path().join("model").is_dir() && directory.path().join(".other").is_dir());
         drop(lock);
-        assert_eq!(clear_free(place.path()).expect("cleared"), [held]);
+        assert_eq!(clear_free(directory.path()).expect("cleared"), [held]);
     }
 
     #[test]
     fn a_model_that_was_put_aside_comes_back_unless_a_new_one_is_there() {
-        let place = tempfile::tempdir().expect("a folder");
-        let aside = place.path().join(".carafe-model.a1").join(REPLACED).join("model");
+        let directory = tempfile::tempdir().expect("a folder");
+        let aside = directory.path().join(".carafe-model.a1").join(REPLACED).join("model");
         for is_there in [false, true] {
             fs::create_dir_all(&aside).expect("made");
             fs::write(aside.join("which"), if is_there { "older" } else { "old" }).expect("written");
-            assert_eq!(clear_free(place.path()).expect("cleared").len(), 1);
-            assert_eq!(fs::read_to_string(place.path().join("model/which")).expect("read"), "old");
+            assert_eq!(clear_free(directory.path()).expect("cleared").len(), 1);
+            assert_eq!(fs::read_to_string(directory.path().join("model/which")).expect("read"), "old");
         }
     }
 
     #[test]
     fn while_another_process_makes_a_folder_nothing_is_removed() {
-        let place = tempfile::tempdir().expect("a folder");
-        fs::create_dir(place.path().join(".carafe-new.a1")).expect("made");
-        let lock = File::open(place.path()).expect("opened");
+        let directory = tempfile::tempdir().expect("a folder");
+        fs::create_dir(directory.path().join(".carafe-new.a1")).expect("made");
+        let lock = File::open(directory.path()).expect("opened");
         lock.lock().expect("locked");
-        assert!(clear_free(place.path()).expect("nothing").is_empty());
-        assert!(clear_free(&place.path().join("nowhere")).expect("nothing").is_empty());
+        assert!(clear_free(directory.path()).expect("nothing").is_empty());
+        assert!(clear_free(&directory.path().join("nowhere")).expect("nothing").is_empty());
     }
 }
