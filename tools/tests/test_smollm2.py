@@ -81,3 +81,14 @@ def test_digits_are_cut_one_by_one_and_every_text_comes_back(read: tuple[Languag
     generator = np.random.default_rng(2)
     for text in ("tschüß 👋\n\n  x", "".join(map(chr, generator.integers(1, 0xD7FF, 300)))):
         assert reader.decode(reader.encode(text).ids) == text
+
+
+def test_a_guest_needs_three_times_its_tokenizer_and_32_mib_at_most(
+    read: tuple[LanguageModelSource, list[int]], tmp_path: Path
+) -> None:
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text(read[0].tokenizer_json, encoding="utf-8")
+    command = [find_carafe(None).path, "tokenize", "--tokenizer", tokenizer, "--json", "Hello"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    memory = json.loads(ran.stdout)["guest"]["memory_bytes"]
+    assert 1 << 20 < memory <= 3 * tokenizer.stat().st_size + (32 << 20)

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_refused_when_taken_and_free_again_when_given_back() {
+    fn permits_are_refused_when_taken_and_free_again_when_given_back() {
         let (permits, everybody) = (Permits::new(3, 0), Tenant::for_tests(0));
         let two = permits.take(&everybody, 2).expect("two of three");
         let refused = permits.take(&everybody, 2);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn more_keys_than_half_the_places_have_no_parts() {
+    fn more_keys_than_half_the_permits_have_no_parts() {
         let permits = Permits::new(9, 5);
         assert_eq!(permits.most(), 9);
         assert!(permits.take(&Tenant::for_tests(1), 9).is_ok());
@@ -166,29 +166,29 @@ mod tests {
     proptest! {
         /// Each turn takes permits for a tenant, or gives back what one of the turns before took.
         #[test]
-        fn a_tenant_within_its_part_is_never_refused_and_all_places_come_back(
+        fn a_tenant_within_its_part_is_never_refused_and_all_permits_come_back(
             all in 1..100_u32, keys in 0..8_usize,
             turns in proptest::collection::vec((any::<bool>(), any::<prop::sample::Index>(), 1..40_u32), 0..200)
         ) {
             let permits = Permits::new(all, keys);
             let numbers: Vec<u64> = if keys == 0 { vec![0] } else { (1..=keys as u64).collect() };
             let tenants: Vec<Tenant> = numbers.into_iter().map(Tenant::for_tests).collect();
-            let mut permits: Vec<(u64, Permit)> = Vec::new();
+            let mut held: Vec<(u64, Permit)> = Vec::new();
             for (gives_back, which, count) in turns {
-                if gives_back && !permits.is_empty() {
-                    permits.swap_remove(which.index(permits.len()));
+                if gives_back && !held.is_empty() {
+                    held.swap_remove(which.index(held.len()));
                     continue;
                 }
                 let tenant = which.get(&tenants);
-                let of_tenant = permits.iter().filter(|(number, _)| *number == tenant.number());
+                let of_tenant = held.iter().filter(|(number, _)| *number == tenant.number());
                 let own: u32 = of_tenant.map(|(_, permit)| permit.count).sum();
                 let result = permits.take(tenant, count);
                 prop_assert!(result.is_ok() || own + count > permits.part, "{own} and {count} of {}", permits.part);
                 prop_assert!(result.is_err() || own + count <= permits.most());
-                permits.extend(result.ok().map(|permit| (tenant.number(), permit)));
+                held.extend(result.ok().map(|permit| (tenant.number(), permit)));
                 prop_assert!(taken(&permits) <= all);
             }
-            permits.clear();
+            held.clear();
             prop_assert_eq!(taken(&permits), 0);
             prop_assert!(tenants.iter().all(|tenant| permits.take(tenant, permits.most()).is_ok()));
         }
