@@ -106,7 +106,7 @@ export class TokenView {
 function drawAlternatives(box, token) {
   box.hidden = token === null;
   if (!token) return;
-  const said = `The model gave ${visible(token.text)} ${percent(token.probability)}. Its five best at this place:`;
+  const said = `The model gave ${visible(token.text)} ${percent(token.probability)}. Its five best at this position:`;
   // The token itself comes as well where it is none of the best; and an object puts keys that are
   // numbers first.
   const best = token.alternatives.toSorted(([, left], [, right]) => right - left).slice(0, ALTERNATIVES);

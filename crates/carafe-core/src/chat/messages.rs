@@ -302,7 +302,7 @@ pub(super) fn expected(field: &str, what: &str, got: &Json) -> ChatError {
 }
 
 /// A client's text in a message of ours, which nobody wants to be a megabyte long.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let start: String = text.chars().take(40).collect();
     if start.len() < text.len() { start + "…" } else { start }
 }

@@ -71,7 +71,7 @@ use control_tokens::ControlTokens;
 use engine::Engine;
 use json::Json;
 use marks::{MarkedCharacters, Marks};
-use messages::{Arguments, ContentRules, Parts, Reader};
+use messages::{Arguments, ContentRules, Parts, Reader, shortened};
 use source::Source;
 
 pub use engine::{MAX_FUEL, MAX_OUTPUT_BYTES};
@@ -236,7 +236,7 @@ impl ChatTemplate {
         let Some(Json::Object(entries)) = &parts.template_arguments else { return Ok(()) };
         match entries.iter().find(|(key, value)| !value.is_empty() && !self.engine.takes(key)) {
             Some((key, _)) => Err(ChatError::field(
-                format!("chat_template_kwargs.{key}"),
+                format!("chat_template_kwargs.{}", shortened(key)),
                 "has no effect: the model's chat template has no such variable; take it out",
             )),
             None => Ok(()),

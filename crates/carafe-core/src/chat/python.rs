@@ -227,7 +227,7 @@ impl Writer<'_> {
 
     fn string(&mut self, text: &str) {
         let plain = |quote: char| text.chars().any(|c| self.marks.plain(c) == quote);
-        let single = self.style.notation == Notation::Repr && !(plain('\'') && !plain('"'));
+        let single = self.style.notation == Notation::Repr && (plain('"') || !plain('\''));
         let quote = if single { '\'' } else { '"' };
         self.made(quote.encode_utf8(&mut [0; 4]));
         for c in text.chars() {
