@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::hint::black_box;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use carafe_core::text::{Penalties, Sampler, Sampling, rng};
@@ -30,9 +31,10 @@ struct Way {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let header = VOCABULARIES.map(|size| format!("{size:>10}"));
-    println!("{:<44}{}", "microseconds a row, vocabulary of", header.concat());
+    let mut out = io::stdout();
+    writeln!(out, "{:<44}{}", "microseconds a row, vocabulary of", header.concat())?;
     for spread in [1.0, 3.0, 8.0] {
-        println!("logits with a standard deviation of {spread}");
+        writeln!(out, "logits with a standard deviation of {spread}")?;
         let rows = VOCABULARIES.map(|size| logits(size, spread));
         for way in ways() {
             let mut line = format!("  {:<42}", way.name);
@@ -42,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let each = least.unwrap_or_default().as_secs_f64() * 1e6 / ROWS as f64;
                 line.push_str(&format!("{each:>10.0}"));
             }
-            println!("{line}");
+            writeln!(out, "{line}")?;
         }
     }
     Ok(())

@@ -34,6 +34,7 @@ pub struct TextStats {
     pub counted: Stats,
 }
 
+#[expect(clippy::derivable_impls, reason = "the record is generated, and not every one of its kind has a default")]
 impl Default for Stats {
     fn default() -> Self {
         Self {
