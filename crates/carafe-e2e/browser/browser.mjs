@@ -25,7 +25,9 @@ export function launch(...args) {
 
 /** Opens the page, runs a test on it, and looks for what went wrong silently. */
 export async function withPage(browser, url, options, run) {
-  const context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], ...options });
+  // Colours are checked as they are in the end, and not while a token fades in.
+  const own = { permissions: ["clipboard-read", "clipboard-write"], reducedMotion: "reduce" };
+  const context = await browser.newContext({ ...own, ...options });
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const errors = [];
