@@ -87,8 +87,8 @@ def test_a_guest_needs_three_times_its_tokenizer_and_32_mib_at_most(
     read: tuple[LanguageModelSource, list[int]], tmp_path: Path
 ) -> None:
     tokenizer = tmp_path / "tokenizer.json"
-    tokenizer.write_text(read[0].tokenizer_json, encoding="utf-8")
-    command = [find_carafe(None).path, "tokenize", "--tokenizer", tokenizer, "--json", "Hello"]
+    tokenizer.write_text(read[0].tokenizer_file.contents, encoding="utf-8")
+    command = [program().path, "tokenize", "--tokenizer", tokenizer, "--json", "Hello"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     memory = json.loads(ran.stdout)["guest"]["memory_bytes"]
     assert 1 << 20 < memory <= 3 * tokenizer.stat().st_size + (32 << 20)

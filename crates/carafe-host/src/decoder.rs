@@ -137,6 +137,7 @@ mod tests {
             weight_bits: 8,
             special_tokens: std::collections::BTreeMap::new(),
             generation: carafe_models::manifest::GenerationDefaults::default(),
+            activations: None,
         }
     }
 
