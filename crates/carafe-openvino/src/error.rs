@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use crate::place::{Place, Places};
+use crate::profile::{KvCachePrecision, Profile};
 use crate::shape::{Bound, Direction};
 use crate::tensor::ElementType;
 
@@ -71,6 +72,22 @@ pub enum Error {
     UnknownPrecision {
         /// The name given.
         name: String,
+    },
+    /// A KV cache of f32 or f16 beside activations of bf16, or of bf16 beside f32: the plugin has no
+    /// kernels for it, or takes another precision without a word.
+    #[error(
+        "a KV cache of {cache} does not go with activations of {activations}, which profile `{profile}` has on this \
+         processor; take a cache of {possible}, or another profile"
+    )]
+    CacheMismatch {
+        /// The cache's precision.
+        cache: KvCachePrecision,
+        /// The activations' precision.
+        activations: &'static str,
+        /// The precisions that go with them.
+        possible: &'static str,
+        /// The profile, as it was resolved.
+        profile: Profile,
     },
     /// The description of a graph contradicts itself or the rules of its task.
     #[error("the graph's description is wrong: {reason}")]

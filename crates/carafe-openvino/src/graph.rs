@@ -47,6 +47,7 @@ impl Graph {
     /// cannot be paged, when a property does not hold, or when OpenVINO fails.
     pub fn load(runtime: &Runtime, files: &GraphFiles, kind: GraphKind, options: &Options) -> Result<Self, Error> {
         kind.check()?;
+        options.check()?;
         let mut model = compile::read(runtime, files)?;
         ports::compare(&model, &kind.file_sides())?;
         if let GraphKind::Decoder(_) = kind {

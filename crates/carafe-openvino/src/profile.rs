@@ -216,6 +216,17 @@ impl Options {
             .collect()
     }
 
+    /// Refuses what the plugin cannot compile, before it says so in its own words.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let (cache, profile) = (self.cache_precision(), self.resolved_profile());
+        let is_bf16 = has_bf16() && profile != Profile::Exact;
+        let (activations, possible) = if is_bf16 { ("bf16", "`bf16` or `u8`") } else { ("f32", "`f32`, `f16` or `u8`") };
+        if cache == KvCachePrecision::U8 || is_bf16 == (cache == KvCachePrecision::Bf16) {
+            return Ok(());
+        }
+        Err(Error::CacheMismatch { cache, activations, possible, profile })
+    }
+
     fn cache_precision(&self) -> KvCachePrecision {
         let by_profile = match self.resolved_profile() {
             Profile::Exact => KvCachePrecision::F32,

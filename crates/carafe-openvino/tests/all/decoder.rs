@@ -100,15 +100,25 @@ fn pages_give_the_logits_of_the_stateful_graph_however_tokens_are_cut_and_batche
 fn the_precision_of_the_cache_is_that_of_the_profile_or_the_one_asked_for() {
     let Some(runtime) = runtime() else { return };
     let files = files_in(&root().join("fixtures/models/tiny"), "model");
-    let precision = |profile, kv_cache_precision| {
+    let load = |profile, kv_cache_precision| {
         let options = Options { profile, kv_cache_precision, ..Options::default() };
-        let graph = Graph::load(&runtime, &files, decoder(VOCABULARY), &options).expect("loads");
-        graph.cache().expect("a decoder").value_precision.clone()
+        Graph::load(&runtime, &files, decoder(VOCABULARY), &options)
+    };
+    let precision = |profile, asked| {
+        load(profile, asked).expect("loads").cache().expect("a decoder").value_precision.clone()
     };
     assert_eq!(precision(Profile::Exact, None), "f32");
     assert!(["f16", "bf16"].contains(&&*precision(Profile::Auto, None)));
     for asked in [KvCachePrecision::F32, KvCachePrecision::F16, KvCachePrecision::U8] {
-        assert_eq!(precision(Profile::Latency, Some(asked)), asked.name());
+        assert_eq!(precision(Profile::Exact, Some(asked)), asked.name());
+    }
+    assert_eq!(precision(Profile::Latency, Some(KvCachePrecision::U8)), "u8");
+    // The plugin has no cache of bf16 beside activations of f32, nor the other way round.
+    let error = load(Profile::Exact, Some(KvCachePrecision::Bf16)).err().expect("refused").to_string();
+    assert!(error.starts_with("a KV cache of bf16 does not go with activations of f32"), "{error}");
+    match load(Profile::Latency, Some(KvCachePrecision::F32)) {
+        Ok(graph) => assert_eq!(graph.cache().expect("a decoder").value_precision, "f32"),
+        Err(error) => assert!(error.to_string().starts_with("a KV cache of f32 does not go"), "{error}"),
     }
 }
 
