@@ -61,6 +61,12 @@ impl DecoderLimits {
         self.prefill_chunk.unwrap_or(text.prefill_chunk)
     }
 
+    /// The same with chunks twice as long, unless their length was asked for: where many rows cost
+    /// little more than few, others wait no longer for them than they do elsewhere.
+    pub(crate) fn with_long_chunks(self, text: &Text) -> Self {
+        Self { prefill_chunk: self.prefill_chunk.or(Some(text.prefill_chunk.saturating_mul(2))), ..self }
+    }
+
     /// Tokens of one inference of a model at most.
     #[must_use]
     pub fn max_num_batched_tokens(&self, text: &Text) -> u32 {
@@ -139,6 +145,14 @@ mod tests {
             generation: carafe_models::manifest::GenerationDefaults::default(),
             activations: None,
         }
+    }
+
+    #[test]
+    fn chunks_are_long_only_where_their_length_was_not_asked_for() {
+        let limits = DecoderLimits::default().with_long_chunks(&text());
+        assert_eq!(limits.prefill_chunk(&text()), 64);
+        let asked = DecoderLimits { prefill_chunk: Some(96), ..DecoderLimits::default() };
+        assert_eq!(asked.with_long_chunks(&text()).prefill_chunk(&text()), 96);
     }
 
     /// The cache of a model with a context of 100 tokens, four blocks of 32.

@@ -42,15 +42,20 @@ impl LoadedGraph {
     ) -> Result<Self, Error> {
         folder.check_sizes()?;
         let f32_activations = folder.manifest().text.as_ref().is_some_and(|text| text.activations.is_some());
-        let graph = compile(runtime, &folder, &Options { f32_activations, ..*options }, limits)?;
+        let options = Options { f32_activations, ..*options };
+        let limits = match &folder.manifest().text {
+            Some(text) if options.multiplies_tiles() => limits.with_long_chunks(text),
+            _ => *limits,
+        };
+        let graph = compile(runtime, &folder, &options, &limits)?;
         let (graph, context_length) = match (&folder.manifest().text, graph.cache()) {
             (Some(text), Some(layout)) => {
-                let cache = served_cache(&folder.manifest().name, text, layout, limits)?;
+                let cache = served_cache(&folder.manifest().name, text, layout, &limits)?;
                 (graph.with_num_blocks(cache.num_blocks), cache.context_length)
             }
             _ => (graph, 0),
         };
-        Ok(Self { folder, graph, limits: *limits, context_length, side_by_side: None })
+        Ok(Self { folder, graph, limits, context_length, side_by_side: None })
     }
 
     /// Compiles the graph a second time, for this many computes at once with one thread each: several

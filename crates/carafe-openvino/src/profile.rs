@@ -74,6 +74,12 @@ fn has_bf16() -> bool {
     std::is_x86_feature_detected!("avx512bf16")
 }
 
+/// Whether the processor multiplies tiles of bf16, which `cpuid` says in bit 22 of EDX of leaf 7.
+#[cfg(target_arch = "x86_64")]
+fn has_amx() -> bool {
+    has_bf16() && std::arch::x86_64::__cpuid_count(7, 0).edx >> 22 & 1 == 1
+}
+
 /// The type of the elements of a KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KvCachePrecision {
@@ -184,6 +190,13 @@ impl Options {
         }
     }
 
+    /// Whether products of many rows are computed by whole tiles of bf16 (AMX) here, so that a long
+    /// chunk of a prompt takes little more time than a short one.
+    #[must_use]
+    pub fn multiplies_tiles(&self) -> bool {
+        has_amx() && self.resolved_profile() != Profile::Exact
+    }
+
     /// Why `auto` stands for that profile here; nothing for the others.
     #[must_use]
     pub fn profile_reason(&self) -> Option<&'static str> {
@@ -220,7 +233,8 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let (cache, profile) = (self.cache_precision(), self.resolved_profile());
         let is_bf16 = has_bf16() && profile != Profile::Exact;
-        let (activations, possible) = if is_bf16 { ("bf16", "`bf16` or `u8`") } else { ("f32", "`f32`, `f16` or `u8`") };
+        let (activations, possible) =
+            if is_bf16 { ("bf16", "`bf16` or `u8`") } else { ("f32", "`f32`, `f16` or `u8`") };
         if cache == KvCachePrecision::U8 || is_bf16 == (cache == KvCachePrecision::Bf16) {
             return Ok(());
         }

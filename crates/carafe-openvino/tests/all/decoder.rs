@@ -104,9 +104,8 @@ fn the_precision_of_the_cache_is_that_of_the_profile_or_the_one_asked_for() {
         let options = Options { profile, kv_cache_precision, ..Options::default() };
         Graph::load(&runtime, &files, decoder(VOCABULARY), &options)
     };
-    let precision = |profile, asked| {
-        load(profile, asked).expect("loads").cache().expect("a decoder").value_precision.clone()
-    };
+    let precision =
+        |profile, asked| load(profile, asked).expect("loads").cache().expect("a decoder").value_precision.clone();
     assert_eq!(precision(Profile::Exact, None), "f32");
     assert!(["f16", "bf16"].contains(&&*precision(Profile::Auto, None)));
     for asked in [KvCachePrecision::F32, KvCachePrecision::F16, KvCachePrecision::U8] {
