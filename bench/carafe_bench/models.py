@@ -57,11 +57,13 @@ def _random(cache: Path) -> tuple[Path, Path]:
 
 def _find(name: str) -> Path:
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
-    places = [Path(name), Path("models") / name, data / "carafe/models" / name]
-    for place in places:
-        if (place / "model.toml").exists():
-            return place
-    tried = ", ".join(f"`{place}`" for place in places)
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    users = [folder / "carafe/models" / name for folder in (data, kept)]
+    folders = [Path(name), Path("models") / name, *users]
+    for folder in folders:
+        if (folder / "model.toml").exists():
+            return folder
+    tried = ", ".join(f"`{folder}`" for folder in folders)
     raise SystemExit(f"bench: no model `{name}`: tried {tried}; `carafe models pull` gets published ones")
 
 
