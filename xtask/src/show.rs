@@ -12,7 +12,8 @@ use crate::{default_model, guests, setup};
 
 /// What building the program takes; most of it is wasmtime's compiler, and cargo shows how far it
 /// is.
-pub(crate) const BUILD_TIME: &str = "seven to nine minutes the first time on two cores, seconds when nothing has changed";
+pub(crate) const BUILD_TIME: &str =
+    "seven to nine minutes the first time on two cores, seconds when nothing has changed";
 
 /// What the demo asks.
 const QUESTION: &str = "What is the capital of France?";

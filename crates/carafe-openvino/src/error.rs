@@ -7,7 +7,6 @@
 use std::path::PathBuf;
 
 use crate::place::{Place, Places};
-use crate::profile::{KvCachePrecision, Profile};
 use crate::shape::{Bound, Direction};
 use crate::tensor::ElementType;
 
@@ -81,13 +80,13 @@ pub enum Error {
     )]
     CacheMismatch {
         /// The cache's precision.
-        cache: KvCachePrecision,
+        cache: &'static str,
         /// The activations' precision.
         activations: &'static str,
         /// The precisions that go with them.
         possible: &'static str,
         /// The profile, as it was resolved.
-        profile: Profile,
+        profile: String,
     },
     /// The description of a graph contradicts itself or the rules of its task.
     #[error("the graph's description is wrong: {reason}")]

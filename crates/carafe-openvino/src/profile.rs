@@ -238,7 +238,7 @@ impl Options {
         if cache == KvCachePrecision::U8 || is_bf16 == (cache == KvCachePrecision::Bf16) {
             return Ok(());
         }
-        Err(Error::CacheMismatch { cache, activations, possible, profile })
+        Err(Error::CacheMismatch { cache: cache.name(), activations, possible, profile: profile.to_string() })
     }
 
     fn cache_precision(&self) -> KvCachePrecision {
