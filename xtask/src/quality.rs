@@ -37,8 +37,8 @@ pub(crate) enum Suite {
 /// Tests of these suites, or of all.
 pub(crate) fn test(suites: &[Suite]) -> Result<()> {
     prepare()?;
-    // The end-to-end tests drive the binaries, which building the tests does not build. With the same
-    // packages named, features are the same, and nothing is built twice.
+    // The end-to-end tests drive the binaries, which building the tests does not build. With the
+    // same packages named, features are the same, and nothing is built twice.
     run(cargo(&["build", "--release", "--bins"]).args(TESTED))?;
     let suites = if suites.is_empty() { Suite::value_variants() } else { suites };
     suites.iter().try_for_each(|suite| suite.test())

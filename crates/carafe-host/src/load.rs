@@ -41,14 +41,15 @@ impl LoadedGraph {
         limits: &DecoderLimits,
     ) -> Result<Self, Error> {
         folder.check_sizes()?;
-        let f32_activations = folder.manifest().text.as_ref().is_some_and(|text| text.activations.is_some());
+        let text = folder.manifest().text.as_ref();
+        let f32_activations = text.is_some_and(|text| text.activations.is_some());
         let options = Options { f32_activations, ..*options };
-        let limits = match &folder.manifest().text {
+        let limits = match text {
             Some(text) if options.multiplies_tiles() => limits.with_long_chunks(text),
             _ => *limits,
         };
         let graph = compile(runtime, &folder, &options, &limits)?;
-        let (graph, context_length) = match (&folder.manifest().text, graph.cache()) {
+        let (graph, context_length) = match (text, graph.cache()) {
             (Some(text), Some(layout)) => {
                 let cache = served_cache(&folder.manifest().name, text, layout, &limits)?;
                 (graph.with_num_blocks(cache.num_blocks), cache.context_length)
@@ -58,9 +59,9 @@ impl LoadedGraph {
         Ok(Self { folder, graph, limits, context_length, side_by_side: None })
     }
 
-    /// Compiles the graph a second time, for this many computes at once with one thread each: several
-    /// images then take less time than one after the other on all threads. A single compute is
-    /// still faster on the first one.
+    /// Compiles the graph a second time, for this many computes at once with one thread each.
+    /// Several images then take less time than one after the other on all threads; a single compute
+    /// is still faster on the first one.
     ///
     /// # Errors
     /// [`Error::OpenVino`] for the graph.

@@ -1,7 +1,7 @@
 // The native layer: see carafe_openvino.h for what it promises.
 //
-// It knows OpenVINO and nothing of Carafe: no roles, no bounds, no tokens. Those are checked in Rust
-// before anything comes here.
+// It knows OpenVINO and nothing of Carafe: no roles, no bounds, no tokens. Those are checked in
+// Rust before anything comes here.
 
 #include "carafe_openvino.h"
 
@@ -69,8 +69,8 @@ char *guarded(Body body) noexcept {
     }
 }
 
-// One core for the process: it is never destroyed, since graphs and plugin threads may outlive any order
-// of destruction at exit.
+// One core for the process: it is never destroyed, since graphs and plugin threads may outlive any
+// order of destruction at exit.
 ov::Core &core() {
     static ov::Core *core = new ov::Core();
     return *core;
@@ -342,7 +342,8 @@ CARAFE_API void carafe_graph_free(carafe_graph *graph) { delete graph; }
 CARAFE_API char *carafe_request_new(const carafe_graph *graph, uint64_t blocks, carafe_request **request) {
     return guarded([&] {
         auto made = std::make_unique<carafe_request>();
-        // `create_infer_request` is not `const`, but a compiled model may be shared; a copy is a reference.
+        // `create_infer_request` is not `const`, but a compiled model may be shared; a copy is a
+        // reference.
         ov::CompiledModel compiled = graph->compiled;
         made->request = compiled.create_infer_request();
         made->inputs = graph->inputs;
@@ -374,8 +375,8 @@ CARAFE_API char *carafe_request_output(carafe_request *request, size_t port, car
 
 CARAFE_API void carafe_request_free(carafe_request *request) {
     delete request;
-    // Requests end seldom: after a graph's first inference, which packs its weights anew, and with a
-    // guest. Compiling and packing leave tens of MiB in the allocator that nothing else asks for.
+    // Requests end seldom: after a graph's first inference, which packs its weights anew, and with
+    // a guest. Compiling and packing leave tens of MiB in the allocator that nothing else asks for.
     ::malloc_trim(0);
 }
 

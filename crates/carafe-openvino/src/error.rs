@@ -72,8 +72,8 @@ pub enum Error {
         /// The name given.
         name: String,
     },
-    /// A KV cache of f32 or f16 beside activations of bf16, or of bf16 beside f32: the plugin has no
-    /// kernels for it, or takes another precision without a word.
+    /// A KV cache of f32 or f16 beside activations of bf16, or of bf16 beside f32: the plugin has
+    /// no kernels for it, or takes another precision without a word.
     #[error(
         "a KV cache of {cache} does not go with activations of {activations}, which profile `{profile}` has on this \
          processor; take a cache of {possible}, or another profile"

@@ -253,8 +253,8 @@ impl Graph {
         Ok(Cache { layers, block_size, block_bytes, key_element, value_element })
     }
 
-    /// A request with fresh state: a zeroed KV cache of this many blocks, or none for a graph that is
-    /// not paged.
+    /// A request with fresh state: a zeroed KV cache of this many blocks, or none for a graph that
+    /// is not paged.
     pub(crate) fn request(&self, num_blocks: u32) -> Result<Request> {
         let native = self.native;
         let handle = native.made(|handle| {

@@ -3,10 +3,10 @@
 //! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on
 //! machines that have the instructions, and says nothing. `fast` is its choice of activations,
 //! named; `latency` does not round them to 8 bits, which is faster for one sequence and slower for
-//! several; `exact` is f32 throughout; `auto` is one of these, decided by what the processor has and
-//! what the model asks for, never by a timing. What the plugin resolved each to is read back after
-//! compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did
-//! not stick is an error.
+//! several; `exact` is f32 throughout; `auto` is one of these, decided by what the processor has
+//! and what the model asks for, never by a timing. What the plugin resolved each to is read back
+//! after compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set
+//! but did not stick is an error.
 //!
 //! A KV cache of 8 bits quantises keys by block, so that results depend on how a block was filled.
 //! So no profile has one; it is had by [`Options::kv_cache_precision`] alone. Without it the cache

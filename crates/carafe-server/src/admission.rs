@@ -5,8 +5,8 @@
 //! leaves. Nobody waits for a permit: when there are too few, the answer is 429 at once, so that a
 //! client knows where it stands.
 //!
-//! With two or more keys, one of them cannot take all permits: half of them is kept for the keys, an
-//! equal part for each, rounded down. The others go by arrival: a tenant may take
+//! With two or more keys, one of them cannot take all permits: half of them is kept for the keys,
+//! an equal part for each, rounded down. The others go by arrival: a tenant may take
 //! permits as long as what the other tenants have not used of their parts stays free. So a tenant
 //! within its part is never refused. With more keys than half the permits, the parts are rounded
 //! down to nothing, and all permits go by arrival, as they do with one key or none.

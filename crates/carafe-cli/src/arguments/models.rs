@@ -127,8 +127,8 @@ pub(crate) struct Verify {
     /// Also open the model as the server does, run it in `exact` and compare with its certificate.
     #[arg(long)]
     pub(crate) run: bool,
-    /// Also make the certificate anew in its full form, on long prompts, and put it into the model's
-    /// folder; that takes minutes.
+    /// Also make the certificate anew in its full form, on long prompts, and put it into the
+    /// model's folder; that takes minutes.
     #[arg(long)]
     pub(crate) full: bool,
     /// What the model was made of, to compare with: a folder, a .gguf or a .tflite.

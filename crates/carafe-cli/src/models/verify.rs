@@ -1,8 +1,8 @@
 //! `carafe models verify`: whether a model's files are the manifest's, whether it computes what its
 //! certificate records, and, with `--full`, whether it computes what its source does.
 //!
-//! The first two are this program's own work. The third is a certificate made anew, which is that of
-//! the tools' Python, as for `add`.
+//! The first two are this program's own work. The third is a certificate made anew, which is that
+//! of the tools' Python, as for `add`.
 
 use std::path::Path;
 

@@ -41,7 +41,7 @@ pub enum EventKind {
         /// The same of the model's reasoning, where that comes apart; it is before the text.
         reasoning: String,
         /// Where the token begins, as in [`PromptToken::text_offset`], in the output as it is
-        /// before reasoning is told apart. A stop string that is found later may cut the text off
+        /// before reasoning is separated. A stop string that is found later may cut the text off
         /// before.
         text_offset: u32,
         /// Its log-probabilities, if the request asked for them.

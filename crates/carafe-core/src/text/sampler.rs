@@ -179,8 +179,8 @@ impl Sampler {
         self.sums.iter().copied().map(f64::from).sum()
     }
 
-    /// The token that wins the race of all tokens by the draws of `key`: the one that [`Self::pick`]
-    /// gives once every token has its weight.
+    /// The token that wins the race of all tokens by the draws of `key`: the one that
+    /// [`Self::pick`] gives once every token has its weight.
     fn pick_of_all(&mut self, logits: &[f32], sampling: &Sampling, key: u64) -> u32 {
         let weigh = softmax_weight(self.logit_stats.largest, sampling.temperature);
         self.sums.resize(self.logit_stats.maxima.len(), 0.0);

@@ -1,7 +1,8 @@
 //! `native/carafe_openvino.h` in Rust: the structures and functions of the native layer, and how
 //! they are found in its file.
 //!
-//! A change of the header is one of this file and of both numbers: [`ABI`] here, `CARAFE_ABI` there.
+//! A change of the header is one of this file and of both numbers: [`ABI`] here, `CARAFE_ABI`
+//! there.
 
 use std::ffi::{c_char, c_int, c_void};
 

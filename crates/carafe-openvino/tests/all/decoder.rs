@@ -58,8 +58,8 @@ fn run(context: &mut Context, parts: &[Part]) -> Vec<Vec<f32>> {
     Inputs::of(parts).run(context).expect("computes")
 }
 
-/// The largest difference to the stateful graph over a schedule of cuts, concurrent rows and rejected
-/// drafts.
+/// The largest difference to the stateful graph over a schedule of cuts, concurrent rows and
+/// rejected drafts.
 fn largest_error(graph: &Graph) -> f32 {
     let golden = golden();
     let mut context = graph.context().expect("a context");

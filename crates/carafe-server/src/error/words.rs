@@ -1,5 +1,5 @@
-//! OpenAI's words for an error: its family, its name, the parameter at fault, and the body that holds
-//! them.
+//! OpenAI's words for an error: its family, its name, the parameter at fault, and the body that
+//! holds them.
 
 use axum::http::StatusCode;
 use serde::Serialize;

@@ -36,7 +36,8 @@ pub(crate) async fn keep(State(recorder): State<Recorder>, mut request: Request,
     response.map(|body| holding(body, record))
 }
 
-/// Writes the body of an error, which [`ApiError`] leaves to this layer, since it knows the request.
+/// Writes the body of an error, which [`ApiError`] leaves to this layer, since it knows the
+/// request.
 fn with_error_body(mut response: Response, record: &Record) -> Response {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
     record.note_error(&error);

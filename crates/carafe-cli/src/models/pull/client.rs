@@ -153,7 +153,8 @@ impl Answer {
         }
     }
 
-    /// The position in the file of the first byte that comes, where the answer says one that can be.
+    /// The position in the file of the first byte that comes, where the answer says one that can
+    /// be.
     pub(super) fn start(&self) -> Option<u64> {
         match self.status() {
             StatusCode::OK => Some(0),

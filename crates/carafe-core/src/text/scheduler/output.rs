@@ -28,8 +28,8 @@ impl ScheduledRow {
         Self { index, num_tokens: 1, draft_tokens: Vec::new(), num_logits: 1 }
     }
 
-    /// The next chunk of a prompt: as far as the next multiple of `chunk`, and where it is scored no
-    /// further than logits reach.
+    /// The next chunk of a prompt: as far as the next multiple of `chunk`, and where it is scored
+    /// no further than logits reach.
     pub(super) fn prefill(index: usize, sequence: &Sequence, chunk: usize, logits: usize) -> Self {
         let pending = sequence.num_pending_tokens();
         let to_the_cut = chunk - sequence.num_computed_tokens() % chunk;
