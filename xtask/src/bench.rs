@@ -21,8 +21,10 @@ const OWN: &str = "bench/requirements.txt";
 /// The peers that come from PyPI; llama.cpp is compiled, which takes minutes.
 const PEERS: [&str; 3] = ["opencv", "openvino-genai", "llama-cpp"];
 /// llama.cpp without its programs for images; it is compiled for this processor, which is its
-/// default.
-const LLAMA_FLAGS: &str = "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DLLAMA_BUILD_EXAMPLES=OFF";
+/// default, but for AMX: this release asks the kernel for the tiles in its main thread only, and
+/// its other threads crash (llama.cpp's pull request 26954).
+const LLAMA_FLAGS: &str = "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+     -DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__";
 
 /// Installs what is missing, builds, and measures.
 pub(crate) fn bench(flags: &[OsString]) -> Result<()> {

@@ -157,7 +157,7 @@ const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
 const HF_TOKEN: &str = "HF_TOKEN";
 
 /// The folders that `CARAFE_MODELS` lists.
-pub(crate) fn model_places() -> Vec<PathBuf> {
+pub(crate) fn model_directories() -> Vec<PathBuf> {
     let directories = env::var_os(MODELS).unwrap_or_default();
     env::split_paths(&directories).filter(|directory| !directory.as_os_str().is_empty()).collect()
 }

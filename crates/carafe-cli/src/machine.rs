@@ -31,7 +31,7 @@ const MODELS_OF_A_USER: &str = "carafe/models";
 const INSTALLED_PYTHON: &str = "lib/carafe/tools/bin/python";
 
 /// Directories of models that are not named by the user: the user's own, then the bundled ones.
-pub(crate) fn installed_model_places() -> Vec<PathBuf> {
+pub(crate) fn installed_model_directories() -> Vec<PathBuf> {
     let bundled = installed_or_built(INSTALLED_MODELS, "models");
     let mut directories: Vec<PathBuf> = user_model_directories().into_iter().chain([bundled]).collect();
     // One directory where the installation is the user's own.
@@ -115,9 +115,9 @@ impl ModelDirectories {
     /// All directories, first to last.
     pub(crate) fn all(&self) -> Vec<ModelDirectory> {
         let flag = self.models.iter().map(|path| ModelDirectory::named(path.clone(), "`--models`"));
-        let variable = environment::model_places().into_iter();
+        let variable = environment::model_directories().into_iter();
         let variable = variable.map(|path| ModelDirectory::named(path, "`CARAFE_MODELS`"));
-        let usual = installed_model_places().into_iter().map(ModelDirectory::usual);
+        let usual = installed_model_directories().into_iter().map(ModelDirectory::usual);
         flag.chain(variable).chain(usual).collect()
     }
 }

@@ -91,7 +91,8 @@ fn list(directories: &ModelDirectories, json: bool, strict: bool) -> Result<Exit
                 by.display()
             ));
         }
-        let directories: Vec<_> = catalogue.places().iter().map(|directory| directory.display().to_string()).collect();
+        let directories: Vec<_> =
+            catalogue.search_path().iter().map(|directory| directory.display().to_string()).collect();
         output::note(&format!("looked in {}", directories.join(", ")));
     }
     let fails = models.is_empty() || (strict && !broken.is_empty());

@@ -189,7 +189,7 @@ fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
     }
     if folders.is_empty() {
         let directories: Vec<String> =
-            catalogue.places().iter().map(|directory| format!("`{}`", directory.display())).collect();
+            catalogue.search_path().iter().map(|directory| format!("`{}`", directory.display())).collect();
         bail!("there is no model to serve; these folders were searched: {}", directories.join(", "));
     }
     machine::chat_models_first(&mut folders);

@@ -5,7 +5,7 @@ import urllib.request
 
 import openai
 import pytest
-from serving import ENDLESS, ENDLESS_SEQUENCES, ENDS_WITHIN
+from serving import ENDS_WITHIN
 
 PROMPT = "Once upon a time"
 #: How often a patient client asks again, a second between: enough for a machine of any speed to let
@@ -284,16 +284,6 @@ def test_a_full_queue_refuses_at_once_and_a_patient_client_gets_through(start_bu
         http_client = openai.DefaultHttpxClient(event_hooks={"response": [release_when_refused]})
         completion = server.client(max_retries=RETRIES, http_client=http_client).completions.create(**request)
     assert completion.usage.completion_tokens == 1
-
-
-def test_a_request_past_its_time_ends_in_a_clean_error(start):
-    server = start("--model", "tales", "--queue", str(ENDLESS_SEQUENCES), "--request-timeout", "1")
-    endless = ENDLESS | {"extra_body": {"ignore_eos": True}}
-    with pytest.raises(openai.InternalServerError) as error:
-        server.client().completions.create(**endless)
-    assert (error.value.status_code, error.value.code) == (504, "timeout")
-    with pytest.raises(openai.APIError, match="took longer"):
-        list(server.client(max_retries=RETRIES).completions.create(**endless, stream=True))
 
 
 def test_a_server_that_is_told_to_stop_finishes_its_streams(start):

@@ -238,7 +238,21 @@ impl Server {
     /// # Errors
     /// If the signal cannot be sent.
     pub fn terminate(&self) -> Result<()> {
-        let sent = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
+        self.signal("-TERM")
+    }
+
+    /// Holds the server up for so long, as a machine does that is busy with something else.
+    ///
+    /// # Errors
+    /// If the signals cannot be sent.
+    pub fn suspend(&self, time: Duration) -> Result<()> {
+        self.signal("-STOP")?;
+        thread::sleep(time);
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status()?;
         ensure!(sent.success(), "the server is gone already");
         Ok(())
     }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 const FIRST: &str = "first-key-0123456789";
 const SECOND: &str = "second-key-0123456789";
 
-/// With two keys, each has a part of 256 places, and so 768 at most.
+/// With two keys, each has a part of 256 permits, and so 768 at most.
 const QUEUE: &str = "1024";
 const PART: usize = 256;
 const MOST: usize = 768;
@@ -87,7 +87,7 @@ fn a_key_whose_tokens_are_used_up_is_told_when_to_come_again_and_others_are_not_
 }
 
 #[test]
-fn a_key_that_floods_a_model_leaves_the_other_its_part_of_the_places() -> Result<()> {
+fn a_key_that_floods_a_model_leaves_the_other_its_part_of_the_permits() -> Result<()> {
     let (server, _keys) = start("", &[])?;
     let too_many = server.post_as(FIRST, "/v1/completions", &flood(MOST + 16))?;
     assert_eq!((too_many.status, &too_many.json()?["error"]["param"]), (400, &json!("n")));

@@ -4,10 +4,11 @@
 use std::fs;
 use std::io::Read;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use carafe_e2e::root;
-use carafe_e2e::server::{BUSY, ENDLESS_TOKENS, Server, endless, wait};
+use carafe_e2e::server::{Answer, BUSY, ENDLESS_TOKENS, Server, endless, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -40,7 +41,7 @@ fn status_of_one_more(server: &Server) -> Result<u16> {
 }
 
 #[test]
-fn a_client_that_leaves_frees_its_places_and_nothing_is_computed_for_it_any_more() -> Result<()> {
+fn a_client_that_leaves_frees_its_permits_and_nothing_is_computed_for_it_any_more() -> Result<()> {
     let server = Server::start(&BUSY)?;
     for stream in [true, false] {
         let before = steps(&server)?;
@@ -49,7 +50,7 @@ fn a_client_that_leaves_frees_its_places_and_nothing_is_computed_for_it_any_more
         drop(running);
         let used = || server.figure("carafe_kv_cache_blocks{model=\"tales\",state=\"used\"}");
         wait("the blocks to be free, though nothing runs after it", || Ok(used()? == 0.0))?;
-        wait("the places to be free", || Ok(in_hand(&server)? == 0.0 && status_of_one_more(&server)? == 200))?;
+        wait("the permits to be free", || Ok(in_hand(&server)? == 0.0 && status_of_one_more(&server)? == 200))?;
         let all = f64::from(ENDLESS_TOKENS) / MOST_ROWS;
         let computed = steps(&server)? - before;
         assert!(computed < all / 2.0, "{computed} of at least {all} steps for a client that left");
@@ -58,15 +59,60 @@ fn a_client_that_leaves_frees_its_places_and_nothing_is_computed_for_it_any_more
 }
 
 #[test]
-fn a_client_that_does_not_read_loses_its_places_when_its_time_is_up() -> Result<()> {
+fn a_client_that_does_not_read_loses_its_permits_when_its_time_is_up() -> Result<()> {
     let server = Server::start(&["--model", "tales", "--queue", "16", "--request-timeout", "2"])?;
     let mut body = long(16, true);
     body["logprobs"] = json!(20);
     let unread = server.stream(&body)?;
     wait("the sequences to end", || Ok(in_hand(&server)? == 0.0))?;
     let next = || Ok(server.post("/v1/completions", &json!({ "model": "tales", "prompt": "a" }))?.status == 200);
-    wait("a place", next)?;
+    wait("a permit", next)?;
     drop(unread);
+    Ok(())
+}
+
+/// What is answered to a request of 64 sequences whose time is up when each has begun and none has
+/// ended.
+fn answer_out_of_time(server: &Server, stream: bool) -> Result<Answer> {
+    let mut answer = None;
+    // A machine may be so fast that they end before the server can be suspended.
+    wait("a request's time to be up before it ends", || {
+        let tokens = || server.figure("carafe_generation_tokens_total{model=\"tales\"}");
+        let waiting = || server.figure("carafe_num_requests_waiting{model=\"tales\"}");
+        let before = tokens()?;
+        thread::scope(|scope| {
+            let request = scope.spawn(|| server.post("/v1/completions", &long(64, stream)));
+            wait("all sequences to begin", || Ok(tokens()? >= before + 64.0 && waiting()? == 0.0))?;
+            server.suspend(Duration::from_millis(1_500))?;
+            answer = Some(request.join().ok().context("the client panicked")??);
+            Ok(answer.as_ref().is_some_and(|answer| answer.body.contains("\"out_of_time\":true")))
+        })
+    })?;
+    answer.context("there was an answer")
+}
+
+#[test]
+fn a_request_whose_time_is_up_answers_with_what_there_is() -> Result<()> {
+    let server = Server::start(&["--model", "tales", "--queue", "64", "--request-timeout", "1"])?;
+    let whole = answer_out_of_time(&server, false)?;
+    let choices = whole.json()?["choices"].take();
+    let choices = choices.as_array().context("choices are a list")?;
+    assert!(choices.iter().all(|choice| choice["text"] != "" && choice["finish_reason"] == "length"), "{whole:?}");
+    assert_eq!(server.log_of(&whole.headers["x-request-id"])?["finish_reason"], "timeout");
+    let streamed = answer_out_of_time(&server, true)?;
+    assert_eq!((whole.status, choices.len(), streamed.status), (200, 64, 200));
+    assert_eq!(streamed.body.matches("\"finish_reason\":\"length\"").count(), 64);
+    streamed.chunks()?;
+    wait("the permits to be free", || Ok(in_hand(&server)? == 0.0))
+}
+
+#[test]
+fn a_request_whose_time_is_up_before_its_first_token_is_refused() -> Result<()> {
+    let server = Server::start(&["--model", "tales", "--queue", "1008", "--request-timeout", "1"])?;
+    let late = server.post("/v1/completions", &endless(false))?;
+    assert_eq!((late.status, &late.json()?["error"]["code"]), (504, &json!("timeout")));
+    let late = server.post("/v1/completions", &endless(true))?;
+    assert!(late.body.contains("\"code\":\"timeout\""), "{late:?}");
     Ok(())
 }
 
@@ -78,7 +124,7 @@ fn the_queue_is_counted_in_sequences_and_refuses_at_once() -> Result<()> {
         let body = json!({ "model": "tales", "prompt": vec!["a"; prompts], "n": 16, "max_tokens": 1 });
         server.post("/v1/completions", &body)
     };
-    // 1008 places are taken, and 15 are free.
+    // 1008 permits are taken, and 15 are free.
     let refused = ask(1)?;
     assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (429, "1"));
     assert_eq!(refused.json()?["error"]["code"], "queue_full");

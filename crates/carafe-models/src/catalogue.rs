@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::folder::MANIFEST;
 use crate::{Error, ModelFolder};
 
-/// A place of the search path.
+/// A directory of the search path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelDirectory {
     path: PathBuf,
@@ -37,7 +37,7 @@ impl ModelDirectory {
 /// The models of a search path, as it was when the catalogue was opened.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    places: Vec<PathBuf>,
+    search_path: Vec<PathBuf>,
     /// Sorted by name, the first of each.
     folders: Vec<PathBuf>,
     hidden: Vec<Hidden>,
@@ -60,8 +60,8 @@ impl Catalogue {
     /// [`Error::Directory`] if a named one is missing or cannot be read, and those of
     /// [`ModelFolder::open`] if it is a model folder itself.
     pub fn open(directories: &[ModelDirectory]) -> Result<Self, Error> {
-        let places = directories.iter().map(|directory| directory.path.clone()).collect();
-        let mut catalogue = Self { places, folders: Vec::new(), hidden: Vec::new(), warnings: Vec::new() };
+        let search_path = directories.iter().map(|directory| directory.path.clone()).collect();
+        let mut catalogue = Self { search_path, folders: Vec::new(), hidden: Vec::new(), warnings: Vec::new() };
         for directory in directories {
             let folders = catalogue.look_into(directory)?;
             folders.into_iter().for_each(|folder| catalogue.add(folder));
@@ -72,8 +72,8 @@ impl Catalogue {
 
     /// The search path, first to last.
     #[must_use]
-    pub fn places(&self) -> &[PathBuf] {
-        &self.places
+    pub fn search_path(&self) -> &[PathBuf] {
+        &self.search_path
     }
 
     /// Models that are not used, since an earlier directory has their name.
@@ -145,8 +145,8 @@ impl Catalogue {
         let list = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
         let names = self.folders.iter().filter_map(|folder| folder.file_name());
         let known = names.map(|name| name.to_string_lossy().into_owned()).collect();
-        let places = self.places.iter().map(|place| format!("`{}`", place.display())).collect();
-        Error::UnknownModel { name: name.to_owned(), known: list(known), places: list(places) }
+        let directories = self.search_path.iter().map(|directory| format!("`{}`", directory.display())).collect();
+        Error::UnknownModel { name: name.to_owned(), known: list(known), directories: list(directories) }
     }
 }
 

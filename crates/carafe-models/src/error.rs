@@ -92,14 +92,14 @@ pub enum Error {
         problem: String,
     },
     /// No folder of the search path holds a model of this name.
-    #[error("no model `{name}`; known models: {known}; looked in {places}")]
+    #[error("no model `{name}`; known models: {known}; looked in {directories}")]
     UnknownModel {
         /// The name asked for.
         name: String,
         /// The models there are, or `none`.
         known: String,
         /// The search path.
-        places: String,
+        directories: String,
     },
     /// The model is there but does another task.
     #[error("model `{name}` does {got}; this needs {expected}")]

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use crate::place::{Place, Places};
+use crate::searched::{Lines, Searched};
 use crate::shape::{Bound, Direction};
 use crate::tensor::ElementType;
 
@@ -14,11 +14,11 @@ use crate::tensor::ElementType;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No OpenVINO library in any of the places looked in.
-    #[error("no OpenVINO library found; looked in{}\nhint: run `cargo xtask setup`, or set `CARAFE_OPENVINO` to `libopenvino.so` or to the folder of an OpenVINO 2025.1 or newer (archive, apt or pip)", Places(.places))]
+    /// No OpenVINO library in all of the search path.
+    #[error("no OpenVINO library found; looked in{}\nhint: run `cargo xtask setup`, or set `CARAFE_OPENVINO` to `libopenvino.so` or to the folder of an OpenVINO 2025.1 or newer (archive, apt or pip)", Lines(.searched))]
     LibraryNotFound {
-        /// Every place, in the order in which they were looked in.
-        places: Vec<Place>,
+        /// The search path, in order.
+        searched: Vec<Searched>,
     },
     /// A file was named that is no OpenVINO library by its name.
     #[error(
@@ -34,11 +34,11 @@ pub enum Error {
         /// The loader's words, which name the file.
         reason: String,
     },
-    /// No native layer in any of the places looked in.
-    #[error("the native layer of Carafe was not found; looked for{}\nhint: run `cargo xtask setup`, which builds it", Places(.places))]
+    /// No native layer in all of the search path.
+    #[error("the native layer of Carafe was not found; looked for{}\nhint: run `cargo xtask setup`, which builds it", Lines(.searched))]
     LayerNotFound {
-        /// Every place, in the order in which they were looked in.
-        places: Vec<Place>,
+        /// The search path, in order.
+        searched: Vec<Searched>,
     },
     /// The native layer does not fit the OpenVINO that was found.
     #[error(

@@ -1,10 +1,10 @@
 //! Finds OpenVINO on this machine, and the native layer that was built for it.
 //!
 //! A named path wins, and nothing else is tried then. Otherwise the caller's folders are looked
-//! through in order, and last the system's usual places. In each folder the layouts of every way to
+//! through in order, and last the system's own search path. In each folder the layouts of every way to
 //! install OpenVINO are tried: the archive, the apt package, and the Python wheel in a virtual
 //! environment or beside it. A wheel has only a versioned file (`libopenvino.so.2641`), so the
-//! newest version in a folder is taken where there is no plain one. Every place is kept, with what
+//! newest version in a folder is taken where there is no plain one. Every part is kept, with what
 //! was found there, so that a failure can name them all.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use openvino_finder::Linking;
 
 use crate::error::Error;
-use crate::place::Place;
+use crate::searched::Searched;
 
 /// Where to look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
     /// A library file or an installation's folder that the user named; nothing else is tried then.
     pub explicit: Option<PathBuf>,
-    /// Folders to look through, in order, before the system's places.
+    /// Folders to look through, in order, before the system's own search path.
     pub folders: Vec<PathBuf>,
     /// Folders that may hold the native layer, in order.
     pub layers: Vec<PathBuf>,
@@ -51,14 +51,14 @@ const LAYOUTS: &[&str] = &[
 const WHEEL_LAYOUTS: &[&str] = &["site-packages/openvino/libs", "dist-packages/openvino/libs"];
 
 /// What `openvino-finder` looks through, for the message.
-const SYSTEM: &str = "the system's places (OPENVINO_INSTALL_DIR, INTEL_OPENVINO_DIR, LD_LIBRARY_PATH, /usr/lib, /usr/lib64, /opt/intel/openvino)";
+const SYSTEM: &str = "the system's search path (OPENVINO_INSTALL_DIR, INTEL_OPENVINO_DIR, LD_LIBRARY_PATH, /usr/lib, /usr/lib64, /opt/intel/openvino)";
 
 impl Search {
     /// The library file, as a path without links.
     ///
     /// # Errors
     ///
-    /// [`Error::LibraryNotFound`] with every place looked in, or [`Error::NotTheLibrary`].
+    /// [`Error::LibraryNotFound`] with the search path, or [`Error::NotTheLibrary`].
     pub fn find(&self) -> Result<PathBuf, Error> {
         self.find_or(|| openvino_finder::find("openvino", Linking::Dynamic))
     }
@@ -67,12 +67,12 @@ impl Search {
     ///
     /// # Errors
     ///
-    /// [`Error::LayerNotFound`] with every place looked in.
+    /// [`Error::LayerNotFound`] with the search path.
     pub(crate) fn find_layer(&self) -> Result<PathBuf, Error> {
         let files = self.layers.iter().map(|folder| folder.join(LAYER));
         files.clone().find(|file| file.is_file()).ok_or_else(|| {
-            let places = files.map(|path| Place { path, outcome: "does not exist" }).collect();
-            Error::LayerNotFound { places }
+            let searched = files.map(|path| Searched { path, outcome: "does not exist" }).collect();
+            Error::LayerNotFound { searched }
         })
     }
 
@@ -83,23 +83,23 @@ impl Search {
             }
             return in_folder(explicit).map_or_else(|| not_found(vec![look(explicit)]), |library| accept(&library));
         }
-        let mut places = Vec::new();
+        let mut searched = Vec::new();
         for folder in &self.folders {
             if let Some(library) = in_folder(folder) {
                 return accept(&library);
             }
-            places.push(look(folder));
+            searched.push(look(folder));
         }
         if let Some(library) = system() {
             return accept(&library);
         }
-        places.push(Place { path: SYSTEM.into(), outcome: "no such library there" });
-        not_found(places)
+        searched.push(Searched { path: SYSTEM.into(), outcome: "no such library there" });
+        not_found(searched)
     }
 }
 
-fn not_found(places: Vec<Place>) -> Result<PathBuf, Error> {
-    Err(Error::LibraryNotFound { places })
+fn not_found(searched: Vec<Searched>) -> Result<PathBuf, Error> {
+    Err(Error::LibraryNotFound { searched })
 }
 
 /// A library must have its own name: another of OpenVINO's files would load, and then lack every
@@ -112,10 +112,10 @@ fn accept(library: &Path) -> Result<PathBuf, Error> {
     named.map(|_| path).ok_or_else(refused)
 }
 
-fn look(path: &Path) -> Place {
+fn look(path: &Path) -> Searched {
     let outcome = if path.is_dir() { "no such library in this folder" } else { "does not exist" };
     tracing::debug!(path = %path.display(), outcome, "looked for OpenVINO");
-    Place { path: path.to_owned(), outcome }
+    Searched { path: path.to_owned(), outcome }
 }
 
 fn in_folder(folder: &Path) -> Option<PathBuf> {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_library_names_every_place_and_what_to_do() {
+    fn a_missing_library_names_the_search_path_and_what_to_do() {
         let empty = installation(&["readme.txt"]);
         let missing = empty.path().join("missing");
         let search = Search { folders: vec![empty.path().to_owned(), missing.clone()], ..Search::default() };
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(lines[0], "no OpenVINO library found; looked in");
         assert_eq!(lines[1], format!("  `{}`: no such library in this folder", empty.path().display()));
         assert_eq!(lines[2], format!("  `{}`: does not exist", missing.display()));
-        assert!(lines[3].starts_with("  `the system's places"), "{message}");
+        assert!(lines[3].starts_with("  `the system's search path"), "{message}");
         assert!(lines[4].starts_with("hint: run `cargo xtask setup`, or set `CARAFE_OPENVINO`"), "{message}");
     }
 }

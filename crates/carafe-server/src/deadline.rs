@@ -9,6 +9,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::error::ApiError;
 use crate::phase::Phase;
 
+/// What a handler may take to answer when the time of its request is up.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
 /// The end of a request's time.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
@@ -22,6 +25,12 @@ impl Deadline {
     /// followed.
     pub(crate) fn starting_now(limit: Duration, phase: watch::Receiver<Phase>) -> Self {
         Self { at: Instant::now() + limit, limit, phase }
+    }
+
+    /// The deadline that a handler which keeps this one will meet: there is time to answer with what
+    /// there is.
+    pub(crate) fn of_answer(&self) -> Self {
+        Self { at: self.at + ANSWER_TIME, ..self.clone() }
     }
 
     /// Waits for `work`, but no longer than there is time.

@@ -48,7 +48,7 @@ impl Served<TextModel> {
 }
 
 /// Says how the permits of each model are shared between keys, if there are several.
-fn tell_places(configuration: &Configuration) {
+fn tell_permits(configuration: &Configuration) {
     let (keys, queue) = (configuration.api_keys.count(), configuration.queue.get());
     if keys < 2 {
         return;
@@ -87,7 +87,7 @@ impl Models {
         image_workers: NonZeroU32,
     ) -> Result<Self, Error> {
         let (mut served_text, mut image) = (Vec::new(), Vec::new());
-        tell_places(configuration);
+        tell_permits(configuration);
         for graph in graphs {
             let card = ModelCard::of(graph, openvino)?;
             let permits = Permits::new(configuration.queue.get(), configuration.api_keys.count());

@@ -27,7 +27,7 @@ pub(crate) struct ServeConfiguration {
     /// Names; every model found if there are none.
     pub(super) models: Vec<String>,
     /// Where models are looked for, first to last.
-    model_places: Vec<PathBuf>,
+    model_directories: Vec<PathBuf>,
     #[serde(skip)]
     pub(super) catalogue: Catalogue,
     #[serde(flatten, serialize_with = "running_fields")]
@@ -51,7 +51,7 @@ impl ServeConfiguration {
             host: options.host,
             port: options.port,
             models: options.model.clone(),
-            model_places: catalogue.places().to_vec(),
+            model_directories: catalogue.search_path().to_vec(),
             catalogue,
             running: running.clone(),
             cpu_pinning: Pinning::decide(running.cpu_pinning),

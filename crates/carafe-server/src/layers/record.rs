@@ -21,12 +21,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Lets a request through to its handler, with a record that is written at its end.
 pub(crate) async fn keep(State(recorder): State<Recorder>, mut request: Request, next: Next) -> Response {
     let server = &recorder.server;
-    let mut deadline = Deadline::starting_now(server.configuration().request_timeout, server.phase());
+    let deadline = Deadline::starting_now(server.configuration().request_timeout, server.phase());
     let request_id = request_id(&request);
     let record = recorder.begin(&request, request_id);
     request.extensions_mut().insert(record.clone());
-    request.extensions_mut().insert(deadline.clone());
-    let response = deadline.bound(next.run(request)).await.unwrap_or_else(IntoResponse::into_response);
+    let mut of_answer = deadline.of_answer();
+    request.extensions_mut().insert(deadline);
+    let response = of_answer.bound(next.run(request)).await.unwrap_or_else(IntoResponse::into_response);
     let mut response = with_error_body(response, &record);
     // An id was checked to be a header's value, or made as one.
     if let Ok(id) = HeaderValue::from_str(record.request_id()) {

@@ -38,7 +38,7 @@ impl Plan {
         served: &Served<TextModel>,
         tenant: &Tenant,
     ) -> Result<Self, ApiError> {
-        check_places(&request, served, tenant)?;
+        check_permits(&request, served, tenant)?;
         check_chat(&request, served)?;
         let (n, best_of) = (request.n as usize, request.best_of.unwrap_or(request.n) as usize);
         let prompts = std::mem::take(&mut request.prompts);
@@ -76,7 +76,7 @@ fn seeds(first: Option<u64>, count: usize) -> Vec<u64> {
 }
 
 /// Refuses what would never fit, however long its client waited.
-fn check_places(request: &GenerationRequest, served: &Served<TextModel>, tenant: &Tenant) -> Result<(), ApiError> {
+fn check_permits(request: &GenerationRequest, served: &Served<TextModel>, tenant: &Tenant) -> Result<(), ApiError> {
     let (prompts, of_prompt) = (request.prompts.len(), request.best_of.unwrap_or(request.n));
     let (sequences, most) = (prompts.saturating_mul(of_prompt as usize), served.permits.most());
     let permits = tenant.most_sequences().map_or(most, |limit| limit.min(most));

@@ -31,6 +31,8 @@ pub(crate) struct RunReport {
     pub(crate) first_token_ms: Option<f64>,
     /// From the request's arrival to now.
     pub(crate) total_ms: f64,
+    /// Whether the request's time was up, so that its choices end where they were, with `length`.
+    pub(crate) out_of_time: bool,
     /// Steps of the guest, of all sequences together.
     pub(crate) steps: u64,
     /// The guest's part of the time of those steps.

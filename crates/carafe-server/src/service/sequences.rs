@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carafe_host::text::{EventKind, Generation, RequestTimes, TextModel};
+use carafe_host::text::{EventKind, FinishReason, Finished, Generation, RequestTimes, TextModel};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, BoxStream, SelectAll};
@@ -34,6 +34,8 @@ pub(super) struct Sequences {
     /// One for each sequence.
     seeds: Vec<u64>,
     first_token: Option<Duration>,
+    /// Whether the request's time was up before they had finished, and they end where they are.
+    out_of_time: bool,
     meter: TextMeter,
     record: Record,
     deadline: Deadline,
@@ -63,6 +65,7 @@ impl Sequences {
             best_of,
             seeds,
             first_token: None,
+            out_of_time: false,
             meter,
             record,
             deadline,
@@ -72,21 +75,41 @@ impl Sequences {
     }
 
     /// The next event and the number of its sequence; none when all have finished.
+    ///
+    /// Where time is up and each that still runs has a token, they end there, since a client would
+    /// rather have what there is than an error.
     pub(super) async fn next(&mut self) -> Result<Option<(usize, EventKind)>, ApiError> {
-        match self.deadline.bound(self.events.next()).await? {
-            Some((_, EventKind::Failed(failure), _)) => Err(failure.into()),
-            Some((index, event, times)) => {
+        if self.out_of_time {
+            return Ok(self.end_one());
+        }
+        match self.deadline.bound(self.events.next()).await {
+            Ok(Some((_, EventKind::Failed(failure), _))) => Err(failure.into()),
+            Ok(Some((index, event, times))) => {
                 self.note(index, &event, times);
                 Ok(Some((index, event)))
             }
-            None if self.have_finished() => Ok(None),
-            None => Err(ApiError::Internal { detail: "the model's thread has ended".to_owned() }),
+            Ok(None) if self.have_finished() => Ok(None),
+            Ok(None) => Err(ApiError::Internal { detail: "the model's thread has ended".to_owned() }),
+            Err(ApiError::Timeout { .. }) if self.sequences.iter().all(Sequence::has_output) => {
+                self.out_of_time = true;
+                self.events.clear();
+                Ok(self.end_one())
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Ends the first that still runs, with what it has; none if all have ended.
+    fn end_one(&mut self) -> Option<(usize, EventKind)> {
+        let (index, sequence) = self.sequences.iter().enumerate().find(|(_, sequence)| !sequence.has_finished())?;
+        let (event, times) = (sequence.ended_by_time(), sequence.times);
+        self.note(index, &event, times);
+        Some((index, event))
     }
 
     /// Whether the last event of each of them has come.
     pub(super) fn have_finished(&self) -> bool {
-        self.sequences.iter().all(|sequence| sequence.finish_reason.is_some())
+        self.sequences.iter().all(Sequence::has_finished)
     }
 
     /// Numbers of tokens so far.
@@ -112,6 +135,7 @@ impl Sequences {
             queue_ms: milliseconds(self.queue()),
             first_token_ms: self.first_token.map(milliseconds),
             total_ms: milliseconds(self.record.elapsed()),
+            out_of_time: self.out_of_time,
             steps: times().map(|times| times.steps).sum(),
             sandbox_ms: milliseconds(steps.saturating_sub(model)),
             model_ms: milliseconds(model),
@@ -148,9 +172,10 @@ impl Drop for Sequences {
     fn drop(&mut self) {
         self.meter.duration.observe(self.record.elapsed().as_secs_f64());
         let (usage, queue, first_token) = (self.usage(), self.queue(), self.first_token);
-        let finish_reason = match self.sequences.iter().find(|sequence| sequence.finish_reason.is_none()) {
-            Some(_) => Some("unfinished"),
-            None => self.sequences.first().and_then(|sequence| sequence.finish_reason),
+        let finish_reason = match self.sequences.first() {
+            _ if self.out_of_time => Some("timeout"),
+            _ if !self.have_finished() => Some("unfinished"),
+            first => first.and_then(|sequence| sequence.finish_reason),
         };
         self.record.note(|facts| {
             facts.prompt_tokens = Some(usage.prompt_tokens);
@@ -247,6 +272,24 @@ impl Sequence {
             }
             EventKind::Prompt(_) | EventKind::Failed(_) => {}
         }
+    }
+
+    fn has_finished(&self) -> bool {
+        self.finish_reason.is_some()
+    }
+
+    /// Whether there is something to answer with.
+    fn has_output(&self) -> bool {
+        self.tokens > 0 || self.has_finished()
+    }
+
+    /// The event that ends it where it is. Text that the guest held back, since it could have begun
+    /// a stop text, is not in it.
+    fn ended_by_time(&self) -> EventKind {
+        let (text, reasoning) = (String::new(), String::new());
+        let [prompt_tokens, generated_tokens] =
+            [self.prompt_tokens, self.tokens].map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
+        EventKind::Finished(Finished { reason: FinishReason::Length, text, reasoning, prompt_tokens, generated_tokens })
     }
 
     /// The mean time of the tokens after the first; nothing if there are none.
