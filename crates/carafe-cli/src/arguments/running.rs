@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use carafe_models::manifest::is_prefill_chunk;
-use carafe_openvino::{KvCachePrecision, Profile};
+use carafe_openvino::{Activations, KvCachePrecision, Profile};
 use clap::{Args, ValueEnum};
 
 use crate::bytes::Bytes;
@@ -26,10 +26,13 @@ pub(crate) struct Running {
     pub(crate) directories: ModelDirectories,
     /// `fast` (the plugin's own choice of precision), `latency` (the same with no activation
     /// rounded to 8 bits: faster for one text at a time), `exact` (32-bit floats throughout) or
-    /// `auto` (`fast` on a processor with VNNI, else `latency`; for a
-    /// model that asks for f32 activations what leaves them so).
+    /// `auto` (`fast` on a processor with VNNI, else `latency`).
     #[arg(long, env = environment::PROFILE, default_value_t = Profile::Auto)]
     pub(crate) profile: Profile,
+    /// Type of activations: `f32`, or `auto` (bf16 where the processor computes in it) [default:
+    /// what the model asks for with the profile `auto`, else `auto`].
+    #[arg(long, env = environment::ACTIVATIONS, value_name = "TYPE")]
+    pub(crate) activations: Option<Activations>,
     /// Memory of a text model's KV cache, like `2GiB` [default: what 64 full contexts need, but at
     /// most half of the memory that the process may still take].
     #[arg(long, env = environment::KV_CACHE, value_name = "SIZE")]
