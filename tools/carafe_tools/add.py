@@ -18,6 +18,7 @@ from typing import Any
 
 from carafe_tools import classifier, language_model
 from carafe_tools.convert import convert_text, is_classifier
+from carafe_tools.environment import HAS_VNNI
 from carafe_tools.errors import require
 from carafe_tools.exported import is_exported, read_exported
 from carafe_tools.gguf_file import is_gguf
@@ -35,7 +36,6 @@ from carafe_tools.progress import Progress
 from carafe_tools.repository_files import generation_defaults
 from carafe_tools.rounding import INT8, INTEGER_ZERO_POINTS, STORED
 from carafe_tools.tflite_file import read_tflite
-from carafe_tools.zero_points import has_vnni
 
 WEIGHTS = (STORED, INT8, INTEGER_ZERO_POINTS)
 
@@ -108,7 +108,7 @@ def _gguf_weights(request: Request, reader: Carafe) -> str | None:
     this processor multiplies those faster; none where they stay as they are.
     """
     asked = request.weights
-    if asked in (STORED, INT8) or (asked is None and not has_vnni()):
+    if asked in (STORED, INT8) or (asked is None and not HAS_VNNI):
         return None if asked == STORED else asked
     has_real = has_real_zero_points(request.source, reader)
     require(

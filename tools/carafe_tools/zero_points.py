@@ -12,15 +12,12 @@ step; rounded alone, by up to half a step, it takes SmolLM2's perplexity from 23
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from carafe_tools.grouped import Grouped
 
 DIGITS = {4: 2, 8: 1}  # by the bits of the weights
-PROCESSOR = Path("/proc/cpuinfo")
-VNNI = {"avx512_vnni", "avx_vnni"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +52,6 @@ class SplitGroups:
         own = whole[:, : self.width].reshape(len(whole), self.groups, -1)
         digits = whole[:, self.width :].reshape(len(whole), self.digits, -1)[..., : self.groups]
         return (own + digits.sum(1)[..., None]).reshape(self.shape)
-
-
-def has_vnni() -> bool:
-    """Say whether this processor multiplies 8-bit integers four at a time."""
-    lines = PROCESSOR.read_text(encoding="utf-8").splitlines() if PROCESSOR.is_file() else []
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return not VNNI.isdisjoint(flags)
 
 
 def split(matrix: Grouped) -> SplitGroups:

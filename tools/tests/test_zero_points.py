@@ -2,21 +2,18 @@
 them.
 """
 
-from pathlib import Path
-
 import numpy as np
 import openvino as ov
 import openvino.opset13 as opset
 import pytest
 
-from carafe_tools import zero_points
 from carafe_tools.decoder_parts import MatrixNode
 from carafe_tools.environment import compile_model
 from carafe_tools.gpt2 import Real
 from carafe_tools.grouped import Grouped
 from carafe_tools.rounding import INTEGER_ZERO_POINTS, rounded_matrix
 from carafe_tools.stored_weights import Form, Weights
-from carafe_tools.zero_points import has_vnni, split
+from carafe_tools.zero_points import split
 
 SIZE = 32
 # of what is left of the zero points of 32 groups, the largest: what the last digit can be wrong by
@@ -75,16 +72,3 @@ def test_tables_and_matrices_without_real_zero_points_stay_as_they_are() -> None
         assert type(read) is type(form)
     table = stored(groups(4, SIZE))
     assert rounded_matrix(table, INTEGER_ZERO_POINTS, is_table=True) is table
-
-
-@pytest.mark.parametrize(
-    ("flags", "found"), [("fpu avx2 avx512_vnni", True), ("fpu avx_vnni", True), ("fpu avx2 avx512f", False), (None, False)]
-)
-def test_the_processor_says_whether_it_has_vnni(
-    flags: str | None, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "cpuinfo"
-    if flags is not None:
-        file.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n", encoding="utf-8")
-    monkeypatch.setattr(zero_points, "PROCESSOR", file)
-    assert has_vnni() == found

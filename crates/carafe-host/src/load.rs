@@ -47,7 +47,7 @@ impl LoadedGraph {
         let asks_for = text.and_then(|text| text.activations);
         let options = options.for_model(asks_for.map(|manifest::Activations::F32| Activations::F32));
         let limits = match text {
-            Some(text) if options.multiplies_tiles() => limits.with_long_chunks(text),
+            Some(text) if options.favours_long_chunks() => limits.with_long_chunks(text),
             _ => *limits,
         };
         let graph = compile(runtime, &folder, &options, &limits)?;

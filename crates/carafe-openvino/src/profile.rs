@@ -239,11 +239,12 @@ impl Options {
         has_bf16() && !self.keeps_f32() && self.resolved_profile() != Profile::Exact
     }
 
-    /// Whether products of many rows are computed by whole tiles of bf16 (AMX) here, so that a long
-    /// chunk of a prompt takes little more time than a short one.
+    /// Whether many rows of a product cost little more than few here, so that a long chunk of a
+    /// prompt takes little more time than a short one: where they are multiplied in 8 bits (VNNI)
+    /// or as whole tiles of bf16 (AMX).
     #[must_use]
-    pub fn multiplies_tiles(&self) -> bool {
-        has_amx() && self.computes_in_bf16()
+    pub fn favours_long_chunks(&self) -> bool {
+        (has_vnni() && self.resolved_profile() == Profile::Fast) || (has_amx() && self.computes_in_bf16())
     }
 
     /// Why `auto` stands for that profile here; nothing for the others.

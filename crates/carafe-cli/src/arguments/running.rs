@@ -43,7 +43,7 @@ pub(crate) struct Running {
     pub(crate) kv_cache_precision: Option<KvCachePrecision>,
     /// Prompts are computed in chunks that end at multiples of this, itself a multiple of 32:
     /// larger ones are faster, and let running requests wait longer between tokens [default: the
-    /// model's, twice that where the processor has AMX and activations are bf16].
+    /// model's, twice that where the processor has AMX and activations are bf16, or VNNI in `fast`].
     #[arg(long, env = environment::PREFILL_CHUNK, value_name = "TOKENS", value_parser = parse_prefill_chunk)]
     pub(crate) prefill_chunk: Option<u32>,
     /// Tokens that one request may have, prompt and output together; refused where the KV cache
