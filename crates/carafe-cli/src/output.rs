@@ -53,6 +53,13 @@ pub(crate) fn passing(text: &str) {
     let _ = write!(io::stderr().lock(), "\r{text}\x1b[K");
 }
 
+/// The same for what takes seconds; without a terminal nothing is shown.
+pub(crate) fn passing_note(text: &str) {
+    if io::stderr().is_terminal() {
+        passing(text);
+    }
+}
+
 /// Prints an error with its causes.
 pub(crate) fn error(error: &anyhow::Error) {
     note(&format!("carafe: {error:#}"));

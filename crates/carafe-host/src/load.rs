@@ -16,6 +16,13 @@ use crate::decoder::{DecoderLimits, served_cache};
 use crate::store::Graphs;
 use crate::{Error, tokenizer};
 
+/// These options as a model asks for them.
+#[must_use]
+pub fn options_of(folder: &ModelFolder, options: &Options) -> Options {
+    let f32_activations = folder.manifest().text.as_ref().is_some_and(|text| text.activations.is_some());
+    Options { f32_activations, ..*options }
+}
+
 /// A model whose graph is compiled.
 #[derive(Clone)]
 pub struct LoadedGraph {
@@ -42,8 +49,7 @@ impl LoadedGraph {
     ) -> Result<Self, Error> {
         folder.check_sizes()?;
         let text = folder.manifest().text.as_ref();
-        let f32_activations = text.is_some_and(|text| text.activations.is_some());
-        let options = Options { f32_activations, ..*options };
+        let options = options_of(&folder, options);
         let limits = match text {
             Some(text) if options.multiplies_tiles() => limits.with_long_chunks(text),
             _ => *limits,
