@@ -77,6 +77,11 @@ pub(crate) fn standard_input(flag: &str) -> Result<String> {
     Ok(text)
 }
 
+/// Many bytes as people read them.
+pub(crate) fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
 /// Bytes as people read them.
 pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))

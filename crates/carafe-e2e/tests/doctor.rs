@@ -195,7 +195,7 @@ fn installation(with_openvino: bool, with_layer: bool) -> Result<TempDir> {
     for folder in ["bin", "lib/carafe", "share/carafe/models"] {
         fs::create_dir_all(prefix.path().join(folder))?;
     }
-    fs::copy(carafe::<&str>(&[])?.get_program(), prefix.path().join("bin/carafe"))?;
+    fs::copy(carafe(&["doctor"])?.get_program(), prefix.path().join("bin/carafe"))?;
     let layer = "libcarafe_openvino.so";
     let library = carafe_e2e::runtime()?.library_path().to_owned();
     if with_openvino {

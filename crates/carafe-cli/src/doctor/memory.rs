@@ -7,8 +7,11 @@ use serde_json::json;
 use super::{Finding, Status, Topic};
 use crate::arguments::Running;
 use crate::bytes::Bytes;
-use crate::output::mebibytes;
+use crate::output::gibibytes;
 use crate::resources::Resources;
+
+/// The first version of cgroups writes a number for what has no limit.
+const BOUNDLESS: u64 = 1 << 50;
 
 /// Looks with the flags of the server.
 pub(super) fn look(running: &Running, served: &[ModelFolder]) -> Topic {
@@ -20,14 +23,15 @@ pub(super) fn look(running: &Running, served: &[ModelFolder]) -> Topic {
 /// The tightest bound, and the others that there are.
 fn available() -> Finding {
     let mut bounds = Resources::of_this_process().memory_bounds();
+    bounds.retain(|bound| bound.bytes < BOUNDLESS);
     bounds.sort_by_key(|bound| bound.bytes);
     let facts: Vec<_> = bounds.iter().map(|bound| json!({ "by": bound.by, "bytes": bound.bytes })).collect();
     let Some((tightest, others)) = bounds.split_first() else {
         return Finding::new(Status::Note, "the system does not tell how much memory there is");
     };
-    let others: Vec<_> = others.iter().map(|bound| format!("{} leaves {}", bound.by, mebibytes(bound.bytes))).collect();
+    let others: Vec<_> = others.iter().map(|bound| format!("{} leaves {}", bound.by, gibibytes(bound.bytes))).collect();
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
-    let text = format!("{} may be taken, as {} leaves{others}", mebibytes(tightest.bytes), tightest.by);
+    let text = format!("{} may be taken: {} leaves that much{others}", gibibytes(tightest.bytes), tightest.by);
     Finding::new(Status::Good, text).with_facts(json!({ "available_bytes": tightest.bytes, "bounds": facts }))
 }
 
@@ -39,7 +43,7 @@ fn kv_cache(running: &Running, folder: &ModelFolder) -> Finding {
         KvCacheSize::Exactly(bytes) => (bytes, format!("KV cache of `{name}`: {}, as was asked for", Bytes(bytes))),
         KvCacheSize::AtMost(bytes) => {
             let full = "what 64 full contexts need";
-            (bytes, format!("KV cache of `{name}`: {full}, but at most {}", mebibytes(bytes)))
+            (bytes, format!("KV cache of `{name}`: {full}, but at most {}", gibibytes(bytes)))
         }
     };
     let facts = json!({ "model": name, "kv_cache_bytes": bytes });

@@ -11,6 +11,7 @@ use carafe_models::catalogue::Hidden;
 use carafe_models::{Catalogue, Error, ModelFolder};
 use serde_json::json;
 
+use super::openvino::short;
 use super::{Finding, Status, Topic};
 use crate::arguments::Doctor;
 use crate::models::licence_words;
@@ -84,10 +85,10 @@ fn state(folder: &ModelFolder, quick: bool, openvino: Option<&str>) -> Result<(S
         verified?;
     }
     let certificate = folder.certificate()?;
-    let of = &certificate.openvino;
+    let of = short(&certificate.openvino);
     Ok(match (certificate.passed, openvino) {
         (false, _) => (Status::Warning, "its certificate was NOT passed".to_owned()),
-        (true, Some(running)) if !running.starts_with(of.split('-').next().unwrap_or(of)) => {
+        (true, Some(running)) if short(running) != of => {
             let name = &folder.manifest().name;
             (
                 Status::Note,
