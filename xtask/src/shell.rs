@@ -78,7 +78,7 @@ pub(crate) fn long_step<T>(what: &str, usually: &str, work: impl FnOnce() -> Res
     let started = Instant::now();
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
             // Ends when the other end is gone, however the work ended.
             while is_done.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
                 report(&format!("{what}: {} s so far", started.elapsed().as_secs()));
