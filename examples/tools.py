@@ -34,7 +34,7 @@ You are told the result, and then answer in one sentence."""
 def parse_call(text: str) -> tuple[str, dict]:
     """Return the call that an answer holds, or say in a ValueError what is wrong with it."""
     call, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
-    if set(call) != {"tool", "arguments"} or call["tool"] not in TOOLS or not isinstance(call["arguments"], dict):
+    if set(call) != {"tool", "arguments"} or call["tool"] not in [*TOOLS] or not isinstance(call["arguments"], dict):
         raise ValueError(f"expected `tool`, one of {', '.join(TOOLS)}, and `arguments`")
     types, arguments = TOOLS[call["tool"]][1], call["arguments"]
     if set(arguments) != set(types):

@@ -61,7 +61,7 @@ def test_without_any_template_it_is_said_how_to_get_one(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     refused = piped(tmp_path / "models", "The fox\n")
     assert refused.returncode == 1
-    found, hint = refused.stderr.splitlines()
+    *_, found, hint = refused.stderr.splitlines()
     assert found == "carafe: no model with a chat template was found"
     assert "`carafe chat --yes` fetches the default model first" in hint
 
