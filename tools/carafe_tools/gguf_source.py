@@ -42,7 +42,7 @@ from carafe_tools.tokenizer_files import open_tokenizer
 
 KIND = "GGUF"
 TEMPLATE = "tokenizer.chat_template"
-KNOWN = "data/smollm2.json"
+KNOWN = "data/known.json"
 # types of blocks that openvino_genai does not round
 EXACT_IN_GENAI = frozenset({"F16", "Q4_0", "Q8_0"})
 # types of blocks whose zero points are real numbers
@@ -83,7 +83,7 @@ def read_gguf(path: Path, carafe: Carafe, context_length: int | None = None, wei
     require_whole_attention(gguf_llama.sliding_window(file), context, path)
     tokenizer = GgufTokenizer(file)
     bits, count = count_weights(decoder.matrices)
-    known = _known(path)
+    settings = _settings(path)
     return LanguageModelSource(
         path=path,
         graph=partial(_graph, path, carafe, weights),
@@ -97,8 +97,8 @@ def read_gguf(path: Path, carafe: Carafe, context_length: int | None = None, wei
         tokenizer_file=open_tokenizer(tokenizer.tokenizer_json(), f"the tokenizer of `{path}`"),
         chat_template=file.text(TEMPLATE, None),
         special_tokens=tokenizer.special_tokens(),
-        generation=known.get("generation", {}),
-        activations=known.get("activations"),
+        generation=settings.get("generation", {}),
+        activations=settings.get("activations"),
         references=_references(file, carafe, weights, count),
         rounded_to=weights,
     )
@@ -163,14 +163,13 @@ def _gpt2(file: GgufFile, weights: str | None) -> Decoder:
     )
 
 
-def _known(path: Path) -> dict[str, Any]:
-    """Return what the one file that is known by its hash needs and cannot say itself; nothing for
-    others.
+def _settings(path: Path) -> dict[str, Any]:
+    """Return what a file that is known by its hash needs and cannot say itself; nothing for others.
 
-    At temperature 1, which holds where nothing is said, so small a model writes nonsense. With
+    At temperature 1, which holds where nothing is said, SmolLM2 writes nonsense. With
     activations of bf16 or of 8 bits it takes other tokens where it is undecided, such as the first
     one of the answer to what the capital of France is.
     """
     known = json.loads(files("carafe_tools").joinpath(KNOWN).read_text(encoding="utf-8"))
-    is_known = path.stat().st_size == known["gguf_bytes"] and sha256(path) == known["gguf_sha256"]
-    return known if is_known else {}
+    alike = (entry for entry in known.values() if path.stat().st_size == entry["bytes"] and sha256(path) == entry["sha256"])
+    return next(alike, {}).get("settings", {})

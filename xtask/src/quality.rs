@@ -18,7 +18,7 @@ const TESTED: [&str; 5] = [
 ];
 
 /// Where JavaScript is.
-const WEB_CODE: [&str; 2] = ["web", "crates/carafe-e2e"];
+const WEB_CODE: [&str; 3] = ["web", "crates/carafe-e2e", "examples"];
 
 /// A part of the tests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,7 +83,7 @@ pub(crate) fn lint() -> Result<()> {
     run(cargo(&["doc", "--release", "--no-deps", "--document-private-items"])
         .args(TESTED)
         .env("RUSTDOCFLAGS", "-D warnings"))?;
-    let python_code = ["tools", "bench", "container", "crates/carafe-e2e"];
+    let python_code = ["tools", "bench", "container", "crates/carafe-e2e", "examples"];
     run(program(python()).args(["-m", "ruff", "check"]).args(python_code))?;
     run(program(python()).args(["-m", "ruff", "format", "--check"]).args(python_code))?;
     setup::clients()?;

@@ -5,7 +5,9 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -66,10 +68,26 @@ fn checked(command: &Command, output: &Output) -> Result<()> {
     Ok(())
 }
 
-/// As [`step`], for work of minutes: says before it what it usually takes.
+/// How long nothing may be said while something is done.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// As [`step`], for work of minutes: says before it what it usually takes, and on the way how long
+/// it has taken.
 pub(crate) fn long_step<T>(what: &str, usually: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     report(&format!("{what}: {usually}"));
-    step(what, work)
+    let started = Instant::now();
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // Ends when the other end is gone, however the work ended.
+            while is_done.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
+                report(&format!("{what}: {} s so far", started.elapsed().as_secs()));
+            }
+        });
+        let result = step(what, work);
+        drop(done);
+        result
+    })
 }
 
 /// Says what is done, does it, and says how long it took.

@@ -11,9 +11,9 @@ mod serving;
 mod using;
 
 pub(crate) use bench::Bench;
-pub(crate) use models::{Add, Making, Models, ModelsCommand, Pull, Verify};
-pub(crate) use running::{CpuPinning, ModelDirectories, Running};
-pub(crate) use serving::{Health, LogForm, Serve};
+pub(crate) use models::{Add, Making, Models, ModelsCommand, Origin, Pull, Verify};
+pub(crate) use running::{CpuPinning, Fetching, ModelDirectories, Running};
+pub(crate) use serving::{Doctor, Health, LogForm, Serve};
 pub(crate) use using::{Chat, Classify, Generate, SamplingOptions, Tokenize};
 
 /// OpenVINO models from inside a WebAssembly sandbox.
@@ -39,6 +39,7 @@ Examples:
   carafe models add model.gguf
   carafe models pull gpt2
   carafe bench --concurrent 1,4,16 --explain
+  carafe doctor
 
 Environment:
   CARAFE_MODELS    folders of model folders, separated like PATH
@@ -61,6 +62,10 @@ pub(crate) enum Command {
     Models(Models),
     /// Ask a running server whether it is ready; the exit code tells.
     Health(Health),
+    /// Look for what is wrong here, and say what to do; the exit code tells whether the server can
+    /// serve.
+    #[command(after_help = serving::DOCTOR_HELP)]
+    Doctor(Doctor),
     /// Print completions for a shell.
     Completions {
         /// The shell.

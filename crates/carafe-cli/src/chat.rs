@@ -7,13 +7,13 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use carafe_host::Sandbox;
 use carafe_host::text::{Chat as Prompted, FinishReason, Prompt, Reasoning, Request, Sampling, TextModel, TextOptions};
-use carafe_models::{ModelFolder, Task};
+use carafe_models::Task;
 
 use crate::arguments::{Chat, ModelDirectories};
-use crate::{generate, machine, output};
+use crate::{generate, machine, offer, output};
 use answer::{Answer, Speaker};
 use command::Command;
 use conversation::Conversation;
@@ -50,29 +50,26 @@ pub(crate) fn run(options: &Chat) -> Result<ExitCode> {
 /// The name of the model to talk to.
 fn chosen(options: &Chat) -> Result<String> {
     let directories = &options.running.directories;
-    let folder = match &options.model {
-        Some(name) => machine::find(directories, name, Task::TextGeneration)?,
-        None => first(directories)?,
+    let Some(name) = &options.model else {
+        return match first(directories)? {
+            Some(name) => Ok(name),
+            None => offer::default_model(&options.fetching, "chat", "no model with a chat template was found"),
+        };
     };
-    let name = folder.manifest().name.clone();
+    let folder = machine::find(directories, name, Task::TextGeneration)?;
     if !folder.manifest().can_chat() {
         bail!(
             "`{name}` has no chat template, so it holds no conversation; `carafe generate --model {name}` lets it continue a text"
         );
     }
-    Ok(name)
+    Ok(name.clone())
 }
 
 /// The model that holds conversations, of those that can be found, that the server would take.
-fn first(directories: &ModelDirectories) -> Result<ModelFolder> {
-    let mut folders: Vec<_> =
-        machine::catalogue(directories)?.list().into_iter().filter_map(|(_, model)| model.ok()).collect();
-    machine::chat_models_first(&mut folders);
+fn first(directories: &ModelDirectories) -> Result<Option<String>> {
+    let folders = machine::usable_models(&machine::catalogue(directories)?);
     let first = folders.into_iter().next().filter(|folder| folder.manifest().can_chat());
-    first.context(
-        "no model with a chat template was found; `carafe models add` or `carafe models pull` gets one, and in Carafe's source \
-         tree `cargo xtask demo` does",
-    )
+    Ok(first.map(|folder| folder.manifest().name.clone()))
 }
 
 /// A conversation and whom it is held with.

@@ -120,9 +120,8 @@ pub(crate) fn service_links() -> Vec<String> {
 /// silently do nothing. What Kubernetes and docker set for a service cannot be mistyped; those that
 /// `service_links` names are passed over with a warning.
 pub(crate) fn refuse_unknown(service_links: &[String]) -> Result<()> {
-    let is_unknown = |name: &String| !OWN.contains(&name.as_str()) && !service_links.contains(name);
-    if let Some(name) = own_variables().into_iter().map(|(name, _)| name).find(is_unknown) {
-        bail!("the environment variable `{name}` is not known; there are: {}", OWN.join(", "));
+    if let Some((name, _)) = own_variables().iter().find(|(name, _)| !is_known(name) && !service_links.contains(name)) {
+        bail!("{}", unknown(name));
     }
     if !service_links.is_empty() {
         tracing::warn!(
@@ -134,8 +133,18 @@ pub(crate) fn refuse_unknown(service_links: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a variable means something here.
+pub(crate) fn is_known(name: &str) -> bool {
+    OWN.contains(&name)
+}
+
+/// What is said of a variable that is not known.
+pub(crate) fn unknown(name: &str) -> String {
+    format!("the environment variable `{name}` is not known; there are: {}", OWN.join(", "))
+}
+
 /// Variables that begin with `CARAFE_`, with their values.
-fn own_variables() -> Vec<(String, String)> {
+pub(crate) fn own_variables() -> Vec<(String, String)> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.to_string_lossy().into()));
     env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("CARAFE_")).collect()
 }
@@ -158,6 +167,10 @@ const HF_HUB_DOWNLOAD_TIMEOUT: &str = "HF_HUB_DOWNLOAD_TIMEOUT";
 const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
 /// A token for the Hugging Face hub, before the one that its programs keep.
 const HF_TOKEN: &str = "HF_TOKEN";
+
+/// Those of these that people set.
+pub(crate) const OTHERS: [&str; 7] =
+    [XDG_DATA_HOME, XDG_CACHE_HOME, HF_HOME, HF_ENDPOINT, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_OFFLINE, HF_TOKEN];
 
 /// The folders that `CARAFE_MODELS` lists.
 pub(crate) fn model_directories() -> Vec<PathBuf> {

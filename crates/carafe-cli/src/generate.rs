@@ -12,14 +12,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use carafe_host::text::{EventKind, Prompt, Reasoning, Request, Sampling, TextOptions};
-use carafe_models::Task;
 use carafe_models::manifest::GenerationDefaults;
+use carafe_models::{ModelFolder, Task};
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 use crate::arguments::{Generate, SamplingOptions};
 use crate::machine::{self, Loaded};
-use crate::output;
+use crate::{offer, output};
 use outcome::Outcome;
 
 mod native;
@@ -32,6 +32,9 @@ pub(crate) use sandboxed::Sandboxed;
 
 /// What the shell expects of a program that Ctrl-C stopped.
 const INTERRUPTED: u8 = 130;
+
+/// The bundled model, which is made to continue texts.
+const USUAL_MODEL: &str = "tales";
 
 /// Tokens to generate if it is not said how many.
 const DEFAULT_MAX_TOKENS: u32 = 64;
@@ -50,7 +53,7 @@ pub(crate) fn run(options: &Generate) -> Result<ExitCode> {
         Some(prompt) => prompt.clone(),
         None => output::standard_input("`--prompt TEXT`")?,
     };
-    let loaded = machine::load(&options.running, &options.model, Task::TextGeneration)?;
+    let loaded = machine::load(&options.running, &chosen(options)?, Task::TextGeneration)?;
     let request = request(options, prompt, &loaded.model.text()?.generation);
     let seed = request.sampling.seed;
     let interrupted = watch_interrupts()?;
@@ -69,6 +72,19 @@ pub(crate) fn run(options: &Generate) -> Result<ExitCode> {
     }
     summary::print(options, &loaded, &outcome, seed, source.guest_memory())?;
     Ok(if outcome.is_finished() { ExitCode::SUCCESS } else { ExitCode::from(INTERRUPTED) })
+}
+
+/// The name of the model to use.
+fn chosen(options: &Generate) -> Result<String> {
+    if let Some(name) = &options.model {
+        return Ok(name.clone());
+    }
+    let folders = machine::usable_models(&machine::catalogue(&options.running.directories)?);
+    let mut names = folders.iter().map(ModelFolder::manifest).filter(|manifest| manifest.task == Task::TextGeneration);
+    match names.clone().find(|manifest| manifest.name == USUAL_MODEL).or_else(|| names.next()) {
+        Some(manifest) => Ok(manifest.name.clone()),
+        None => offer::default_model(&options.fetching, "generate", "no text model was found"),
+    }
 }
 
 fn start(options: &Generate, loaded: &Loaded, request: Request) -> Result<Box<dyn Source>> {

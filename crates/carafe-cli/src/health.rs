@@ -9,37 +9,45 @@ use anyhow::Result;
 use ureq::Body;
 use ureq::http::Response;
 
-use crate::arguments::Health;
-use crate::output;
+use crate::{arguments, output};
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
+/// What answers at an address.
+pub(crate) enum Health {
+    /// A server of Carafe that is ready.
+    Ready,
+    /// One that is not, and why.
+    NotReady(String),
+    /// Something else, or nothing, in words.
+    Other(String),
+}
+
 /// Runs the command.
-pub(crate) fn run(options: &Health) -> Result<ExitCode> {
-    let url = format!("http://{}/readyz", SocketAddr::new(reachable(options.host), options.port));
+pub(crate) fn run(options: &arguments::Health) -> Result<ExitCode> {
+    match ask(options.host, options.port) {
+        Health::Ready => {
+            output::line("ready")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Health::NotReady(reason) => output::line(&format!("not ready: {reason}"))?,
+        Health::Other(reason) => output::note(&format!("carafe: {reason}")),
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// Asks whoever listens there.
+pub(crate) fn ask(host: IpAddr, port: u16) -> Health {
+    let url = format!("http://{}/readyz", SocketAddr::new(reachable(host), port));
     // No proxy: the environment may name one that cannot reach this machine.
     let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWERS_WITHIN)).proxy(None);
     let agent: ureq::Agent = agent.http_status_as_error(false).build().into();
+    let other = |what: String| Health::Other(format!("{url} does not answer as a server of Carafe: {what}"));
     match agent.get(&url).call() {
-        Ok(response) if response.status() == 503 => {
-            output::line(&format!("not ready: {}", reason(response)))?;
-            Ok(ExitCode::FAILURE)
-        }
-        Ok(response) if response.status() == 200 => {
-            output::line("ready")?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Ok(response) => {
-            output::note(&format!(
-                "carafe: {url} does not answer as a server of Carafe: it says {}",
-                response.status()
-            ));
-            Ok(ExitCode::FAILURE)
-        }
-        Err(error) => {
-            output::note(&format!("carafe: {url} does not answer as a server of Carafe: {error}"));
-            Ok(ExitCode::FAILURE)
-        }
+        Ok(response) if response.status() == 503 => Health::NotReady(reason(response)),
+        Ok(response) if response.status() == 200 => Health::Ready,
+        Ok(response) => other(format!("it says {}", response.status())),
+        Err(error) => other(error.to_string()),
     }
 }
 

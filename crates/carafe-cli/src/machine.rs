@@ -77,10 +77,19 @@ pub(crate) fn find(directories: &ModelDirectories, name: &str, task: Task) -> Re
     Ok(folder)
 }
 
-/// Puts models with a chat template before the others, which stay in the order of their names:
-/// where nobody names a model, these are what most people want.
-pub(crate) fn chat_models_first(folders: &mut [ModelFolder]) {
+/// The models that can be opened, those with a chat template before the others, which stay in the
+/// order of their names: where nobody names a model, these are what most people want. What cannot be
+/// opened goes to the log.
+pub(crate) fn usable_models(catalogue: &Catalogue) -> Vec<ModelFolder> {
+    let mut folders = Vec::new();
+    for (path, folder) in catalogue.list() {
+        match folder {
+            Ok(folder) => folders.push(folder),
+            Err(error) => tracing::warn!("`{}` is not used: {:#}", path.display(), anyhow::Error::from(error)),
+        }
+    }
     folders.sort_by_key(|folder| !folder.manifest().can_chat());
+    folders
 }
 
 /// A model, compiled and warm, and the OpenVINO that runs it.
@@ -191,6 +200,14 @@ fn memory_line(key: &str) -> Option<u64> {
 /// may have put something since.
 fn installed_or_built(installed: &str, built: &str) -> PathBuf {
     installation().map_or_else(|| source_tree().join(built), |folder| folder.join(installed))
+}
+
+/// Where this binary belongs to, in words.
+pub(crate) fn origin() -> String {
+    match installation() {
+        Some(folder) => format!("installed in `{}`", folder.display()),
+        None => format!("built in `{}`", source_tree().display()),
+    }
 }
 
 fn installation() -> Option<PathBuf> {

@@ -2,9 +2,10 @@
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags
 //! and `environment` the variables; each command is a module of its own: `serve`, `chat`,
-//! `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with
-//! an installation. What they share is in `machine` (finding and loading), `pinning` (of threads)
-//! and `output` (printing).
+//! `generate`, `classify`, `tokenize`, `models`, `health`, `doctor`,
+//! `bench`; `manual` writes what goes with
+//! an installation. What they share is in `machine` (finding and loading), `offer` (of the default
+//! model), `pinning` (of threads) and `output` (printing).
 
 use std::process::ExitCode;
 
@@ -15,12 +16,14 @@ mod bench;
 mod bytes;
 mod chat;
 mod classify;
+mod doctor;
 mod environment;
 mod generate;
 mod health;
 mod machine;
 mod manual;
 mod models;
+mod offer;
 mod output;
 mod pinning;
 mod resources;
@@ -31,7 +34,7 @@ fn main() -> ExitCode {
     let service_links = environment::service_links();
     let arguments = Arguments::read(&service_links);
     start_log(&arguments);
-    match environment::refuse_unknown(&service_links).and_then(|()| run(&arguments)) {
+    match refuse_unknown(&arguments, &service_links).and_then(|()| run(&arguments)) {
         Ok(code) => code,
         Err(error) => {
             output::error(&error);
@@ -48,6 +51,14 @@ fn start_log(arguments: &Arguments) {
     }
 }
 
+/// Refuses what is mistyped in the environment, unless it is asked what is wrong here.
+fn refuse_unknown(arguments: &Arguments, service_links: &[String]) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Doctor(_) => Ok(()),
+        _ => environment::refuse_unknown(service_links),
+    }
+}
+
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::Serve(options) => serve::run(options),
@@ -57,6 +68,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Tokenize(options) => tokenize::run(options),
         Command::Models(options) => models::run(options),
         Command::Health(options) => health::run(options),
+        Command::Doctor(options) => doctor::run(options),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Manual { folder } => manual::pages(folder),
         Command::Bench(options) => bench::run(options),

@@ -26,6 +26,10 @@ mod show;
 mod tools;
 mod verify;
 
+pub(crate) use licence::words as licence_words;
+pub(crate) use pull::{Known, default_model, packages, place_of_default_model};
+pub(crate) use tools::find_python;
+
 /// Runs the command.
 pub(crate) fn run(options: &Models) -> Result<ExitCode> {
     match &options.command {

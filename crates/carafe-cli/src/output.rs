@@ -53,6 +53,13 @@ pub(crate) fn passing(text: &str) {
     let _ = write!(io::stderr().lock(), "\r{text}\x1b[K");
 }
 
+/// The same for what takes seconds; without a terminal nothing is shown.
+pub(crate) fn passing_note(text: &str) {
+    if io::stderr().is_terminal() {
+        passing(text);
+    }
+}
+
 /// Prints an error with its causes.
 pub(crate) fn error(error: &anyhow::Error) {
     note(&format!("carafe: {error:#}"));
@@ -68,6 +75,11 @@ pub(crate) fn standard_input(flag: &str) -> Result<String> {
     let mut text = String::new();
     input.read_to_string(&mut text).context("failed to read standard input as UTF-8")?;
     Ok(text)
+}
+
+/// Many bytes as people read them.
+pub(crate) fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// Bytes as people read them.

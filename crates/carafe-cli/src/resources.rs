@@ -15,6 +15,15 @@ pub(crate) struct Resources {
     root: PathBuf,
 }
 
+/// Something that bounds the memory of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryBound {
+    /// What it is, in words.
+    pub(crate) by: &'static str,
+    /// What it leaves.
+    pub(crate) bytes: u64,
+}
+
 /// Where a version of cgroups keeps what a group may have and has.
 struct MemoryFiles {
     /// Where the hierarchy is mounted.
@@ -44,8 +53,15 @@ impl Resources {
 
     /// Bytes of memory that the process may still take; none where nothing tells.
     pub(crate) fn available_memory(&self) -> Option<u64> {
+        self.memory_bounds().into_iter().map(|bound| bound.bytes).min()
+    }
+
+    /// Everything that bounds the memory of this process.
+    pub(crate) fn memory_bounds(&self) -> Vec<MemoryBound> {
         let machine = self.number("proc/meminfo", "MemAvailable:").map(|kibibytes| kibibytes << 10);
-        machine.into_iter().chain(self.left_by_cgroups()).chain(self.left_by_limits()).min()
+        let bounds = |by, all: Vec<u64>| all.into_iter().map(move |bytes| MemoryBound { by, bytes });
+        let machine = bounds("the machine", machine.into_iter().collect());
+        machine.chain(bounds("a cgroup", self.left_by_cgroups())).chain(self.left_by_limits()).collect()
     }
 
     /// Processors that a quota leaves, if they are fewer than those that the process may run on.
@@ -88,15 +104,16 @@ impl Resources {
     }
 
     /// What `ulimit -v` and `ulimit -d` leave.
-    fn left_by_limits(&self) -> Vec<u64> {
+    fn left_by_limits(&self) -> Vec<MemoryBound> {
         let limits = self.text("proc/self/limits");
-        let left = |(name, used): (&str, &str)| {
+        let left = |(by, name, used): (&'static str, &str, &str)| {
             let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
             let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
             let used = self.number("proc/self/status", used)? << 10;
-            Some(limit.saturating_sub(used))
+            Some(MemoryBound { by, bytes: limit.saturating_sub(used) })
         };
-        [("Max address space", "VmSize:"), ("Max data size", "VmData:")].into_iter().filter_map(left).collect()
+        let limits = [("`ulimit -v`", "Max address space", "VmSize:"), ("`ulimit -d`", "Max data size", "VmData:")];
+        limits.into_iter().filter_map(left).collect()
     }
 
     /// The first number after a key at the beginning of a line.

@@ -18,23 +18,54 @@ use tokio::sync::oneshot;
 
 use crate::arguments::Serve;
 use crate::output::mebibytes;
-use crate::{machine, output};
+use crate::{machine, offer, output};
 use configuration::{PrefixCache, ServeConfiguration};
 
 mod configuration;
 
+pub(crate) use configuration::api_keys;
+
 /// Runs the command.
 pub(crate) fn run(options: &Serve) -> Result<ExitCode> {
-    let configuration = ServeConfiguration::of(options)?;
+    let mut configuration = ServeConfiguration::of(options)?;
     if options.print_config {
         output::json(&configuration)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(lacking) = lacking(&configuration, options.fetching.yes) {
+        // Nobody shall wait for a model that cannot be served then.
+        std::net::TcpListener::bind(configuration.address()).with_context(|| not_free(configuration.address()))?;
+        offer::default_model(&options.fetching, "serve", &lacking)?;
+        configuration = ServeConfiguration::of(options)?;
     }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
     let result = runtime.block_on(serve(configuration));
     // Whatever still runs has been cut off; a model that is being loaded is not waited for.
     runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// What is lacking among the models that were found, if the default one is to be offered: without a
+/// model there is nothing to serve, and whoever says `--yes` wants one that can chat.
+fn lacking(configuration: &ServeConfiguration, is_wanted: bool) -> Option<String> {
+    if !configuration.models.is_empty() {
+        return None;
+    }
+    let found = configuration.catalogue.list();
+    let mut usable = found.iter().filter_map(|(_, folder)| folder.as_ref().ok()).peekable();
+    if usable.peek().is_none() {
+        return Some(nothing_to_serve(configuration));
+    }
+    let lacks_chat = !usable.any(|folder| folder.manifest().can_chat());
+    (is_wanted && lacks_chat).then(|| "no model that can hold a conversation was found".to_owned())
+}
+
+fn nothing_to_serve(configuration: &ServeConfiguration) -> String {
+    // What is broken is said first.
+    machine::usable_models(&configuration.catalogue);
+    let directories = configuration.catalogue.search_path().iter();
+    let directories: Vec<String> = directories.map(|directory| format!("`{}`", directory.display())).collect();
+    format!("there is no model to serve; these folders were searched: {}", directories.join(", "))
 }
 
 async fn serve(configuration: ServeConfiguration) -> Result<()> {
@@ -77,7 +108,11 @@ fn raise_descriptor_limit() {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("failed to listen on {address}; `--port` and `--host` choose another address"))
+    listener.with_context(|| not_free(address))
+}
+
+fn not_free(address: SocketAddr) -> String {
+    format!("failed to listen on {address}; `--port` and `--host` choose another address")
 }
 
 /// Loads the models on a thread of its own and hands them to the server. What is returned resolves
@@ -180,19 +215,15 @@ fn folders(configuration: &ServeConfiguration) -> Result<Vec<ModelFolder>> {
     if !configuration.models.is_empty() {
         return configuration.models.iter().map(|name| Ok(catalogue.find(name)?)).collect();
     }
-    let mut folders = Vec::new();
-    for (path, folder) in catalogue.list() {
-        match folder {
-            Ok(folder) => folders.push(folder),
-            Err(error) => tracing::warn!("`{}` is not served: {:#}", path.display(), anyhow::Error::from(error)),
-        }
-    }
+    let folders = machine::usable_models(catalogue);
     if folders.is_empty() {
-        let directories: Vec<String> =
-            catalogue.search_path().iter().map(|directory| format!("`{}`", directory.display())).collect();
-        bail!("there is no model to serve; these folders were searched: {}", directories.join(", "));
+        bail!(nothing_to_serve(configuration));
     }
-    machine::chat_models_first(&mut folders);
+    if !folders.iter().any(|folder| folder.manifest().can_chat()) {
+        tracing::info!(
+            "none of these models can hold a conversation; `carafe serve --yes` or `carafe models pull smollm2` gets one"
+        );
+    }
     Ok(folders)
 }
 

@@ -4,7 +4,6 @@ The model is the bundled `tales` with a template of this test's own: it writes n
 """
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -15,8 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import BINARY, ROOT
 from serving import chat_models
+from terminal import PATIENCE, Terminal
 
-PATIENCE = 600
 TEMPLATE = """{% for message in messages %}{{ message.role }}: {{ message.content }}
 {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"""
 CTRL_C, CTRL_D = b"\x03", b"\x04"
@@ -62,7 +61,9 @@ def test_without_any_template_it_is_said_how_to_get_one(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     refused = piped(tmp_path / "models", "The fox\n")
     assert refused.returncode == 1
-    assert "no model with a chat template was found; `carafe models add` or `carafe models pull` gets one" in refused.stderr
+    *_, found, hint = refused.stderr.splitlines()
+    assert found == "carafe: no model with a chat template was found"
+    assert "`carafe chat --yes` fetches the default model first" in hint
 
 
 def test_a_conversation_that_begins_anew_answers_as_the_first_time(models: Path) -> None:
@@ -96,68 +97,17 @@ def test_a_message_that_does_not_fit_ends_a_script_in_words(models: Path) -> Non
     assert "256" in refused.stderr.splitlines()[-1]
 
 
-class Terminal:
-    """A person at a terminal."""
-
-    def __init__(self, models: Path, *flags: str) -> None:
-        self.master, slave = pty.openpty()
-        command = [BINARY, "chat", "--models", str(models), *flags]
-        streams = {"stdin": slave, "stdout": slave, "stderr": slave}
-        self.process = subprocess.Popen(command, env=environment(), start_new_session=True, preexec_fn=own_terminal, **streams)
-        os.close(slave)
-        os.set_blocking(self.master, False)
-        self.shown = ""
-
-    def read(self) -> None:
-        """Take in what is on the screen by now."""
-        try:
-            self.shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", os.read(self.master, 1 << 16).decode(errors="replace"))
-        except BlockingIOError:
-            time.sleep(0.01)
-        except OSError:  # the program has ended
-            time.sleep(0.01)
-
-    def wait_for(self, what: str, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < end, f"waited for {what}: {self.shown}"
-            self.read()
-
-    def expect(self, text: str) -> None:
-        """Wait until the screen shows a text behind what was expected before."""
-        self.wait_for(repr(text), lambda: text in self.shown)
-        self.shown = self.shown.partition(text)[2]
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def ends(self) -> int:
-        self.wait_for("the end", lambda: self.process.poll() is not None)
-        return self.process.returncode
-
-
-def own_terminal() -> None:
-    """Make the terminal the one that the program is controlled by, so that Ctrl-C there interrupts it."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 @pytest.fixture
 def terminal(models: Path) -> Iterator[Callable[..., Terminal]]:
     terminals: list[Terminal] = []
 
     def open_terminal(*flags: str) -> Terminal:
-        terminals.append(Terminal(models, *flags))
+        terminals.append(Terminal([str(BINARY), "chat", "--models", str(models), *flags], environment()))
         return terminals[-1]
 
     yield open_terminal
     for one in terminals:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
-        os.close(one.master)
+        one.close()
 
 
 def test_a_person_talks_and_leaves(terminal: Callable[..., Terminal]) -> None:

@@ -66,6 +66,13 @@ impl Sandbox {
         Ok(Self { engine, precompiles, text: Arc::default(), image: Arc::default(), _ticker: ticker })
     }
 
+    /// Whether this processor runs the guests as they were compiled beforehand, so that none is
+    /// compiled at start.
+    #[must_use]
+    pub fn is_precompiled(&self) -> bool {
+        self.precompiles
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }

@@ -29,5 +29,5 @@ pub use decoder::{DecoderLimits, KvCacheSize};
 pub use engine::Sandbox;
 pub use error::Error;
 pub use limits::Limits;
-pub use load::LoadedGraph;
+pub use load::{LoadedGraph, options_of};
 pub use wasmtime::component::Component;

@@ -18,6 +18,13 @@ use crate::decoder::{DecoderLimits, served_cache};
 use crate::store::Graphs;
 use crate::{Error, tokenizer};
 
+/// These options as a model asks for them.
+#[must_use]
+pub fn options_of(folder: &ModelFolder, options: &Options) -> Options {
+    let asks_for = folder.manifest().text.as_ref().and_then(|text| text.activations);
+    options.for_model(asks_for.map(|manifest::Activations::F32| Activations::F32))
+}
+
 /// A model whose graph is compiled.
 #[derive(Clone)]
 pub struct LoadedGraph {
@@ -44,8 +51,7 @@ impl LoadedGraph {
     ) -> Result<Self, Error> {
         folder.check_sizes()?;
         let text = folder.manifest().text.as_ref();
-        let asks_for = text.and_then(|text| text.activations);
-        let options = options.for_model(asks_for.map(|manifest::Activations::F32| Activations::F32));
+        let options = options_of(&folder, options);
         let limits = match text {
             Some(text) if options.favours_long_chunks() => limits.with_long_chunks(text),
             _ => *limits,

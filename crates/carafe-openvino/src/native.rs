@@ -34,6 +34,8 @@ pub(crate) struct Native {
     functions: Functions,
     /// The version that OpenVINO itself gives: `2026.4.1-…`.
     pub(crate) version: String,
+    /// The layer's file.
+    pub(crate) layer: PathBuf,
 }
 
 impl Native {
@@ -52,7 +54,7 @@ impl Native {
         // SAFETY: the layer's interface is this one, and it was leaked, so it is never unloaded.
         let functions = unsafe { Functions::find(loaded) };
         let functions = functions.map_err(|error| refused(layer, library, error.to_string()))?;
-        let native = Box::leak(Box::new(Self { functions, version: String::new() }));
+        let native = Box::leak(Box::new(Self { functions, version: String::new(), layer: layer.clone() }));
         native.version = native.check_versions(library, layer)?;
         Ok(native)
     }

@@ -80,6 +80,20 @@ fn has_amx() -> bool {
     has_bf16() && std::arch::x86_64::__cpuid_count(7, 0).edx >> 22 & 1 == 1
 }
 
+/// What this processor has of the instructions that decide about profiles and speed, by the names
+/// that they are known by.
+#[must_use]
+pub fn processor_features() -> Vec<&'static str> {
+    let features = [
+        ("AVX2", std::is_x86_feature_detected!("avx2")),
+        ("AVX-512", std::is_x86_feature_detected!("avx512f")),
+        ("VNNI", has_vnni()),
+        ("bf16", has_bf16()),
+        ("AMX", has_amx()),
+    ];
+    features.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
 /// The type of the elements of a KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KvCachePrecision {

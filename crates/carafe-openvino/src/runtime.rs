@@ -50,6 +50,12 @@ impl Runtime {
         &self.native.version
     }
 
+    /// The native layer in use.
+    #[must_use]
+    pub fn layer_path(&self) -> &Path {
+        &self.native.layer
+    }
+
     /// The library file in use.
     #[must_use]
     pub fn library_path(&self) -> &Path {

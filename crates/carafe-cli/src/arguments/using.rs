@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use carafe_host::text::TextOptions;
 use clap::Args;
 
-use super::{ModelDirectories, Running};
+use super::{Fetching, ModelDirectories, Running};
 use crate::environment;
 
 #[derive(Args)]
 pub(crate) struct Generate {
-    /// Model to use; `carafe models list` shows what there is.
-    #[arg(long, value_name = "NAME", default_value = "tales")]
-    pub(crate) model: String,
+    /// Model to use; `carafe models list` shows what there is [default: `tales`, or if that is not
+    /// there, the first text model].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
     /// Text to continue [default: standard input, as it is].
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
@@ -49,6 +50,8 @@ pub(crate) struct Generate {
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
     #[command(flatten)]
+    pub(crate) fetching: Fetching,
+    #[command(flatten)]
     pub(crate) running: Running,
 }
 
@@ -74,6 +77,8 @@ pub(crate) struct Chat {
     #[arg(long, env = environment::DRAFT_TOKENS, value_name = "N", default_value_t = TextOptions::default().draft_tokens,
         value_parser = clap::value_parser!(u32).range(0..=7))]
     pub(crate) draft_tokens: u32,
+    #[command(flatten)]
+    pub(crate) fetching: Fetching,
     #[command(flatten)]
     pub(crate) running: Running,
 }

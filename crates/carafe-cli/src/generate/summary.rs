@@ -34,7 +34,7 @@ fn lines(options: &Generate, loaded: &Loaded, outcome: &Outcome, seed: u64, gues
     let speed = outcome.tokens_per_second().map_or("-".to_owned(), |speed| format!("{speed:.1}"));
     [
         String::new(),
-        format!("{}: {}, OpenVINO {}", options.model, loaded.profile_words(), loaded.runtime.version()),
+        format!("{}: {}, OpenVINO {}", loaded.model.name(), loaded.profile_words(), loaded.runtime.version()),
         format!(
             "{} tokens after a prompt of {} ({}), {speed} tokens/s, first token after {first}, seed {seed}",
             outcome.tokens().len(),
@@ -50,7 +50,7 @@ fn as_json(options: &Generate, loaded: &Loaded, outcome: &Outcome, seed: u64, gu
         outcome.prompt().iter().map(|token| as_token(token.id, &text_of(&token.bytes), token.logprobs.as_ref()));
     let tokens = outcome.tokens().iter().map(|token| as_token(token.id, &token.text, token.logprobs.as_ref()));
     json!({
-        "model": options.model,
+        "model": loaded.model.name(),
         "text": outcome.text(),
         "finish_reason": outcome.finish_reason(),
         "prompt": prompt.collect::<Vec<_>>(),

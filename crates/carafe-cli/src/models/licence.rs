@@ -76,7 +76,7 @@ pub(super) fn of_gguf(file: &Gguf) -> Option<String> {
 }
 
 /// What people read.
-pub(super) fn words(expression: &str) -> &str {
+pub(crate) fn words(expression: &str) -> &str {
     match expression {
         NO_ASSERTION => UNKNOWN,
         IN_A_TEXT => "see its LICENSE",

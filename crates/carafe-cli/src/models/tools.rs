@@ -116,7 +116,7 @@ fn this_program() -> Result<PathBuf> {
 }
 
 /// A Python that has the tools.
-pub(super) fn find_python() -> Result<PathBuf> {
+pub(crate) fn find_python() -> Result<PathBuf> {
     if let Some(python) = environment::python() {
         ensure!(
             has_tools(&python),

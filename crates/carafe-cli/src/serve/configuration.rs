@@ -162,7 +162,8 @@ fn server(options: &Serve) -> Result<Configuration> {
     })
 }
 
-fn api_keys(path: &Path) -> Result<ApiKeys> {
+/// The keys in a file.
+pub(crate) fn api_keys(path: &Path) -> Result<ApiKeys> {
     let read = || format!("failed to read `{}`", path.display());
     let text = fs::read_to_string(path).with_context(read)?;
     ApiKeys::parse(&text).with_context(|| format!("`{}` cannot be used", path.display()))

