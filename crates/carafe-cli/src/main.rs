@@ -18,6 +18,7 @@ mod classify;
 mod environment;
 mod generate;
 mod health;
+mod installation;
 mod machine;
 mod manual;
 mod models;
