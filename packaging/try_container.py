@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 from containerfile import Stage, read_copy, read_health, read_list, read_stages, read_variables, suite_of
 from root import base_of, fresh, require_roots
+from server import free_port
 
 SOURCE = Path(__file__).resolve().parents[1]
 READY_WITHIN = 120.0
@@ -121,7 +121,7 @@ class _Building:
 
     def try_out(self) -> dict[str, Any]:
         """Start the image's program, ask it for everything, and end it as an engine does."""
-        port = {"CARAFE_PORT": str(_free_port())}
+        port = {"CARAFE_PORT": str(free_port())}
         _tell(f"start {' '.join([*self.entrypoint, *self.command])} as {self.root.user}, the root read-only")
         process = self.root.start([*self.entrypoint, *self.command], port)
         try:
@@ -168,12 +168,6 @@ def _state(process: int) -> dict[str, Any]:
 def _only_child(process: int) -> int:
     (child,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return int(child)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def _tell(line: str) -> None:

@@ -48,7 +48,7 @@ fn project(tree: &Tree) -> Result<PathBuf> {
     let pins = fs::read_to_string(root().join(PINS))?;
     let (needed, converting) = (pinned(&pins, &NEEDED)?, pinned(&pins, &CONVERTING)?);
     let values = [("VERSION", VERSION), ("NEEDED", &needed), ("CONVERTING", &converting)];
-    write(&project.join("pyproject.toml"), &fill_in("wheel/pyproject.toml", &values)?)?;
+    write(&project.join("pyproject.toml"), &fill_in("wheel/pyproject.toml.in", &values)?)?;
     for file in ["hatch_build.py", "README.md"] {
         copy(&root().join("packaging/wheel").join(file), &project.join(file))?;
     }
