@@ -90,9 +90,9 @@ def system_wheel(trial: Trial) -> dict[str, Any]:
     """
     trial.prepare("python3", "python3-pip")
     pip = ["python3", "-m", "pip", "install", "--quiet", "--break-system-packages", "--root-user-action=ignore"]
-    trial.step(
-        "install OpenVINO for the user", *pip, "--user", "--requirement", "/source/tools/requirements-runtime.txt", "numpy"
-    )
+    pins = (SOURCE / "tools/requirements-runtime.txt").read_text().splitlines()
+    (pin,) = [line.split()[0] for line in pins if line.startswith("openvino==")]
+    trial.step("install OpenVINO for the user", *pip, "--user", pin)
     return _with_pip(trial, "/usr/local/bin", pip)
 
 
@@ -144,8 +144,8 @@ def deb(trial: Trial) -> dict[str, Any]:
 def _install_again_and_purge(trial: Trial) -> None:
     trial.step("install it again", "sh", "-c", "apt-get install -qq --yes --reinstall /dist/carafe_*.deb")
     trial.step("purge it", "apt-get", "purge", "-qq", "--yes", "carafe")
-    left = [path for path in ("usr/bin/carafe", "usr/lib/carafe", "usr/share/carafe", "var/lib/carafe", "etc/default/carafe")]
-    left = [path for path in left if (trial.root.path / path).exists()]
+    own = ("usr/bin/carafe", "usr/lib/carafe", "usr/share/carafe", "var/lib/carafe", "etc/default/carafe")
+    left = [path for path in own if (trial.root.path / path).exists()]
     if left or "\ncarafe:" in (trial.root.path / "etc/passwd").read_text():
         raise SystemExit(f"error: what a purge leaves: {left or 'the user'}")
 
@@ -162,7 +162,7 @@ TRIALS: dict[str, Callable[[Trial], dict[str, Any]]] = {
     "archive": archive,
     "deb": deb,
 }
-# another Debian than the one that everything is built in, its newest stable, and that one itself where it has all that is needed
+# other Debians than the one that everything is built in, and that one where it has what is needed
 USUAL = (
     "wheel:bookworm",
     "wheel:trixie",
