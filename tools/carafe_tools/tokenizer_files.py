@@ -8,7 +8,6 @@ file back, the package `tokenizers` is not needed; where it is installed, it has
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.json_file import parse_json_object, read_json_object, read_text
+from carafe_tools.optional import require_optional
 from carafe_tools.tokenizer import read_vocabulary, special_ids
 
 if TYPE_CHECKING:
@@ -114,10 +114,11 @@ def open_tokenizer(contents: str, origin: str) -> TokenizerFile:
 
 
 def _library(contents: str, origin: str) -> Tokenizer | None:
-    if importlib.util.find_spec("tokenizers") is None:
+    try:
+        from tokenizers import Tokenizer
+    except ModuleNotFoundError as error:
+        require_optional(error)
         return None
-    from tokenizers import Tokenizer
-
     tokenizer = _open(lambda: Tokenizer.from_str(contents), f"{origin} as a `tokenizer.json`")
     tokenizer.no_truncation()
     tokenizer.no_padding()
