@@ -1,7 +1,7 @@
 """Packages that the tools can do without, but for some sources and some commands.
 
-`pip install carafe-openvino` brings numpy and OpenVINO, which are enough for OpenVINO folders, GGUF files
-and safetensors. TensorFlow Lite files want the runtime that they are made for, to compare with it.
+Carafe's wheel brings numpy and OpenVINO, which are enough for OpenVINO folders, GGUF files and
+safetensors. TensorFlow Lite files want the runtime that they are made for, to compare with it.
 """
 
 # names that are imported
@@ -16,7 +16,9 @@ def require_optional(error: ModuleNotFoundError) -> None:
 
 def lacks(error: ModuleNotFoundError) -> str:
     """Return the sentence that says what is missing and how to get it."""
-    return f"this needs the Python package `{_package(error)}`, which is not installed; `pip install 'carafe-openvino[convert]'` brings it"
+    return (
+        f"this needs the Python package `{_package(error)}`, which is missing; `pip install 'carafe-openvino[convert]'` brings it"
+    )
 
 
 def _package(error: ModuleNotFoundError) -> str:
