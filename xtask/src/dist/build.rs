@@ -61,7 +61,7 @@ pub(super) fn build(here: bool) -> Result<Built> {
             return run(program("sh").arg(SCRIPT).args(&words));
         }
         let mut build = program("python3");
-        build.args([IN_ROOT, "--root", &format!("{WORK}/roots-of-builds"), "--"]).args(&words);
+        build.args([IN_ROOT, "--roots", &format!("{WORK}/roots"), "--"]).args(&words);
         run(&mut build).context(
             "nothing was built in a root of an old Debian; `cargo xtask dist --here` builds on this machine as it is, \
              for systems that are as new",
