@@ -8,7 +8,7 @@ is as new as the one it was built with, so an old one means many systems. The so
 `/source` in it, so that no path of this machine gets into the program. It must be root and needs
 debootstrap.
 
-    python3 packaging/build_in_root.py --roots target/dist-work/roots -- target/dist/build LIBRARIES c++ …
+    python3 packaging/build_in_root.py --roots target/roots -- target/build LIBRARIES c++ …
 """
 
 import argparse
