@@ -123,9 +123,8 @@ fn licences_of_openvino(openvino: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(packages).with_context(|| format!("failed to read `{}`", packages.display()))?;
     let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let metadata = |folder: &PathBuf| name(folder).starts_with("openvino-") && name(folder).ends_with(".dist-info");
-    let licences = folders.filter(metadata).map(|folder| folder.join(OPENVINO_LICENCES));
+    let mut licences = folders.filter(metadata).map(|folder| folder.join(OPENVINO_LICENCES));
     licences
-        .filter(|folder| files(folder).is_ok_and(|files| !files.is_empty()))
-        .next()
+        .find(|folder| files(folder).is_ok_and(|files| !files.is_empty()))
         .with_context(|| format!("the wheel of OpenVINO in `{}` has no licences in its metadata", packages.display()))
 }
