@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from carafe_tools import classifier, language_model
+from carafe_tools import language_model
 from carafe_tools.convert import convert_text, is_classifier
 from carafe_tools.environment import HAS_VNNI
 from carafe_tools.errors import require
@@ -35,7 +35,6 @@ from carafe_tools.opening import Carafe, add_options, chosen_carafe, find_carafe
 from carafe_tools.progress import Progress
 from carafe_tools.repository_files import generation_defaults
 from carafe_tools.rounding import INT8, INTEGER_ZERO_POINTS, STORED
-from carafe_tools.tflite_file import read_tflite
 
 WEIGHTS = (STORED, INT8, INTEGER_ZERO_POINTS)
 
@@ -130,6 +129,10 @@ def _decoder(request: Request, read: Callable[[], LanguageModelSource]) -> dict[
 
 
 def _tflite(request: Request) -> dict[str, Any]:
+    # what these import is installed only where .tflite files are converted
+    from carafe_tools import classifier
+    from carafe_tools.tflite_file import read_tflite
+
     if not is_classifier(read_tflite(request.source)):
         return _gpt2(request)
     require(request.labels is not None, "an image classifier needs the option `--labels`")

@@ -20,6 +20,7 @@ from carafe_tools.narrow import operations, require_narrow
 
 FORMAT = 1
 GRAPH, WEIGHTS, CERTIFICATE = "model.xml", "model.bin", "certificate.json"
+IMAGE_TASK = "image-classification"
 REPEATS = 3
 RELOADS = 2
 

@@ -17,12 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carafe_tools import classifier_certificate, language_certificate, text_certificate, text_run
-from carafe_tools.certificate import CERTIFICATE, require_passed, write_certificate
-from carafe_tools.classifier import image_evidence
-from carafe_tools.classifier_certificate import certify_image
-from carafe_tools.classifier_rule import check_rule
-from carafe_tools.classifier_source import check_classifier
+from carafe_tools import language_certificate, text_certificate, text_run
+from carafe_tools.certificate import CERTIFICATE, IMAGE_TASK, require_passed, write_certificate
 from carafe_tools.convert import TOKENIZER
 from carafe_tools.errors import require
 from carafe_tools.exported import source_files
@@ -34,7 +30,6 @@ from carafe_tools.opening import Carafe
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
 from carafe_tools.text_source import read_text_source
-from carafe_tools.tflite_file import read_tflite
 
 
 @dataclass(frozen=True)
@@ -92,11 +87,14 @@ def _by_source(request: Request, manifest: dict[str, Any]) -> tuple[dict[str, An
     """Certify a folder of a kind whose certificate has one form alone and wants the source."""
     folder = request.folder
     require(request.source is not None, f"`{folder}` is proved against its source; name it by `--source PATH`")
-    steps, prove = TASKS[manifest["task"]]
+    return (_text if manifest["task"] == text_run.TASK else _image)(request, manifest)
+
+
+def _progress(request: Request, steps: int) -> Progress:
     progress = Progress(steps + 1)
     if request.full:
-        progress.note(f"a certificate of `{folder}` has one form, which is the full one")
-    return prove(folder, manifest, request.source, request.random_weights, progress), progress
+        progress.note(f"a certificate of `{request.folder}` has one form, which is the full one")
+    return progress
 
 
 @contextmanager
@@ -137,19 +135,26 @@ def _put(folder: Path, certificate: dict[str, Any]) -> None:
     update_file(folder, "certificate", CERTIFICATE)
 
 
-def _text(folder: Path, manifest: dict[str, Any], source_path: Path, random_weights: bool, progress: Progress) -> dict[str, Any]:
-    source = read_text_source(source_path, folder / TOKENIZER)
-    return certify_text(TextEvidence(folder, manifest["name"], source, random_weights), progress)
+def _text(request: Request, manifest: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
+    progress = _progress(request, text_certificate.STEPS)
+    source = read_text_source(request.source, request.folder / TOKENIZER, request.carafe)
+    return certify_text(TextEvidence(request.folder, manifest["name"], source, request.random_weights), progress), progress
 
 
-def _image(folder: Path, manifest: dict[str, Any], source_path: Path, random_weights: bool, progress: Progress) -> dict[str, Any]:
-    require(not random_weights, "an image classifier takes no option `--random-weights`")
-    classifier = check_classifier(read_tflite(source_path))
-    rule = check_rule(manifest.get("image", {}), classifier, folder)
-    return certify_image(image_evidence(folder, manifest["name"], source_path, classifier, rule), progress)
+def _image(request: Request, manifest: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
+    # what these import is installed only where .tflite files are converted
+    from carafe_tools.classifier import image_evidence
+    from carafe_tools.classifier_certificate import STEPS, certify_image
+    from carafe_tools.classifier_rule import check_rule
+    from carafe_tools.classifier_source import check_classifier
+    from carafe_tools.tflite_file import read_tflite
+
+    require(not request.random_weights, "an image classifier takes no option `--random-weights`")
+    classifier = check_classifier(read_tflite(request.source))
+    rule = check_rule(manifest.get("image", {}), classifier, request.folder)
+    progress = _progress(request, STEPS)
+    evidence = image_evidence(request.folder, manifest["name"], request.source, classifier, rule)
+    return certify_image(evidence, progress), progress
 
 
-TASKS = {
-    text_run.TASK: (text_certificate.STEPS, _text),
-    classifier_certificate.TASK: (classifier_certificate.STEPS, _image),
-}
+TASKS = (text_run.TASK, IMAGE_TASK)

@@ -20,14 +20,14 @@ import openvino as ov
 from ai_edge_litert.interpreter import OpResolverType
 from PIL import Image
 
-from carafe_tools.certificate import RELOADS, REPEATS, describe, load_graph
+from carafe_tools.certificate import IMAGE_TASK, RELOADS, REPEATS, describe, load_graph
 from carafe_tools.classifier_pixels import read_input
 from carafe_tools.comparison import Comparison, compare, reported
 from carafe_tools.environment import compile_model, read_model, resolved_properties
 from carafe_tools.litert import LiteRt
 from carafe_tools.progress import Progress
 
-TASK = "image-classification"
+TASK = IMAGE_TASK
 STEPS = 4  # that `certify_image` tells of
 SEED = 20250101
 NOISE, BLURRED = 16, 12

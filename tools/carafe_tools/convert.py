@@ -9,8 +9,10 @@ border has its check, and a failed gate leaves nothing behind. Image classifiers
 `classifier.py`; here is only the question which of both a file is.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 
@@ -22,14 +24,16 @@ from carafe_tools.huggingface import source_sha256
 from carafe_tools.manifest import Manifest, check_folder_name
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
-from carafe_tools.opening import Carafe
+from carafe_tools.opening import NOT_COMPARED, Carafe
 from carafe_tools.prefill import prefill_chunk
 from carafe_tools.progress import Progress
 from carafe_tools.text_certificate import TextEvidence, certify_text
 from carafe_tools.text_graph import build_text_graph
 from carafe_tools.text_source import read_text_source
-from carafe_tools.tflite_file import TfliteFile
-from carafe_tools.tokenizer_files import eos_token
+from carafe_tools.tokenizer_files import END_OF_TEXT
+
+if TYPE_CHECKING:
+    from carafe_tools.tflite_file import TfliteFile
 
 TOKENIZER = "tokenizer.json"
 STEPS = 4 + text_certificate.STEPS
@@ -49,11 +53,13 @@ def convert_text(
     check_folder_name(about.name, out)
     progress = Progress(STEPS)
     progress.step(f"check the source `{path}` and find the weights' roles")
-    source = read_text_source(path, tokenizer_path)
+    source = read_text_source(path, tokenizer_path, carafe)
     for key in source.tokenizer_file.dropped:
         progress.note(f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training, and no text is served so")
     if carafe is not None:
         carafe.check_tokenizer(source.tokenizer_file, tokenizer_path or path, text_run.TEXTS)
+    if source.tokenizer_file.library is None:
+        progress.note(NOT_COMPARED)
     with atomic_folder(out) as folder:
         progress.step("build the stateful graph and save it")
         graph = build_text_graph(source.model)
@@ -79,7 +85,7 @@ def _manifest(evidence: TextEvidence, about: About) -> Manifest:
         files={"graph": GRAPH, "weights": WEIGHTS, "tokenizer": TOKENIZER, "certificate": CERTIFICATE},
         inputs=[],
         outputs=[],
-        sections={"text": _text(size, eos_token(evidence.source.tokenizer))},
+        sections={"text": _text(size, evidence.source.tokenizer_file.vocabulary[END_OF_TEXT])},
         licence=about.licence,
         source=evidence.source.path,
         source_sha256=source_sha256(evidence.source.path),

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from carafe_tools import genai, text_run
 from carafe_tools.apart import apart
@@ -26,6 +25,7 @@ from carafe_tools.errors import ConversionError, require
 from carafe_tools.language_source import References
 from carafe_tools.progress import Progress
 from carafe_tools.text_run import Determinism, Logits, Run, Samples
+from carafe_tools.tokenizer import Tokenizer
 
 STEPS = 6  # that `certify_language_model` tells of
 QUICK_TOKENS, FULL_TOKENS = 256, 1000

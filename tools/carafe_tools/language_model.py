@@ -23,7 +23,7 @@ from carafe_tools.language_source import LanguageModelSource
 from carafe_tools.manifest import Manifest, check_folder_name, files_sha256
 from carafe_tools.model_folder import About, copy_licence, finish
 from carafe_tools.narrow import require_narrow
-from carafe_tools.opening import Carafe
+from carafe_tools.opening import NOT_COMPARED, Carafe, tokenizer_of
 from carafe_tools.prefill import prefill_chunk
 from carafe_tools.progress import Progress
 from carafe_tools.text_context import check_paged
@@ -52,6 +52,8 @@ def write_language_model(source: LanguageModelSource, wanted: Wanted, progress: 
         progress.note(note)
     if wanted.carafe is not None:
         wanted.carafe.check_tokenizer(source.tokenizer_file, source.path, TEXTS)
+    if source.tokenizer_file.library is None:
+        progress.note(NOT_COMPARED)
     with atomic_folder(wanted.out) as folder:
         progress.step("make the graph, save it, and put its KV cache into pages")
         apart("make the graph", _save_graph, source.graph, folder, f"`{source.path}`")
@@ -62,7 +64,7 @@ def write_language_model(source: LanguageModelSource, wanted: Wanted, progress: 
             context_length=source.context_length,
             vocabulary_size=source.vocabulary_size,
             sliding_window=source.sliding_window,
-            tokenizer=source.tokenizer_file.tokenizer,
+            tokenizer=tokenizer_of(source.tokenizer_file, wanted.carafe, source.path),
             source_bytes=sum(path.stat().st_size for path in source.files),
             rounded_to=source.rounded_to,
             activations=source.activations,

@@ -19,7 +19,7 @@ from carafe_tools.language_certificate import LanguageEvidence, certify_language
 from carafe_tools.language_model import TOKENIZER
 from carafe_tools.language_source import References
 from carafe_tools.llama_folder import is_llama_folder
-from carafe_tools.opening import Carafe, find_carafe
+from carafe_tools.opening import Carafe, find_carafe, tokenizer_of
 from carafe_tools.progress import Progress
 from carafe_tools.tokenizer_files import open_tokenizer
 
@@ -44,14 +44,14 @@ def recertify(
     folder: Path, manifest: dict[str, Any], source: Path | None, carafe: Carafe | None, full: bool, progress: Progress
 ) -> dict[str, Any]:
     """Return a new certificate; against the source as well where that is at hand."""
-    remembered, text = _remembered(folder), manifest["text"]
+    remembered, text, path = _remembered(folder), manifest["text"], folder / TOKENIZER
     evidence = LanguageEvidence(
         folder=folder,
         name=manifest["name"],
         context_length=text["context_length"],
         vocabulary_size=text["vocabulary_size"],
         sliding_window=remembered.sliding_window,
-        tokenizer=open_tokenizer(read_text(folder / TOKENIZER), f"`{folder / TOKENIZER}`").tokenizer,
+        tokenizer=tokenizer_of(open_tokenizer(read_text(path), f"`{path}`"), carafe, path),
         source_bytes=remembered.source_bytes,
         rounded_to=remembered.rounded_to,
         activations=text.get("activations"),

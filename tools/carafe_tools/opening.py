@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from carafe_tools.errors import ConversionError, require
+from carafe_tools.tokenizer import ProgramTokenizer, Tokenizer
 from carafe_tools.tokenizer_files import TokenizerFile
 
 PROGRAM = "carafe"
+NOT_COMPARED = "the tokenizer is not compared with the package `tokenizers`, which is not installed"
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,34 @@ class Carafe:
 
     def check_tokenizer(self, file: TokenizerFile, origin: Path, texts: Sequence[str]) -> None:
         """Refuse a `tokenizer.json` that the guest refuses, or cuts into other tokens than the
-        tools do.
+        package `tokenizers` does, where that is installed.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "tokenizer.json"
-            path.write_text(file.contents, encoding="utf-8")
-            for text in texts:
-                words = ("tokenize", text, "--tokenizer", path, "--json")
-                answer = self._run(*words, refuses=f"`{origin}`", stands_for=(path, origin))
-                found, expected = [token["id"] for token in json.loads(answer)["tokens"]], file.tokenizer.encode(text).ids
-                require(
-                    found == expected,
-                    f"`{origin}` cuts {text[:40]!r} into {found[:8]}… in the sandbox; {expected[:8]}… was expected",
-                )
+        tokenizer = self.tokenizer(file, origin)
+        for text in texts:
+            found = tokenizer.encode(text).ids
+            if file.library is None:
+                continue
+            expected = file.library.encode(text).ids
+            require(
+                found == expected,
+                f"`{origin}` cuts {text[:40]!r} into {found[:8]}… in the sandbox; {expected[:8]}… was expected",
+            )
+
+    def tokenizer(self, file: TokenizerFile, origin: Path) -> ProgramTokenizer:
+        """Return the program's own tokenizer, which came from a path."""
+
+        def run(*words: str) -> Any:
+            with tempfile.TemporaryDirectory() as scratch:
+                path = Path(scratch) / "tokenizer.json"
+                path.write_text(file.contents, encoding="utf-8")
+                command = ("tokenize", *words, "--tokenizer", path, "--json")
+                return json.loads(self._run(*command, refuses=f"`{origin}`", stands_for=(path, origin)))
+
+        return ProgramTokenizer(
+            cut=lambda text: [token["id"] for token in run(text)["tokens"]],
+            join=lambda ids: run("--decode", ",".join(map(str, ids)))["text"],
+            special=file.special,
+        )
 
     def check_folder(self, folder: Path, stands_for: Path) -> dict[str, Any]:
         """Run a model folder, which is to become another, in the sandbox; return what to write into
@@ -73,6 +90,20 @@ class Carafe:
         if stands_for is not None:
             said = said.replace(*map(str, stands_for))
         raise ConversionError(f"`{self.path}`, which is to serve it, refuses {refuses}: {said}")
+
+
+def tokenizer_of(file: TokenizerFile, carafe: Carafe | None, origin: Path) -> Tokenizer:
+    """Return what cuts texts: the package `tokenizers` where it is installed, or else the
+    program.
+    """
+    if file.library is not None:
+        return file.library
+    require(
+        carafe is not None,
+        "without the Python package `tokenizers` texts are cut by the program that is to serve the model; leave `--unopened` "
+        "out, or install the package",
+    )
+    return carafe.tokenizer(file, origin)
 
 
 def find_carafe(named: Path | None) -> Carafe:
@@ -105,11 +136,12 @@ def chosen_carafe(arguments: argparse.Namespace) -> Carafe | None:
 
 
 def _own_places() -> list[Path]:
-    """Return where the program lies whose tools these are: installed beside it, or in the source
-    tree.
+    """Return where the program lies whose tools these are: in the same environment, installed
+    around it, or in the source tree.
     """
-    installed = [Path(sys.prefix).parents[2] / "bin" / PROGRAM] if len(Path(sys.prefix).parents) > 2 else []
-    return [*installed, Path(__file__).resolve().parents[2] / "target/release" / PROGRAM]
+    prefix = Path(sys.prefix)
+    installed = [prefix.parents[2] / "bin" / PROGRAM] if len(prefix.parents) > 2 else []
+    return [prefix / "bin" / PROGRAM, *installed, Path(__file__).resolve().parents[2] / "target/release" / PROGRAM]
 
 
 def _on_search_path() -> Path | None:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import openvino as ov
-from tokenizers import Tokenizer
 
 from carafe_tools.errors import require
 from carafe_tools.language_source import LanguageModelSource, References
 from carafe_tools.repository_files import RepositoryFiles
-from carafe_tools.tokenizer_files import open_tokenizer
+from carafe_tools.tokenizer_files import TokenizerFile, open_tokenizer
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def repository_source(
     """Return a model's source, refusing a tokenizer that does not belong to its logits."""
     path = files.folder
     file = open_tokenizer(files.tokenizer_json(tokenizer_path), f"`{tokenizer_path or path}`")
-    check_vocabulary(file.tokenizer, f"the tokenizer of `{path}`", weights.vocabulary_size)
+    check_vocabulary(file, f"the tokenizer of `{path}`", weights.vocabulary_size)
     template, notes = files.chat_template()
     special_tokens, window = files.special_tokens(), files.sliding_window()
     notes += [f"`{key}` of the `tokenizer.json` is dropped: it prepares batches for training" for key in file.dropped]
@@ -49,7 +48,7 @@ def repository_source(
         files=weights.files,
         context_length=context_length,
         vocabulary_size=weights.vocabulary_size,
-        eos_token_ids=files.eos_token_ids(weights.vocabulary_size) or _eos_by_text(file.tokenizer, special_tokens),
+        eos_token_ids=files.eos_token_ids(weights.vocabulary_size) or _eos_by_text(file, special_tokens),
         weight_bits=weights.bits,
         num_weights=weights.count,
         tokenizer_file=file,
@@ -63,15 +62,15 @@ def repository_source(
     )
 
 
-def _eos_by_text(tokenizer: Tokenizer, special_tokens: dict[str, str]) -> list[int]:
-    token = tokenizer.token_to_id(special_tokens.get("eos_token", ""))
+def _eos_by_text(file: TokenizerFile, special_tokens: dict[str, str]) -> list[int]:
+    token = file.vocabulary.get(special_tokens.get("eos_token", ""))
     return [] if token is None else [token]
 
 
-def check_vocabulary(tokenizer: Tokenizer, origin: str, vocabulary_size: int) -> None:
+def check_vocabulary(file: TokenizerFile, origin: str, vocabulary_size: int) -> None:
     """Refuse a tokenizer with ids that the logits do not have; they may have more, which no text
     becomes.
     """
-    largest = max(tokenizer.get_vocab().values(), default=-1)
+    largest = max(file.vocabulary.values(), default=-1)
     require(largest >= 0, f"{origin} has no tokens")
     require(largest < vocabulary_size, f"{origin} has a token with id {largest}; the logits have ids 0 to {vocabulary_size - 1}")

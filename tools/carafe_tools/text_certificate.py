@@ -23,7 +23,6 @@ from carafe_tools.comparison import compare, gated, gated_agreement, reported
 from carafe_tools.environment import compile_model
 from carafe_tools.faithful import faithful_logits, read_faithful
 from carafe_tools.huggingface import HuggingFaceFolder, is_huggingface, source_bytes
-from carafe_tools.litert import LiteRt
 from carafe_tools.progress import Progress
 from carafe_tools.published import check_published
 from carafe_tools.reference import reference_logits
@@ -115,6 +114,8 @@ def _samples(source: TextSource) -> Samples:
 
 
 def _litert_logits(path: Path, sequences: list[np.ndarray]) -> Logits:
+    from carafe_tools.litert import LiteRt
+
     litert = LiteRt(path)
     return [litert.logits(tokens) for tokens in sequences]
 

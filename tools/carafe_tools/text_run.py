@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-from tokenizers import Tokenizer
 
 from carafe_tools.certificate import RELOADS, REPEATS, load_graph
 from carafe_tools.comparison import Comparison, compare
@@ -29,6 +28,7 @@ from carafe_tools.text_context import (
     logits_in_steps,
     stateful_logits,
 )
+from carafe_tools.tokenizer import Tokenizer
 
 TASK = "text-generation"
 GREEDY_TOKENS = 32

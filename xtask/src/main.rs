@@ -7,6 +7,7 @@
 //!   makes the default model
 //! - `demo`: the same for the models on the command line
 //! - `install`, `uninstall`: everything that `carafe` needs, into a folder like `~/.local`
+//! - `dist`: a wheel, an archive and a Debian package
 //! - `bench`: measures Carafe and its peers side by side
 //! - `test`, `lint`, `check`: what must hold before a commit
 //!
@@ -22,6 +23,7 @@ use quality::Suite;
 
 mod bench;
 mod default_model;
+mod dist;
 mod guests;
 mod install;
 mod native;
@@ -69,6 +71,17 @@ enum Command {
         #[arg(long)]
         prefix: Option<PathBuf>,
     },
+    /// Make what people install without compiling, in target/dist: a wheel, an archive for machines
+    /// without Python, a Debian package. It is built in the root of an old Debian, which needs
+    /// debootstrap and to be root.
+    Dist {
+        /// Build on this machine as it is, for systems that are as new.
+        #[arg(long)]
+        here: bool,
+        /// Make nothing, but try what was made, each in a fresh root: install, serve, ask.
+        #[arg(long = "try", conflicts_with = "here")]
+        try_out: bool,
+    },
     /// Install the peers, build, and measure side by side; `cargo xtask bench --help` shows the
     /// flags.
     #[command(disable_help_flag = true)]
@@ -111,6 +124,8 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Demo => show::demo(),
         Command::Install { prefix, without_tools } => install::install(prefix.as_deref(), !without_tools),
         Command::Uninstall { prefix } => install::uninstall(prefix.as_deref()),
+        Command::Dist { try_out: true, .. } => dist::try_out(),
+        Command::Dist { here, .. } => dist::dist(*here),
         Command::Bench { flags } => bench::bench(flags),
         Command::Test { suites } => quality::test(suites),
         Command::Lint => quality::lint(),

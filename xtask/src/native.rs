@@ -6,7 +6,9 @@
 //! OpenVINO's file are the same.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::UNIX_EPOCH;
@@ -22,6 +24,8 @@ const SOURCE: &str = "carafe_openvino.cpp";
 const HEADER: &str = "carafe_openvino.h";
 /// The layer's file.
 pub(crate) const LAYER: &str = "libcarafe_openvino.so";
+/// How it is compiled.
+const FLAGS: [&str; 4] = ["-O2", "-fPIC", "-shared", "-fvisibility=hidden"];
 /// Where OpenVINO's headers are, seen from the folder of its library: in a wheel, in an archive, in
 /// a system.
 const INCLUDES: [&str; 3] = ["../include", "../../../include", "../../include"];
@@ -39,7 +43,7 @@ pub(crate) fn build_for(search: &Search, folder: &Path) -> Result<()> {
     let library = search.find()?;
     let layer = folder.join(LAYER);
     let mut compiler = compiler(&library)?;
-    compiler.args(["-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-o"]).arg(&layer).arg(SOURCE).arg(&library);
+    compiler.args(FLAGS).arg("-o").arg(&layer).arg(SOURCE).arg(&library);
     let (stamp, stamp_file) = (stamp(&compiler, &library)?, folder.join("stamp.txt"));
     if layer.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|built| built == stamp) {
         return Ok(());
@@ -47,6 +51,14 @@ pub(crate) fn build_for(search: &Search, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
     step("build the native layer", || run_compiler(&mut compiler))?;
     fs::write(&stamp_file, stamp).with_context(|| format!("failed to write `{}`", stamp_file.display()))
+}
+
+/// The words of a command that compiles the layer with `c++` from the source tree's root, but for
+/// `-o FILE`.
+pub(crate) fn words(library: &Path) -> Result<Vec<OsString>> {
+    let mut command = compiler(library)?;
+    command.args(FLAGS).arg(root().join(FOLDER).join(SOURCE)).arg(library);
+    Ok(iter::once("c++".into()).chain(command.get_args().map(OsStr::to_owned)).collect())
 }
 
 /// Warnings of the layer's source as errors.

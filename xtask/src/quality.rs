@@ -83,7 +83,7 @@ pub(crate) fn lint() -> Result<()> {
     run(cargo(&["doc", "--release", "--no-deps", "--document-private-items"])
         .args(TESTED)
         .env("RUSTDOCFLAGS", "-D warnings"))?;
-    let python_code = ["tools", "bench", "container", "crates/carafe-e2e", "examples"];
+    let python_code = ["tools", "bench", "packaging", "crates/carafe-e2e", "examples"];
     run(program(python()).args(["-m", "ruff", "check"]).args(python_code))?;
     run(program(python()).args(["-m", "ruff", "format", "--check"]).args(python_code))?;
     setup::clients()?;

@@ -30,6 +30,9 @@ const FRAMEWORKS: &str = "crates/carafe-e2e/requirements-frameworks.txt";
 const FRAMEWORKS_VENV: &str = "target/frameworks/venv";
 /// The environment of everything else in Python.
 const VENV: &str = ".venv";
+/// Requirements of what makes the wheel, and where they are installed.
+const PACKAGING: &str = "packaging/requirements.txt";
+const PACKAGING_VENV: &str = "target/dist-work/venv";
 /// Where the requirements of those in JavaScript are.
 const NODE_CLIENTS: &str = "crates/carafe-e2e";
 /// The guests' target.
@@ -102,6 +105,12 @@ pub(crate) fn frameworks() -> Result<()> {
     // The lock names every package. Python compiles what is imported, which is a small part.
     let options = ["--no-deps", "--no-compile"];
     install_into(FRAMEWORKS_VENV, "install the frameworks' Python packages", "two minutes", FRAMEWORKS, &options)
+}
+
+/// What makes the wheel; the Python that has it.
+pub(crate) fn packaging() -> Result<PathBuf> {
+    install_into(PACKAGING_VENV, "install what makes the wheel", "some seconds", PACKAGING, &[])?;
+    Ok(python_of(PACKAGING_VENV))
 }
 
 /// The Python of `.venv`.

@@ -1,6 +1,5 @@
 //! Finding models and OpenVINO on this machine, and loading them; what the process has used of it.
 
-use std::env;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -14,25 +13,21 @@ use serde_json::{Value, json};
 use crate::arguments::{ModelDirectories, Running};
 use crate::bytes::Bytes;
 use crate::environment;
+use crate::installation::{self, Installation};
 use crate::pinning::Pinning;
 use crate::resources::{Resources, status_line};
 
 /// The source tree that this binary was built from; its models and `.venv` serve a binary that is
 /// not installed.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-/// What an installation has, from the folder that its `bin` lies in; `cargo xtask install` puts it
-/// there.
-const INSTALLED_MODELS: &str = "share/carafe/models";
-const INSTALLED_LIBRARIES: &str = "lib/carafe";
 /// Where the native layer is that is built with the source tree.
 const BUILT_LAYER: &str = "crates/carafe-openvino/native/built";
 /// Where models are in the user's data folder, and in the user's cache.
 const MODELS_OF_A_USER: &str = "carafe/models";
-const INSTALLED_PYTHON: &str = "lib/carafe/tools/bin/python";
 
 /// Directories of models that are not named by the user: the user's own, then the bundled ones.
 pub(crate) fn installed_model_directories() -> Vec<PathBuf> {
-    let bundled = installed_or_built(INSTALLED_MODELS, "models");
+    let bundled = installed_or_built(installation::MODELS, "models");
     let mut directories: Vec<PathBuf> = user_model_directories().into_iter().chain([bundled]).collect();
     // One directory where the installation is the user's own.
     directories.dedup();
@@ -53,14 +48,22 @@ pub(crate) fn user_model_directories() -> Vec<PathBuf> {
 
 /// Pythons that may have the conversion tools.
 pub(crate) fn installed_pythons() -> Vec<PathBuf> {
-    vec![installed_or_built(INSTALLED_PYTHON, ".venv/bin/python"), PathBuf::from("python3")]
+    let built = || vec![source_tree().join(".venv/bin/python")];
+    let own = Installation::of_this_program().map_or_else(built, |installation| installation.pythons());
+    own.into_iter().chain([PathBuf::from("python3")]).collect()
 }
 
 /// Loads the native library from where it is.
 pub(crate) fn runtime() -> Result<Runtime> {
-    let folders = vec![installed_or_built(INSTALLED_LIBRARIES, ".venv")];
-    let layers = vec![installed_or_built(INSTALLED_LIBRARIES, BUILT_LAYER)];
-    Ok(Runtime::load(&Search { explicit: environment::openvino(), folders, layers })?)
+    let explicit = environment::openvino();
+    let folders = match Installation::of_this_program() {
+        // Asking a Python takes a moment, for nothing where the user has said where OpenVINO is.
+        Some(installation) if explicit.is_none() => installation.openvino(),
+        Some(_) => Vec::new(),
+        None => vec![source_tree().join(".venv")],
+    };
+    let layers = vec![installed_or_built(installation::LIBRARIES, BUILT_LAYER)];
+    Ok(Runtime::load(&Search { explicit, folders, layers })?)
 }
 
 /// The catalogue of all directories; what cannot be used as it was meant goes to the log.
@@ -199,21 +202,16 @@ fn memory_line(key: &str) -> Option<u64> {
 /// source tree if it is not installed. An installed binary looks into no source tree, where anybody
 /// may have put something since.
 fn installed_or_built(installed: &str, built: &str) -> PathBuf {
-    installation().map_or_else(|| source_tree().join(built), |folder| folder.join(installed))
+    let installation = Installation::of_this_program();
+    installation.map_or_else(|| source_tree().join(built), |installation| installation.path(installed))
 }
 
 /// Where this binary belongs to, in words.
 pub(crate) fn origin() -> String {
-    match installation() {
-        Some(folder) => format!("installed in `{}`", folder.display()),
+    match Installation::of_this_program() {
+        Some(installation) => format!("installed in `{}`", installation.path("").display()),
         None => format!("built in `{}`", source_tree().display()),
     }
-}
-
-fn installation() -> Option<PathBuf> {
-    let binary = env::current_exe().ok()?.canonicalize().ok()?;
-    let folder = binary.ancestors().nth(2)?;
-    folder.join(INSTALLED_MODELS).is_dir().then(|| folder.to_owned())
 }
 
 /// Without `..`, where it is there.

@@ -20,6 +20,7 @@ mod doctor;
 mod environment;
 mod generate;
 mod health;
+mod installation;
 mod machine;
 mod manual;
 mod models;

@@ -75,6 +75,30 @@ def test_what_is_no_model_is_refused_in_one_sentence_and_leaves_nothing(tmp_path
         assert not puller.models.exists() or not any(puller.models.iterdir())
 
 
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("ai_edge_litert", "flatbuffers", "PIL", "tokenizers"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def test_a_folder_becomes_the_same_model_with_numpy_and_openvino_alone(source: Path, puller: Puller, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    alone = add(puller, source, "--name", "alone", PYTHONPATH=str(tmp_path))
+    assert alone.returncode == 0, alone.stderr
+    assert "the tokenizer is not compared with the package `tokenizers`" in alone.stderr
+    assert add(puller, source, "--name", "compared").returncode == 0
+    found, expected = (json.loads((puller.models / name / "certificate.json").read_text()) for name in ("alone", "compared"))
+    assert found["greedy"] == expected["greedy"]
+    tflite = add(puller, ROOT / "fixtures/tiny.tflite", "--tokenizer", TOKENIZER, PYTHONPATH=str(tmp_path))
+    assert "error: this needs the Python package `ai_edge_litert`" in tflite.stderr
+
+
 def test_a_python_without_the_tools_is_named(source: Path, puller: Puller) -> None:
     result = add(puller, source, CARAFE_PYTHON="/bin/false")
     assert result.stderr.startswith("carafe: CARAFE_PYTHON is `/bin/false`, which cannot run carafe_tools")

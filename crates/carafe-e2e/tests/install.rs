@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -88,6 +89,62 @@ fn completions_are_understood_by_their_shells_and_manual_pages_by_man() -> Resul
     for page in ["carafe.1", "carafe-serve.1", "carafe-models-pull.1", "carafe-health.1"] {
         assert!(pages.contains(page), "{pages:?}");
     }
+    Ok(())
+}
+
+/// What pip makes of the wheel below a prefix: the program, the layer and a model, and in the
+/// packages of a Python the wheel's own record and OpenVINO.
+fn wheel(prefix: &Path, openvino: &Path) -> Result<PathBuf> {
+    let packages = prefix.join("lib/python3.11/site-packages");
+    let record = format!("carafe_openvino-{}.dist-info", env!("CARGO_PKG_VERSION"));
+    for folder in ["bin", "lib/carafe", "share/carafe/models"] {
+        fs::create_dir_all(prefix.join(folder))?;
+    }
+    fs::create_dir_all(packages.join(record))?;
+    let binary = carafe_e2e::carafe(&["--version"])?.get_program().to_owned();
+    fs::copy(binary, prefix.join("bin/carafe"))?;
+    let layer = "libcarafe_openvino.so";
+    fs::copy(root().join("crates/carafe-openvino/native/built").join(layer), prefix.join("lib/carafe").join(layer))?;
+    symlink(root().join("models/tales"), prefix.join("share/carafe/models/tales"))?;
+    symlink(openvino, packages.join("openvino"))?;
+    Ok(packages)
+}
+
+/// The folder of OpenVINO's wheel in `.venv`.
+fn openvino() -> Result<PathBuf> {
+    let ask = "import sysconfig; print(sysconfig.get_path('purelib'))";
+    let packages = Command::new(root().join(".venv/bin/python")).args(["-c", ask]).output()?.stdout;
+    Ok(Path::new(String::from_utf8(packages)?.trim()).join("openvino"))
+}
+
+/// A program of one line, which leaves its words beside itself.
+fn script(path: &Path, line: &str) -> Result<()> {
+    fs::write(path, format!("#!/bin/sh\necho \"$@\" >> \"$0.words\"\n{line}\n"))?;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
+}
+
+#[test]
+fn a_wheel_s_program_finds_its_models_its_openvino_and_its_python() -> Result<()> {
+    let (home, openvino) = (TempDir::new()?, openvino()?);
+    let prefix = home.path().join("environment");
+    let packages = wheel(&prefix, &openvino)?;
+    let generate = ["generate", "--prompt", "The king", "--max-tokens", "4", "--json"];
+    let text = installed(&prefix, home.path(), &generate)?;
+    assert_eq!(text.json()?["usage"]["completion_tokens"], 4, "{}", text.err);
+
+    // OpenVINO was there before, elsewhere; the environment's Python says where.
+    fs::remove_file(packages.join("openvino"))?;
+    let python = prefix.join("bin/python3.11");
+    script(&python, &format!("echo {}", openvino.display()))?;
+    let text = installed(&prefix, home.path(), &generate)?;
+    assert_eq!(text.json()?["usage"]["completion_tokens"], 4, "{}", text.err);
+
+    // The same Python converts models.
+    let gguf = home.path().join("model.gguf");
+    fs::write(&gguf, "")?;
+    installed(&prefix, home.path(), &["models", "add", &gguf.display().to_string()])?;
+    let words = fs::read_to_string(prefix.join("bin/python3.11.words"))?;
+    assert!(words.contains(&format!("-m carafe_tools add {}", gguf.display())), "{words}");
     Ok(())
 }
 

@@ -131,8 +131,9 @@ pub(crate) fn find_python() -> Result<PathBuf> {
         None => {
             let tried: Vec<_> = candidates.iter().map(|python| python.display().to_string()).collect();
             bail!(
-                "no Python with carafe_tools, which converts models, was found; tried: {}. In Carafe's source tree `cargo xtask setup` makes \
-                 one, or set CARAFE_PYTHON to one that has them",
+                "no Python with carafe_tools, which converts models, was found; tried: {}. Carafe's wheel and \
+                 `cargo xtask install` bring one; in Carafe's source tree `cargo xtask setup` makes one; or set CARAFE_PYTHON to one \
+                 that has them",
                 tried.join(", ")
             )
         }

@@ -2,12 +2,12 @@
 """Runs the steps of the Containerfile in fresh roots by debootstrap, starts the server as the image
 says, and asks it.
 
-Goes in: the source tree. Comes out: each step as it runs, then what the server answered; the last
-line is JSON, the exit code 1 if anything failed. It must be root and needs debootstrap; it takes as
-long as building Carafe does. What `--reuse` finds finished in its folder is taken as it is.
+Goes in: the folder that `cargo xtask dist` has filled, which is the build's context. Comes out:
+each step as it runs, then what the server answered and what the steps took; the last line is JSON,
+the exit code 1 if anything failed. It must be root and needs debootstrap.
 
-    sudo python3 container/check.py
-    sudo python3 container/check.py --folder /var/tmp/carafe --reuse
+    sudo python3 packaging/try_container.py
+    sudo python3 packaging/try_container.py --dist target/dist --roots /var/tmp/carafe
 """
 
 import argparse
@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,8 +23,9 @@ import urllib.request
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from containerfile import Context, Stage, read_copy, read_health, read_list, read_stages, read_variables, suite_of
-from root import Root, bootstrap
+from containerfile import Stage, read_copy, read_health, read_list, read_stages, read_variables, suite_of
+from root import base_of, fresh, require_roots
+from server import free_port
 
 SOURCE = Path(__file__).resolve().parents[1]
 READY_WITHIN = 120.0
@@ -35,74 +35,67 @@ ENDS_WITHIN = 60.0
 def main() -> int:
     """Check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="where to make the roots, which then stay; else a temporary folder")
-    parser.add_argument("--reuse", action="store_true", help="take stages that are in the folder, finished, as they are")
+    parser.add_argument("--dist", type=Path, default=SOURCE / "target/dist", help="what `cargo xtask dist` made")
+    parser.add_argument("--roots", type=Path, help="where to keep Debian's roots for the next time")
     arguments = parser.parse_args()
-    if os.geteuid() != 0:
-        raise SystemExit("error: chroot and mounts need to be root")
-    if arguments.folder is not None:
-        return _check(arguments.folder.absolute(), arguments.reuse)
+    require_roots()
     with tempfile.TemporaryDirectory(prefix="carafe-container-") as folder:
-        return _check(Path(folder), reuse=False)
+        print(json.dumps(check(arguments.dist, Path(folder), arguments.roots or Path(folder))))
+    return 0
 
 
-def _check(folder: Path, reuse: bool) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    image = None
-    for stage in read_stages((SOURCE / "Containerfile").read_text()):
-        image = _Building(folder, stage).make(reuse)
+def check(dist: Path, folder: Path, roots: Path) -> dict[str, Any]:
+    """Build the image in a folder, start it, and return what was found."""
+    stages = read_stages((dist / "Containerfile").read_text())
+    for stage in stages:
+        _tell(f"FROM {stage.base}, by debootstrap")
+        base_of(suite_of(stage.base), roots)
+    image, started = None, time.monotonic()
+    for stage in stages:
+        image = _Building(dist, folder, roots, stage).make()
+    built = time.monotonic() - started
     found = image.try_out()
     size = int(subprocess.check_output(["du", "-sb", str(image.root.path / "opt")], text=True).split()[0])
-    print(json.dumps({**found, "carafe_bytes": size}))
-    return 0
+    return {**found, "build_seconds": round(built, 1), "carafe_bytes": size}
 
 
 class _Building:
     """A stage in the making, and the image that it is at last."""
 
-    def __init__(self, folder: Path, stage: Stage) -> None:
-        self.folder, self.stage = folder, stage
-        self.root = Root(folder / f"stage-{stage.name}")
+    def __init__(self, dist: Path, folder: Path, roots: Path, stage: Stage) -> None:
+        self.dist, self.folder, self.stage = dist, folder, stage
+        self.root = fresh(folder / f"stage-{stage.name}", suite_of(stage.base), roots)
         self.entrypoint: list[str] = []
         self.command: list[str] = []
         self.health: list[str] = []
 
-    def make(self, reuse: bool) -> "_Building":
-        """Carry out every instruction; those that change files only if the stage is not taken as it
-        is.
-        """
-        finished = self.folder / f"{self.root.path.name}.finished"
-        is_there = reuse and finished.exists()
-        if not is_there:
-            finished.unlink(missing_ok=True)
-            self._start()
+    def make(self) -> "_Building":
+        """Carry out every instruction."""
         for word, rest in self.stage.steps:
             _tell(f"{word} {rest}")
-            if not (is_there and word in ("RUN", "COPY")):
-                getattr(self, f"_{word.lower()}")(rest)
-        finished.touch()
+            getattr(self, f"_{word.lower()}")(rest)
         return self
-
-    def _start(self) -> None:
-        suite = suite_of(self.stage.base)
-        base = self.folder / f"debian-{suite}"
-        _tell(f"FROM {self.stage.base}, by debootstrap")
-        if not base.exists():
-            bootstrap(base, suite)
-        shutil.rmtree(self.root.path, ignore_errors=True)
-        subprocess.run(["cp", "--archive", "--reflink=auto", str(base), str(self.root.path)], check=True)
 
     def _run(self, rest: str) -> None:
         self.root.build(["/bin/sh", "-c", rest])
 
+    def _add(self, rest: str) -> None:
+        """Unpack the archives that a pattern names, as an engine does with those of the context."""
+        pattern, target = rest.split()
+        for archive in sorted(self.dist.glob(pattern)):
+            place = self._place(target)
+            place.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["tar", "--extract", "--file", str(archive), "--directory", str(place)], check=True)
+
     def _copy(self, rest: str) -> None:
         origin, sources, target = read_copy(rest)
-        place = self.root.path / str(PurePosixPath(self.root.folder) / target).lstrip("/")
+        if origin is None:
+            raise SystemExit(f"error: this check knows COPY from another stage alone: `{rest}`")
         for source in sources:
-            if origin is None:
-                _copy_context(SOURCE / source, place)
-            else:
-                shutil.copytree(self.folder / f"stage-{origin}" / source.lstrip("/"), place, symlinks=True)
+            shutil.copytree(self.folder / f"stage-{origin}" / source.lstrip("/"), self._place(target), symlinks=True)
+
+    def _place(self, target: str) -> Path:
+        return self.root.path / str(PurePosixPath(self.root.folder) / target).lstrip("/")
 
     def _workdir(self, rest: str) -> None:
         self.root.folder = rest
@@ -128,7 +121,7 @@ class _Building:
 
     def try_out(self) -> dict[str, Any]:
         """Start the image's program, ask it for everything, and end it as an engine does."""
-        port = {"CARAFE_PORT": str(_free_port())}
+        port = {"CARAFE_PORT": str(free_port())}
         _tell(f"start {' '.join([*self.entrypoint, *self.command])} as {self.root.user}, the root read-only")
         process = self.root.start([*self.entrypoint, *self.command], port)
         try:
@@ -149,20 +142,6 @@ class _Building:
             if process.poll() is not None or time.monotonic() > end:
                 raise SystemExit("error: the server does not become healthy")
             time.sleep(1)
-
-
-def _copy_context(source: Path, target: Path) -> None:
-    """Copy a file or folder of the build's context without what .dockerignore leaves out."""
-    context = Context((SOURCE / ".dockerignore").read_text())
-
-    def left_out(folder: str, names: list[str]) -> set[str]:
-        inside = PurePosixPath(Path(folder).resolve().relative_to(SOURCE))
-        return {name for name in names if context.leaves_out(inside / name)}
-
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, ignore=left_out, dirs_exist_ok=True)
-    else:
-        shutil.copy2(source, target)
 
 
 def _ask(url: str) -> dict[str, Any]:
@@ -189,12 +168,6 @@ def _state(process: int) -> dict[str, Any]:
 def _only_child(process: int) -> int:
     (child,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return int(child)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def _tell(line: str) -> None:

@@ -1,16 +1,13 @@
-"""Reads a Containerfile and a .dockerignore, as far as Carafe's use them; anything else is refused.
+"""Reads a Containerfile as far as Carafe's uses what there is; anything else is refused.
 
-Goes in: their text. Comes out: stages with their instructions, and the question whether a file
-belongs to the build's context.
+Goes in: its text. Comes out: stages with their instructions.
 """
 
-import fnmatch
 import json
 import re
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
-KNOWN = ("RUN", "COPY", "WORKDIR", "ENV", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD")
+KNOWN = ("RUN", "ADD", "COPY", "WORKDIR", "ENV", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD")
 
 
 @dataclass(frozen=True)
@@ -76,20 +73,3 @@ def read_copy(text: str) -> tuple[str | None, list[str], str]:
         raise SystemExit(f"error: this check knows no COPY option but --from: `{text}`")
     origin = options[0].removeprefix("--from=") if options else None
     return origin, [word for word in words if not word.startswith("--")], target
-
-
-class Context:
-    """What a .dockerignore leaves of the build's context."""
-
-    def __init__(self, text: str) -> None:
-        patterns = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        if any(pattern.startswith("!") for pattern in patterns):
-            raise SystemExit("error: this check knows no exceptions in .dockerignore")
-        self.anywhere = [pattern.removeprefix("**/") for pattern in patterns if pattern.startswith("**/")]
-        self.exact = [pattern for pattern in patterns if not pattern.startswith("**/")]
-
-    def leaves_out(self, path: PurePosixPath) -> bool:
-        """Say whether a path, relative to the context, is left out itself."""
-        if any(fnmatch.fnmatch(path.name, pattern) for pattern in self.anywhere):
-            return True
-        return any(fnmatch.fnmatch(str(path), pattern) for pattern in self.exact)
