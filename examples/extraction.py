@@ -28,7 +28,7 @@ def check(text: str) -> dict:
         raise ValueError(f"the fields are {', '.join(order) or 'none'}; {', '.join(FIELDS)} were expected")
     for name, types in FIELDS.items():
         if type(order[name]) not in types:
-            raise ValueError(f"`{name}` is {json.dumps(order[name])}; a {types[-1].__name__} was expected")
+            raise ValueError(f"`{name}` is {json.dumps(order[name])}; {types[-1].__name__} was expected")
     return order
 
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use carafe_host::text::{EventKind, Prompt, Reasoning, Request, Sampling, TextOptions};
+use carafe_host::text::{Prompt, Reasoning, Request, Sampling, TextOptions};
 use carafe_models::manifest::GenerationDefaults;
 use carafe_models::{ModelFolder, Task};
 use signal_hook::consts::SIGINT;
@@ -19,16 +19,12 @@ use signal_hook::flag;
 
 use crate::arguments::{Generate, SamplingOptions};
 use crate::machine::{self, Loaded};
+use crate::source::{Native, Sandboxed, Source};
 use crate::{offer, output};
 use outcome::Outcome;
 
-mod native;
 mod outcome;
-mod sandboxed;
 mod summary;
-
-pub(crate) use native::{Native, OpenVino, core_request};
-pub(crate) use sandboxed::Sandboxed;
 
 /// What the shell expects of a program that Ctrl-C stopped.
 const INTERRUPTED: u8 = 130;
@@ -38,14 +34,6 @@ const USUAL_MODEL: &str = "tales";
 
 /// Tokens to generate if it is not said how many.
 const DEFAULT_MAX_TOKENS: u32 = 64;
-
-/// A request that runs, wherever it runs.
-pub(crate) trait Source {
-    /// The next event; none after the last.
-    fn next(&mut self) -> Result<Option<EventKind>>;
-    /// The most memory that the guest has had, in bytes; none without a guest.
-    fn guest_memory(&self) -> Option<u64>;
-}
 
 /// Runs the command.
 pub(crate) fn run(options: &Generate) -> Result<ExitCode> {

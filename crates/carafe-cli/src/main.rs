@@ -2,10 +2,10 @@
 //!
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags
 //! and `environment` the variables; each command is a module of its own: `serve`, `chat`,
-//! `generate`, `classify`, `tokenize`, `models`, `health`, `doctor`,
-//! `bench`; `manual` writes what goes with
-//! an installation. What they share is in `machine` (finding and loading), `offer` (of the default
-//! model), `pinning` (of threads) and `output` (printing).
+//! `generate`, `classify`, `tokenize`, `models`, `health`, `doctor`, `bench`; `manual` writes what
+//! goes with an installation. What they share is in `machine` (finding and loading), `offer` (of
+//! the default model), `source` (a request that runs), `pinning` (of threads) and `output`
+//! (printing).
 
 use std::process::ExitCode;
 
@@ -29,6 +29,7 @@ mod output;
 mod pinning;
 mod resources;
 mod serve;
+mod source;
 mod tokenize;
 
 fn main() -> ExitCode {

@@ -76,7 +76,7 @@ fn description(model: &Known) -> Result<String> {
     });
     Ok(format!(
         "Carafe can fetch its default model, {name}: small, quick, and often wrong.\n  \
-           size     {} to fetch, then one to two minutes to convert and check it\n  \
+           size     {} to fetch, then a few minutes to convert and check it\n  \
            licence  {licence}\n  \
            from     {repository} at {hub}{or_package}\n  \
            into     {}",

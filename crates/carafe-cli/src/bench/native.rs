@@ -8,7 +8,7 @@ use carafe_host::LoadedGraph;
 use carafe_host::text::{Request, TextOptions};
 
 use super::timing::RequestTimes;
-use crate::generate::{Native, OpenVino, core_request};
+use crate::source::{Native, OpenVino, core_request};
 
 /// A generator that stays from run to run.
 pub(super) struct NativeModel(Generator<OpenVino>);

@@ -13,8 +13,8 @@ use carafe_models::{ModelFolder, Task};
 use carafe_openvino::{GraphKind, Options, Profile, Tensor};
 use carafe_tensor::{Dim, ElementType};
 
-use crate::generate::{Sandboxed, Source};
 use crate::machine;
+use crate::source::{Sandboxed, Source};
 
 /// How far a quantised score may be off on another processor: its kernels round differently.
 const SCORE_TOLERANCE: f64 = 1.0;
