@@ -140,11 +140,12 @@ fn a_wheel_s_program_finds_its_models_its_openvino_and_its_python() -> Result<()
     assert_eq!(text.json()?["usage"]["completion_tokens"], 4, "{}", text.err);
 
     // The same Python converts models.
-    let gguf = home.path().join("model.gguf");
-    fs::write(&gguf, "")?;
-    installed(&prefix, home.path(), &["models", "add", &gguf.display().to_string()])?;
+    let export = home.path().join("export");
+    fs::create_dir(&export)?;
+    fs::write(export.join("openvino_model.xml"), "")?;
+    let added = installed(&prefix, home.path(), &["models", "add", &export.display().to_string()])?;
     let words = fs::read_to_string(prefix.join("bin/python3.11.words"))?;
-    assert!(words.contains(&format!("-m carafe_tools add {}", gguf.display())), "{words}");
+    assert!(words.contains(&format!("-m carafe_tools add {}", export.display())), "{words}\n{}", added.err);
     Ok(())
 }
 
