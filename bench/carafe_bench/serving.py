@@ -5,7 +5,7 @@ serve`: weights that the plugin has packed anew, the runtime, the guests. What t
 tiny model of the fixtures says what is there whatever the model. Pages of files, which the system takes back when it needs
 them, are counted apart.
 
-    PYTHONPATH=bench:tools .venv/bin/python -m carafe_bench.serving target/shapes/models/* --document docs/models.md
+    PYTHONPATH=bench:tools .venv/bin/python -m carafe_bench.serving target/shapes/models/* --document docs/model-sizes.md
 """
 
 import argparse

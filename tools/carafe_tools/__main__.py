@@ -14,7 +14,7 @@ which is JSON.
     python -m carafe_tools tokenizer-json --encoder encoder.json --merges vocab.bpe --out FILE
     python -m carafe_tools fixtures
     python -m carafe_tools layouts --document docs/models.md
-    python -m carafe_tools shapes tales --document docs/models.md
+    python -m carafe_tools shapes tales --document docs/model-sizes.md
     python -m carafe_tools images
     python -m carafe_tools image-matrix
     python -m carafe_tools zoo --document docs/models.md

@@ -1,4 +1,4 @@
-"""`shapes`: size, speed and certificate of GPT-2 in its shapes, as the table in docs/models.md has
+"""`shapes`: size, speed and certificate of GPT-2 in its shapes, as the table in docs/model-sizes.md has
 them.
 
 Goes in: names of shapes, the built `carafe`, and a folder to work in. Comes out: a row of the table
@@ -9,7 +9,7 @@ table; a shape that was converted in the folder before is taken from there. Spee
 generate`, greedy, in the sandbox, the best of several runs: let the machine do nothing else
 meanwhile.
 
-    python -m carafe_tools shapes tiny tales distil --document docs/models.md
+    python -m carafe_tools shapes tiny tales distil --document docs/model-sizes.md
 """
 
 import json

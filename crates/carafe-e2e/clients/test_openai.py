@@ -128,7 +128,7 @@ def test_log_probabilities_of_a_greedy_text_are_those_of_the_best_tokens(client)
 
 
 def test_a_text_is_scored_as_it_was_when_it_was_generated(client):
-    # In `exact` and `fast` alike a prompt that is cut otherwise moves logits a little; see docs/constraints.md.
+    # In `exact` and `fast` alike a prompt that is cut otherwise moves logits a little; see docs/precision.md.
     written = client.completions.create(model="tales", prompt=PROMPT, max_tokens=8, temperature=0, logprobs=1)
     scored = client.completions.create(
         model="tales", prompt=PROMPT + written.choices[0].text, max_tokens=0, echo=True, logprobs=1

@@ -1,6 +1,6 @@
 """A rolling restart behind a balancer: two servers, each restarted in turn under load, and no request is lost.
 
-The configurations are those of docs/deploying.md but for ports and files. `-s` prints the figures.
+The configurations are those of docs/cluster.md but for ports and files. `-s` prints the figures.
 """
 
 import json

@@ -89,7 +89,7 @@ fn crowded(model: &TextModel, requests: &[Request], width: usize) -> Result<Vec<
     Ok(results)
 }
 
-/// How many keep their tokens depends on the processor's kernels (docs/performance.md): nearly all
+/// How many keep their tokens depends on the processor's kernels (docs/precision.md): nearly all
 /// on some, half on others.
 #[test]
 fn in_fast_scores_are_close_alone_and_in_any_crowd_for_as_long_as_the_tokens_are_the_same() -> Result<()> {

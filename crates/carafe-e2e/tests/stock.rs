@@ -1,6 +1,6 @@
 //! The image guest on the stock `wasmtime-wasi-nn`: it is a standard wasi-nn program, and no
 //! private door to our host is in it. (The text guest speaks standard wasi-nn too, but its graph
-//! has a KV cache that only our host binds; docs/constraints.md.)
+//! has a KV cache that only our host binds; docs/sandbox.md.)
 
 use std::fs;
 

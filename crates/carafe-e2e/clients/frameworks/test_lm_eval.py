@@ -11,7 +11,7 @@ from serving import ROOT
 
 ENDS_WITHIN = 1200
 #: What a token's log-probability may differ by between a request alone and one in a batch
-#: (docs/performance.md).
+#: (docs/precision.md).
 TOLERANCE = {"exact": 1e-4, "fast": 2e-1}
 LONGEST_ENDING = 16
 

@@ -1,6 +1,6 @@
 //! What a request can rely on, measured: how many of some requests have other tokens when they are
 //! run again, when their prompts are cut otherwise, beside others, with draft tokens, and where
-//! their prompts are found in the prefix cache. Prints the table of docs/performance.md for a model
+//! their prompts are found in the prefix cache. Prints the table of docs/precision.md for a model
 //! on this processor.
 //!
 //! ```text
