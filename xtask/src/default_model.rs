@@ -39,7 +39,7 @@ pub(crate) fn set_up() -> bool {
 }
 
 /// The folder of models in the user's cache, where `carafe` looks for them.
-fn cached() -> Result<PathBuf> {
+pub(crate) fn cached() -> Result<PathBuf> {
     let from_xdg = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = from_xdg.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
     Ok(cache.context("no folder to keep it in: neither XDG_CACHE_HOME nor HOME is set")?.join("carafe/models"))

@@ -8,6 +8,7 @@
 //! - `demo`: the same for the models on the command line
 //! - `install`, `uninstall`: everything that `carafe` needs, into a folder like `~/.local`
 //! - `bench`: measures Carafe and its peers side by side
+//! - `book`, `links`, `reference`, `screenshots`: the documents
 //! - `test`, `lint`, `check`: what must hold before a commit
 //!
 //! The modules follow these words; `default_model` makes the model that answers a newcomer, `shell`
@@ -21,6 +22,7 @@ use clap::{Parser, Subcommand};
 use quality::Suite;
 
 mod bench;
+mod book;
 mod default_model;
 mod guests;
 mod install;
@@ -83,7 +85,15 @@ enum Command {
         #[arg(value_enum)]
         suites: Vec<Suite>,
     },
-    /// Formats, clippy, documentation and Python lints, warnings as errors.
+    /// Build the book of docs/ into target/book/html, and check its links.
+    Book,
+    /// Check the links between the tree's documents, anchors included.
+    Links,
+    /// Write what follows from the program into docs/: command-line.md and openapi.json.
+    Reference,
+    /// Take the README's pictures of the page: docs/images/page-light.png and page-dark.png.
+    Screenshots,
+    /// Formats, clippy, documentation, links and Python lints, warnings as errors.
     Lint,
     /// The quick inner loop: formats and clippy.
     Check,
@@ -113,6 +123,10 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Uninstall { prefix } => install::uninstall(prefix.as_deref()),
         Command::Bench { flags } => bench::bench(flags),
         Command::Test { suites } => quality::test(suites),
+        Command::Book => book::book(),
+        Command::Links => book::links(),
+        Command::Reference => book::reference(),
+        Command::Screenshots => book::screenshots(),
         Command::Lint => quality::lint(),
         Command::Check => quality::check(),
     }

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use crate::setup::python;
 use crate::shell::{cargo, program, root, run};
-use crate::{guests, native, setup};
+use crate::{book, guests, native, setup};
 
 /// Guests are tested as guests, by `carafe-e2e`; as native libraries there is nothing to run in
 /// them. This program has no tests, and would be built a second time in another profile.
@@ -86,6 +86,7 @@ pub(crate) fn lint() -> Result<()> {
     let python_code = ["tools", "bench", "container", "crates/carafe-e2e"];
     run(program(python()).args(["-m", "ruff", "check"]).args(python_code))?;
     run(program(python()).args(["-m", "ruff", "format", "--check"]).args(python_code))?;
+    book::links()?;
     setup::clients()?;
     let eslint = root().join("crates/carafe-e2e/node_modules/.bin/eslint");
     run(program(eslint).args(["--config", "crates/carafe-e2e/eslint.config.mjs", "--max-warnings", "0"]).args(WEB_CODE))

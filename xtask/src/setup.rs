@@ -1,7 +1,7 @@
 //! What a fresh machine lacks: OpenVINO, the tools' Python packages, a compiler for the guests, and
 //! the clients of the tests.
 //!
-//! Everything lands in `.venv`, in `target/frameworks/venv`, in `node_modules` or in the Rust
+//! Everything lands in `.venv`, in `target/frameworks/venv`, in `target/links/venv`, in `node_modules` or in the Rust
 //! toolchain. Each step leaves a marker with the requirements that it installed, and is skipped
 //! while they are the same.
 
@@ -28,6 +28,10 @@ const CLIENTS: &str = "crates/carafe-e2e/requirements-clients.txt";
 const FRAMEWORKS: &str = "crates/carafe-e2e/requirements-frameworks.txt";
 /// Where they are installed.
 const FRAMEWORKS_VENV: &str = "target/frameworks/venv";
+/// Requirements of the check of links.
+const LINKS: &str = "tools/requirements-links.txt";
+/// Where it is installed: its program is large, and nothing else needs it.
+const LINKS_VENV: &str = "target/links/venv";
 /// The environment of everything else in Python.
 const VENV: &str = ".venv";
 /// Where the requirements of those in JavaScript are.
@@ -102,6 +106,13 @@ pub(crate) fn frameworks() -> Result<()> {
     // The lock names every package. Python compiles what is imported, which is a small part.
     let options = ["--no-deps", "--no-compile"];
     install_into(FRAMEWORKS_VENV, "install the frameworks' Python packages", "two minutes", FRAMEWORKS, &options)
+}
+
+/// The program that checks links.
+pub(crate) fn lychee() -> Result<PathBuf> {
+    let usually = "a download of eighty megabytes, half a minute";
+    install_into(LINKS_VENV, "install the check of links", usually, LINKS, &["--no-deps"])?;
+    Ok(root().join(LINKS_VENV).join("bin/lychee"))
 }
 
 /// The Python of `.venv`.

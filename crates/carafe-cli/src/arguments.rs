@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 mod bench;
 mod models;
@@ -20,7 +20,7 @@ pub(crate) use using::{Chat, Classify, Generate, SamplingOptions, Tokenize};
 #[derive(Parser)]
 #[command(name = "carafe", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// Log what is loaded and how (to standard error); twice for every call.
+    /// Log what is loaded and how, to standard error. Give it twice to log every call.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
@@ -42,8 +42,8 @@ Examples:
 
 Environment:
   CARAFE_MODELS    folders of model folders, separated like PATH
-  CARAFE_OPENVINO  OpenVINO's C library, or the folder of an installation
-  Each flag of `serve` has a variable of its own; `carafe serve --help` shows them.";
+  CARAFE_OPENVINO  OpenVINO's library, or the folder of an installation
+  Most flags have a variable of their own; `carafe COMMAND --help` shows it.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -53,13 +53,13 @@ pub(crate) enum Command {
     Chat(Chat),
     /// Continue a text, streaming.
     Generate(Generate),
-    /// Say what images show.
+    /// Classify pictures.
     Classify(Classify),
     /// Turn text into token ids, or token ids into text.
     Tokenize(Tokenize),
     /// List, show, add, fetch, remove and verify models.
     Models(Models),
-    /// Ask a running server whether it is ready; the exit code tells.
+    /// Ask a running server whether it is ready; the answer is the exit code.
     Health(Health),
     /// Print completions for a shell.
     Completions {
@@ -70,12 +70,28 @@ pub(crate) enum Command {
     /// Write the manual pages into a folder.
     #[command(hide = true)]
     Manual {
-        /// The folder, which must be there.
+        /// The folder, which must exist.
         folder: PathBuf,
+    },
+    /// Print a part of the book that follows from the program.
+    #[command(hide = true)]
+    Reference {
+        /// The part.
+        #[arg(value_enum)]
+        what: Reference,
     },
     /// Measure a model on this machine, in this process.
     #[command(after_help = bench::HELP)]
     Bench(Bench),
+}
+
+/// Parts of the book that follow from the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reference {
+    /// Commands and flags, as Markdown.
+    CommandLine,
+    /// The description of the HTTP API, as JSON.
+    Openapi,
 }
 
 impl Arguments {

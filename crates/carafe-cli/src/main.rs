@@ -3,7 +3,7 @@
 //! Data goes to standard output, everything else to standard error. `arguments` declares the flags
 //! and `environment` the variables; each command is a module of its own: `serve`, `chat`,
 //! `generate`, `classify`, `tokenize`, `models`, `health`, `bench`; `manual` writes what goes with
-//! an installation. What they share is in `machine` (finding and loading), `pinning` (of threads)
+//! an installation, `reference` what goes into the book. What they share is in `machine` (finding and loading), `pinning` (of threads)
 //! and `output` (printing).
 
 use std::process::ExitCode;
@@ -23,6 +23,7 @@ mod manual;
 mod models;
 mod output;
 mod pinning;
+mod reference;
 mod resources;
 mod serve;
 mod tokenize;
@@ -59,6 +60,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Health(options) => health::run(options),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Manual { folder } => manual::pages(folder),
+        Command::Reference { what } => reference::run(*what),
         Command::Bench(options) => bench::run(options),
     }
 }

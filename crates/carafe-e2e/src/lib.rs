@@ -4,6 +4,7 @@
 //! test` sets it up first.
 
 pub mod chat;
+pub mod documents;
 pub mod server;
 
 use std::env;
@@ -27,16 +28,24 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
+/// The `carafe` binary.
+///
+/// # Errors
+/// If it has not been built.
+pub fn binary() -> Result<PathBuf> {
+    let test = env::current_exe()?;
+    let folder = test.ancestors().nth(2).context("a test binary lies in target/PROFILE/deps")?;
+    let binary = folder.join("carafe");
+    ensure!(binary.exists(), "`{}` is missing; run `cargo build --release --package carafe-cli`", binary.display());
+    Ok(binary)
+}
+
 /// The `carafe` binary, with the test models in its search path and nothing of the user's.
 ///
 /// # Errors
 /// If it has not been built.
 pub fn carafe(arguments: &[impl AsRef<OsStr>]) -> Result<Command> {
-    let test = env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("a test binary lies in target/PROFILE/deps")?;
-    let binary = folder.join("carafe");
-    ensure!(binary.exists(), "`{}` is missing; run `cargo build --release --package carafe-cli`", binary.display());
-    let mut command = Command::new(binary);
+    let mut command = Command::new(binary()?);
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     command.env("CARAFE_MODELS", root().join("fixtures/models")).env("XDG_DATA_HOME", "/nonexistent");
     command.env("XDG_CACHE_HOME", "/nonexistent");

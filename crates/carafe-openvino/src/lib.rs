@@ -21,6 +21,7 @@ mod finder;
 mod graph;
 mod kind;
 mod native;
+mod platform;
 mod ports;
 mod profile;
 mod runtime;

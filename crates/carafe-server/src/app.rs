@@ -35,13 +35,13 @@ mod refusals;
 
 /// Everything that the server answers.
 pub(crate) fn app(server: Server) -> Router {
-    let (models, models_document) = model_routes(&server).split_for_parts();
+    let (models, models_document) = model_routes().split_for_parts();
     let (health, mut document) = health_routes().split_for_parts();
     document.merge(models_document);
     let recorder = Recorder { server: server.clone(), known_fields: known_fields() };
     let paths: Arc<[String]> = document.paths.paths.keys().cloned().collect();
     let routes: Router = Router::new()
-        .merge(models)
+        .merge(models.route_layer(from_fn_with_state(server.clone(), keys::require)))
         .merge(health)
         .merge(openapi::routes(&document))
         .merge(page::routes())
@@ -59,8 +59,15 @@ pub(crate) fn app(server: Server) -> Router {
     Router::new().fallback_service(NormalizePath::trim_trailing_slash(routes))
 }
 
+/// The description of all routes, as `/openapi.json` has it.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    let mut document = health_routes().into_openapi();
+    document.merge(model_routes().into_openapi());
+    document
+}
+
 /// What needs a key, where keys are asked for.
-fn model_routes(server: &Server) -> OpenApiRouter<Server> {
+fn model_routes() -> OpenApiRouter<Server> {
     OpenApiRouter::new()
         .routes(routes!(completions::create))
         .routes(routes!(chat::create))
@@ -72,7 +79,6 @@ fn model_routes(server: &Server) -> OpenApiRouter<Server> {
         .routes(routes!(classify::classify))
         .routes(routes!(infer::infer))
         .routes(routes!(health::version))
-        .route_layer(from_fn_with_state(server.clone(), keys::require))
 }
 
 fn health_routes() -> OpenApiRouter<Server> {

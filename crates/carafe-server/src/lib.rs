@@ -67,3 +67,10 @@ pub use keys::{ApiKeys, KeyError, KeyLimits};
 pub use models::Models;
 pub use origin::{Origin, OriginError};
 pub use server::Server;
+
+/// What `/openapi.json` answers, for people to read as well.
+#[must_use]
+pub fn openapi_document() -> String {
+    let json = serde_json::to_string_pretty(&app::document()).unwrap_or_default();
+    format!("{json}\n")
+}

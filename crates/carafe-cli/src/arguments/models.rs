@@ -20,7 +20,7 @@ pub(crate) enum ModelsCommand {
         /// Print a JSON array.
         #[arg(long)]
         json: bool,
-        /// Fail if one of them cannot be read; without this only if none can.
+        /// Fail if any model cannot be read. Without this flag, fail only if none can.
         #[arg(long)]
         strict: bool,
         #[command(flatten)]
@@ -36,29 +36,28 @@ pub(crate) enum ModelsCommand {
         #[command(flatten)]
         directories: ModelDirectories,
     },
-    /// Show what a GGUF file holds: the model, its tokenizer, its tensors, with every length
-    /// checked.
+    /// Show what a GGUF file holds: the model, its tokenizer, its tensors. Every length is checked.
     Inspect {
         /// The file.
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Print one JSON object: all metadata, vocabularies included, and of each tensor its type
-        /// and where in the file its bytes lie.
+        /// Print one JSON object: all metadata with vocabularies, and the type of each tensor and
+        /// where its bytes are in the file.
         #[arg(long)]
         json: bool,
     },
-    /// Make a model of a file or folder on this machine: check, convert and certify it, and put it
-    /// into the user's data folder.
+    /// Make a model from a file or folder on this machine: check, convert and certify it, and put
+    /// it into the user's data folder.
     #[command(after_help = ADD_HELP)]
     Add(Add),
-    /// Fetch a model from the Hugging Face hub, and add it as `add` does.
+    /// Fetch a model from the Hugging Face hub and add it, as `add` does.
     #[command(after_help = PULL_HELP)]
     Pull(Pull),
-    /// Remove a model that `add` or `pull` has put into the user's folders.
+    /// Remove a model that `add` or `pull` put into the user's folders.
     Remove {
         /// The model.
         name: String,
-        /// Folder of model folders that it is in [default: the user's data folder, then the user's
+        /// Folder of model folders that holds it [default: the user's data folder, then the user's
         /// cache].
         #[arg(long, value_name = "DIR")]
         models: Option<PathBuf>,
@@ -66,8 +65,8 @@ pub(crate) enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Check a model's files, with --run what it computes, with --full that it computes what its
-    /// source does.
+    /// Check a model's files. With --run, check what it computes; with --full, compare it with its
+    /// source.
     #[command(after_help = VERIFY_HELP)]
     Verify(Verify),
 }
@@ -95,25 +94,25 @@ Examples:
   carafe models verify smollm2 --full --source SmolLM2-135M-Instruct.Q4_1.gguf";
 
 const PULL_HELP: &str = "\
-What is taken of a repository, the first that is there: openvino_model.xml, safetensors, its one .gguf.
+Taken from a repository is the first of these that it has: openvino_model.xml, safetensors, its one .gguf.
 
 Environment:
-  HF_ENDPOINT              another hub than https://huggingface.co
-  HF_HOME                  where what was fetched is kept [default: ~/.cache/huggingface]
-  HF_TOKEN                 for repositories that are not public; no other host sees it
+  HF_ENDPOINT              a hub other than https://huggingface.co
+  HF_HOME                  where downloads are kept [default: ~/.cache/huggingface]
+  HF_TOKEN                 for repositories that are not public; it is sent to the hub only
   HF_HUB_OFFLINE           1 for --offline
-  HF_HUB_DOWNLOAD_TIMEOUT  seconds that the hub may take to answer, or to send less than 1 KiB each [default: 30]
+  HF_HUB_DOWNLOAD_TIMEOUT  seconds to wait for an answer; below 1 KiB/s for this long, a download fails [default: 30]
   CARAFE_PYTHON            a Python that has carafe_tools, for the conversion";
 
 #[derive(Args)]
 pub(crate) struct Add {
     /// A folder, a .gguf or a .tflite.
     pub(crate) source: PathBuf,
-    /// The `tokenizer.json` of a .tflite; other sources have their own.
+    /// The `tokenizer.json` for a .tflite. Other sources have their own.
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// The licence in full, a notice or a use policy, to be kept with the model; may be given
-    /// several times. Those of a folder are found.
+    /// The licence in full, a notice or a use policy, to keep with the model. May be given several
+    /// times. Those in a folder are found without it.
     #[arg(long, value_name = "FILE")]
     pub(crate) licence_text: Vec<PathBuf>,
     #[command(flatten)]
@@ -122,16 +121,16 @@ pub(crate) struct Add {
 
 #[derive(Args)]
 pub(crate) struct Verify {
-    /// The model, or the path of its folder, which has a `/`.
+    /// The model, or the path of its folder. A path has a `/` in it.
     pub(crate) name: String,
-    /// Also open the model as the server does, run it in `exact` and compare with its certificate.
+    /// Also open the model as the server does, run it in `exact`, and compare with its certificate.
     #[arg(long)]
     pub(crate) run: bool,
-    /// Also make the certificate anew in its full form, on long prompts, and put it into the
-    /// model's folder; that takes minutes.
+    /// Also make the certificate again in its full form, on long prompts, and put it into the
+    /// model's folder. That takes minutes.
     #[arg(long)]
     pub(crate) full: bool,
-    /// What the model was made of, to compare with: a folder, a .gguf or a .tflite.
+    /// Compare with this source too: the folder, .gguf or .tflite that the model was made from.
     #[arg(long, value_name = "PATH", requires = "full")]
     pub(crate) source: Option<PathBuf>,
     /// Print one JSON object.
@@ -152,7 +151,7 @@ pub(crate) struct Pull {
     /// Take this .gguf, or 8-bit .tflite, of the repository.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<String>,
-    /// Ask no hub; use what was fetched before.
+    /// Do not ask the hub; use earlier downloads.
     #[arg(long)]
     pub(crate) offline: bool,
     #[command(flatten)]
@@ -162,7 +161,7 @@ pub(crate) struct Pull {
 /// How a source becomes a model.
 #[derive(Args)]
 pub(crate) struct Making {
-    /// What the model shall be called [default: as the file, folder or repository].
+    /// Name of the model [default: that of the file, folder or repository].
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// Folder of model folders to put it into [default: the user's data folder].
@@ -171,21 +170,21 @@ pub(crate) struct Making {
     /// Most tokens of a prompt and its output together [default: what the source says].
     #[arg(long, value_name = "N")]
     pub(crate) context_length: Option<NonZeroU32>,
-    /// Round the weights of a .gguf or of safetensors to this: faster for one text at a time on
-    /// processors with AVX2 alone [default: as the source has them].
+    /// Round the weights of a .gguf or of safetensors to this type. That is faster for one text at a
+    /// time on processors with AVX2 alone [default: as the source has them].
     #[arg(long, value_name = "TYPE", value_enum)]
     pub(crate) weights: Option<Weights>,
-    /// A `generation_config.json`, by which tokens are chosen where a request says nothing
+    /// A `generation_config.json`, which says how tokens are chosen where a request does not
     /// [default: the source's own, if it has one].
     #[arg(long, value_name = "FILE")]
     pub(crate) generation_config: Option<PathBuf>,
     /// The licence as an SPDX expression [default: what the source says].
     #[arg(long, value_name = "SPDX")]
     pub(crate) licence: Option<String>,
-    /// Certify with the whole context instead of a short prompt.
+    /// Certify over the whole context instead of a short prompt.
     #[arg(long)]
     pub(crate) full: bool,
-    /// Make it anew where there is a model of this name already.
+    /// Replace a model of this name.
     #[arg(long)]
     pub(crate) again: bool,
     /// Print one JSON object.
