@@ -116,7 +116,8 @@ fn contents(source: &Path) -> Result<()> {
 fn mdbook() -> Result<PathBuf> {
     let folder = root().join("target/tools");
     let program_file = folder.join("bin/mdbook");
-    let has_version = || output(program(&program_file).arg("--version")).is_ok_and(|said| said.ends_with(MDBOOK_VERSION));
+    let has_version =
+        || output(program(&program_file).arg("--version")).is_ok_and(|said| said.ends_with(MDBOOK_VERSION));
     if !has_version() {
         let package = format!("mdbook@{MDBOOK_VERSION}");
         long_step("install mdBook into target/tools", "some minutes on two cores", || {

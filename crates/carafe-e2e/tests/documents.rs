@@ -36,7 +36,11 @@ impl Reader {
         let models = chat_model("models/tales", DEFAULT_MODEL, TURNS_TEMPLATE)?;
         let folder = models.path().to_string_lossy().into_owned();
         let names = ["--model", DEFAULT_MODEL, "--model", "tales", "--model", "mobilenet-v2"];
-        Ok(Self { server: Server::start(&[&["--models", &folder][..], &names].concat())?, models, scratch: TempDir::new()? })
+        Ok(Self {
+            server: Server::start(&[&["--models", &folder][..], &names].concat())?,
+            models,
+            scratch: TempDir::new()?,
+        })
     }
 
     /// Runs a block as somebody does who has installed `carafe`; what it prints.
@@ -45,9 +49,13 @@ impl Reader {
         bash.args(["-euo", "pipefail", "-c", &block.text]).current_dir(root());
         let program = binary()?;
         let folder = program.parent().context("a program lies in a folder")?;
-        let path = env::join_paths([folder.into()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())))?;
+        let path = env::join_paths(
+            [folder.into()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())),
+        )?;
         bash.env("PATH", path).env("CARAFE", self.server.url()).env("CARAFE_MODELS", self.models.path());
-        bash.env("TMPDIR", self.scratch.path()).env("XDG_DATA_HOME", "/nonexistent").env("XDG_CACHE_HOME", "/nonexistent");
+        bash.env("TMPDIR", self.scratch.path())
+            .env("XDG_DATA_HOME", "/nonexistent")
+            .env("XDG_CACHE_HOME", "/nonexistent");
         let output = bash.output()?;
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (said(&output.stdout), said(&output.stderr));
@@ -135,7 +143,10 @@ fn what_programs_write_into_the_book_is_what_they_would_write_now() -> Result<()
     for (what, document) in [("command-line", "docs/command-line.md"), ("openapi", "docs/openapi.json")] {
         let now = carafe_e2e::run(&["reference", what])?;
         ensure!(now.code == Some(0), "{}", now.err);
-        assert!(now.out == read(document)?, "`{document}` is of another version; `cargo xtask reference` writes it anew");
+        assert!(
+            now.out == read(document)?,
+            "`{document}` is of another version; `cargo xtask reference` writes it anew"
+        );
     }
     let server = Server::start(&["--model", "tales"])?;
     let copy: Value = serde_json::from_str(&read("docs/openapi.json")?)?;
