@@ -75,11 +75,9 @@ fn table(text: &mut String, args: &[&Arg]) -> Result<()> {
     }
     text.push_str("\n| flag | what it does | default | variable |\n|---|---|---|---|\n");
     for arg in args {
-        let default: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-        let has_value = arg.get_action().takes_values();
-        let default = if has_value { default.join(",") } else { String::new() };
+        let (meaning, default) = meaning_and_default(arg);
         let variable = arg.get_env().map(|name| name.to_string_lossy()).unwrap_or_default();
-        writeln!(text, "| `{}` | {} | {} | {} |", spelled(arg), meaning(arg), code(&default), code(&variable))?;
+        writeln!(text, "| `{}` | {meaning} | {default} | {} |", spelled(arg), code(&variable))?;
     }
     Ok(())
 }
@@ -96,14 +94,22 @@ fn spelled(arg: &Arg) -> String {
     format!("{flag} {value}").trim_end().to_owned()
 }
 
-/// The help, and the values where there are some to choose from.
-fn meaning(arg: &Arg) -> String {
+/// The help with the values that there are to choose from, and the default: the declared one, or
+/// the one that ends the help in brackets.
+fn meaning_and_default(arg: &Arg) -> (String, String) {
     let help = arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string).unwrap_or_default();
-    let values = arg.get_possible_values();
-    let is_named = |value: &clap::builder::PossibleValue| !matches!(value.get_name(), "true" | "false");
-    let values: Vec<String> = values.iter().filter(|value| is_named(value)).map(value).collect();
     let help = flowing(&help).replace('|', "\\|");
-    if values.is_empty() || !arg.get_action().takes_values() { help } else { format!("{help}. {}", values.join("; ")) }
+    if !arg.get_action().takes_values() {
+        return (help, String::new());
+    }
+    let told = help.strip_suffix(']').and_then(|help| help.rsplit_once(" [default: "));
+    let (help, default) = told.map(|(help, default)| (help.to_owned(), default.to_owned())).unwrap_or_else(|| {
+        let declared: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        (help.clone(), code(&declared.join(",")))
+    });
+    let values: Vec<String> = arg.get_possible_values().iter().map(value).collect();
+    let help = if values.is_empty() { help } else { format!("{help}. {}", values.join("; ")) };
+    (help, default)
 }
 
 fn value(value: &clap::builder::PossibleValue) -> String {
