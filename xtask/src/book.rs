@@ -14,7 +14,7 @@ use carafe_models::ModelFolder;
 use crate::shell::{carafe, long_step, output, program, report, root, run};
 use crate::{default_model, setup, show};
 
-const MDBOOK_VERSION: &str = "0.5.2";
+const MDBOOK_VERSION: &str = "0.5.4";
 const FOLDER: &str = "target/book";
 /// Documents outside of `docs/` that are chapters, with their titles.
 const OUTSIDE: [(&str, &str); 9] = [

@@ -226,3 +226,21 @@ fn user_folder(name: &str, in_home: &str) -> Option<PathBuf> {
 fn path(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        HF_ENDPOINT, HF_HOME, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_OFFLINE, HF_TOKEN, OWN, XDG_CACHE_HOME, XDG_DATA_HOME,
+    };
+
+    #[test]
+    fn the_book_names_every_variable() {
+        let book =
+            [include_str!("../../../docs/configuration.md"), include_str!("../../../docs/command-line.md")].concat();
+        let others =
+            [HF_ENDPOINT, HF_HOME, HF_HUB_DOWNLOAD_TIMEOUT, HF_HUB_OFFLINE, HF_TOKEN, XDG_CACHE_HOME, XDG_DATA_HOME];
+        for name in OWN.iter().chain(&others) {
+            assert!(book.contains(&format!("`{name}`")), "the book does not name `{name}`");
+        }
+    }
+}
