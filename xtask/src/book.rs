@@ -121,7 +121,8 @@ fn mdbook() -> Result<PathBuf> {
     if !has_version() {
         let package = format!("mdbook@{MDBOOK_VERSION}");
         long_step("install mdBook into target/tools", "some minutes on two cores", || {
-            let install = ["install", "--locked", "--force", "--root"];
+            // Without its own server, which is most of what it compiles.
+            let install = ["install", "--locked", "--force", "--no-default-features", "--features", "search", "--root"];
             run(crate::shell::cargo(&install).arg(&folder).arg(package))
         })?;
     }
