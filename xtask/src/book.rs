@@ -16,8 +16,9 @@ use crate::{default_model, setup, show};
 
 const MDBOOK_VERSION: &str = "0.5.4";
 const FOLDER: &str = "target/book";
-/// Documents outside of `docs/` that are chapters, with their titles.
-const OUTSIDE: [(&str, &str); 9] = [
+/// What else is a chapter, with its title: documents outside of `docs/`, and the table that they link to.
+const OUTSIDE: [(&str, &str); 12] = [
+    ("Contents", "docs/SUMMARY.md"),
     ("README", "README.md"),
     ("Architecture", "ARCHITECTURE.md"),
     ("Contributing", "CONTRIBUTING.md"),
@@ -27,6 +28,8 @@ const OUTSIDE: [(&str, &str); 9] = [
     ("The benchmark suite", "bench/README.md"),
     ("Bundled models", "models/README.md"),
     ("Fixtures", "fixtures/README.md"),
+    ("Pictures", "images/README.md"),
+    ("Licences of others", "NOTICE.md"),
 ];
 /// What documents link to and show.
 const COPIED: [&str; 5] = ["md", "svg", "png", "json", "LICENSE"];
@@ -108,7 +111,6 @@ fn contents(source: &Path) -> Result<()> {
     let own = fs::read_to_string(root().join("docs/SUMMARY.md"))?.replace("](", "](docs/");
     let outside = OUTSIDE.iter().filter(|(_, file)| source.join(file).exists());
     let outside: String = outside.map(|(title, file)| format!("- [{title}]({file})\n")).collect();
-    fs::remove_file(source.join("docs/SUMMARY.md"))?;
     Ok(fs::write(source.join("SUMMARY.md"), format!("{own}\n# In the source tree\n\n{outside}"))?)
 }
 
