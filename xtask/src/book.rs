@@ -17,9 +17,8 @@ use crate::{default_model, setup, show};
 const MDBOOK_VERSION: &str = "0.5.4";
 const FOLDER: &str = "target/book";
 /// What else is a chapter, with its title: documents outside of `docs/`, and the table that they link to.
-const OUTSIDE: [(&str, &str); 12] = [
+const OUTSIDE: [(&str, &str); 11] = [
     ("Contents", "docs/SUMMARY.md"),
-    ("README", "README.md"),
     ("Architecture", "ARCHITECTURE.md"),
     ("Contributing", "CONTRIBUTING.md"),
     ("Changes", "CHANGELOG.md"),
@@ -106,12 +105,13 @@ fn copy(source: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The table of contents, seen from the copy's root.
+/// The table of contents, seen from the copy's root. The first chapter becomes the front page, in
+/// the root, so it is one whose links are right there.
 fn contents(source: &Path) -> Result<()> {
-    let own = fs::read_to_string(root().join("docs/SUMMARY.md"))?.replace("](", "](docs/");
+    let own = fs::read_to_string(root().join("docs/SUMMARY.md"))?.replace("](", "](docs/").replace("# Summary", "");
     let outside = OUTSIDE.iter().filter(|(_, file)| source.join(file).exists());
     let outside: String = outside.map(|(title, file)| format!("- [{title}]({file})\n")).collect();
-    Ok(fs::write(source.join("SUMMARY.md"), format!("{own}\n# In the source tree\n\n{outside}"))?)
+    Ok(fs::write(source.join("SUMMARY.md"), format!("[Carafe](README.md)\n{own}\n# In the source tree\n\n{outside}"))?)
 }
 
 /// mdBook of the pinned version, compiled where it is not there yet.
