@@ -1,5 +1,4 @@
-"""`shapes`: size, speed and certificate of GPT-2 in its shapes, as the table in docs/model-sizes.md has
-them.
+"""`shapes`: size, speed and certificate of GPT-2 in its shapes, as docs/model-sizes.md has them.
 
 Goes in: names of shapes, the built `carafe`, and a folder to work in. Comes out: a row of the table
 for each shape, in the document too; rows of other shapes stay. `tiny` and `tales` are the model

@@ -8,7 +8,7 @@ import { launch, untilStatus, withPage } from "./browser.mjs";
 
 const MODEL = "smollm2-135m-instruct";
 const QUESTION = "What is the capital of France?";
-const VIEWPORT = { width: 1000, height: 620 };
+const VIEWPORT = { width: 1000, height: 720 };
 
 const [models] = process.argv.slice(2);
 assert.ok(models, "expected the folder of models");
