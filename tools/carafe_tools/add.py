@@ -18,25 +18,26 @@ from typing import Any
 
 from carafe_tools import classifier, language_model
 from carafe_tools.convert import convert_text, is_classifier
+from carafe_tools.environment import HAS_VNNI
 from carafe_tools.errors import require
 from carafe_tools.exported import is_exported, read_exported
 from carafe_tools.gguf_file import is_gguf
-from carafe_tools.gguf_source import read_gguf
+from carafe_tools.gguf_source import has_real_zero_points, read_gguf
 from carafe_tools.huggingface import is_huggingface
 from carafe_tools.json_file import read_json_object
 from carafe_tools.language_model import Wanted, write_language_model
 from carafe_tools.language_source import LanguageModelSource
 from carafe_tools.llama_folder import is_llama_folder
-from carafe_tools.llama_int8 import INT8
 from carafe_tools.llama_source import read_llama_source
 from carafe_tools.manifest import Licence, check_folder_name
 from carafe_tools.model_folder import NO_NOTICE, UNKNOWN_LICENCE, About
 from carafe_tools.opening import Carafe, add_options, chosen_carafe, find_carafe
 from carafe_tools.progress import Progress
 from carafe_tools.repository_files import generation_defaults
+from carafe_tools.rounding import INT8, INTEGER_ZERO_POINTS, STORED
 from carafe_tools.tflite_file import read_tflite
 
-WEIGHTS = (INT8,)
+WEIGHTS = (STORED, INT8, INTEGER_ZERO_POINTS)
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,32 @@ def _exported(request: Request) -> dict[str, Any]:
 
 def _llama(request: Request) -> dict[str, Any]:
     request.refuse("a Hugging Face folder", "labels", "random_weights")
-    return _decoder(
-        request, lambda: read_llama_source(request.source, request.tokenizer, request.context_length, request.weights)
-    )
+    no_zero_points = f"a Hugging Face folder takes no `--weights {INTEGER_ZERO_POINTS}`: it has no zero points"
+    require(request.weights != INTEGER_ZERO_POINTS, no_zero_points)
+    weights = None if request.weights == STORED else request.weights
+    return _decoder(request, lambda: read_llama_source(request.source, request.tokenizer, request.context_length, weights))
 
 
 def _gguf(request: Request) -> dict[str, Any]:
     request.refuse("a GGUF file, which holds its tokenizer,", "labels", "random_weights", "tokenizer")
     reader = request.carafe or find_carafe(None)
-    return _decoder(request, lambda: read_gguf(request.source, reader, request.context_length, request.weights))
+    weights = _gguf_weights(request, reader)
+    return _decoder(request, lambda: read_gguf(request.source, reader, request.context_length, weights))
+
+
+def _gguf_weights(request: Request, reader: Carafe) -> str | None:
+    """Return the form that weights are rounded to: the one asked for, or integer zero points where
+    this processor multiplies those faster; none where they stay as they are.
+    """
+    asked = request.weights
+    if asked in (STORED, INT8) or (asked is None and not HAS_VNNI):
+        return None if asked == STORED else asked
+    has_real = has_real_zero_points(request.source, reader)
+    require(
+        has_real or asked is None,
+        f"`{request.source}` takes no `--weights {INTEGER_ZERO_POINTS}`: its zero points are integers, or it has none",
+    )
+    return INTEGER_ZERO_POINTS if has_real else None
 
 
 def _decoder(request: Request, read: Callable[[], LanguageModelSource]) -> dict[str, Any]:
@@ -139,7 +157,8 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser("add", help="make a certified model folder of a source of any kind")
     _add_common(command)
     command.add_argument("--context-length", type=int, metavar="N", help="tokens of the context, at most the source's own")
-    command.add_argument("--weights", choices=WEIGHTS, help="round a GGUF's or a Hugging Face folder's weights to this form")
+    weights = f"the form of a GGUF's or a Hugging Face folder's weights; `{INTEGER_ZERO_POINTS}` for real ones with VNNI"
+    command.add_argument("--weights", choices=WEIGHTS, help=weights)
     generation = "a `generation_config.json`, by which tokens are chosen where a request says nothing; the source's unless given"
     command.add_argument("--generation-config", type=Path, metavar="FILE", help=generation)
     command.add_argument("--full", action="store_true", help="certify on long prompts, too; it takes several times as long")

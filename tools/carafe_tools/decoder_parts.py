@@ -10,7 +10,7 @@ pattern that the CPU plugin fuses and that OpenVINO's paging pass looks for. Wha
 and cache is a builder's own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -20,14 +20,17 @@ import openvino.opset13 as opset
 from openvino import Node, PartialShape, Type
 
 from carafe_tools.gpt2 import Quantised, Real
-from carafe_tools.grouped import Grouped
-from carafe_tools.stored_weights import Weights
+from carafe_tools.grouped import Grouped, pack
+from carafe_tools.stored_weights import Form, Weights
+from carafe_tools.zero_points import SplitGroups
 
 # added to a masked score; finite, so that a row with nothing to attend to is an average and not NaN
 MASKED = float(np.finfo(np.float32).min)
 # name: rank
 INPUTS = {"input_ids": 2, "position_ids": 2, "attention_mask": 2, "beam_idx": 1, "logit_idx": 1}
 OUTPUT = "logits"
+# OpenVINO's types of the integers of groups: by bits and numpy's type
+INTEGERS = {(4, "|u1"): Type.u4, (4, "|i1"): Type.i4, (8, "|u1"): Type.u8, (8, "|i1"): Type.i8}
 
 
 def integers(*values: int) -> Node:
@@ -64,13 +67,16 @@ def _input(name: str, rank: int) -> Node:
 class MatrixNode:
     """Constant weights in the form of their source: a table, a matrix to multiply by, or both.
 
-    One constant serves both uses, with the scales that make real numbers of it.
+    One constant serves both uses, with the scales that make real numbers of it. Several matrices of
+    one kind are one above the other. One with split zero points is no table.
     """
 
-    def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
+    def __init__(self, *matrices: Form | Weights) -> None:
         self._integers: Node | None = None  # of 8 bits by row or by matrix, to gather rows of
         self._scales = np.empty(0, np.float32)
-        self._weights = self._dequantised(_Pieces(matrix))  # (out, in)
+        pieces = _Pieces(matrices)
+        self._split = pieces.split
+        self._weights = self._dequantised(pieces)  # (out, in)
 
     def rows(self, indices: Node) -> Node:
         """Gather rows of the table; the plugin makes real numbers of those alone."""
@@ -83,7 +89,8 @@ class MatrixNode:
 
     def product(self, hidden: Node) -> Node:
         """Multiply by the transposed matrix, which is (out, in)."""
-        return opset.matmul(hidden, self._weights, False, True)
+        inputs = hidden if self._split is None else _with_sums(hidden, self._split)
+        return opset.matmul(inputs, self._weights, False, True)
 
     def _dequantised(self, pieces: "_Pieces") -> Node:
         if isinstance(pieces.first, Real):
@@ -96,14 +103,17 @@ class MatrixNode:
 
 
 class _Pieces:
-    """A matrix in ranges of its rows, of which memory holds one beside the constant that is
+    """Matrices in ranges of their rows, of which memory holds one beside the constant that is
     filled.
     """
 
-    def __init__(self, matrix: Quantised | Grouped | Real | Weights) -> None:
-        self.shape = matrix.shape
-        self._rest = matrix.pieces() if isinstance(matrix, Weights) else iter([matrix])
-        self.first = next(self._rest)
+    def __init__(self, matrices: Sequence[Form | Weights]) -> None:
+        pieces = chain.from_iterable(one.pieces() if isinstance(one, Weights) else [one] for one in matrices)
+        first = next(pieces)
+        self.split = first if isinstance(first, SplitGroups) else None
+        self.first = _stored(first)
+        self.shape = sum(matrix.shape[0] for matrix in matrices), self.first.shape[1]
+        self._rest = map(_stored, pieces)
         self._vectors: dict[str, list[np.ndarray]] = {"scales": [], "zero_points": []}
 
     def constant(self, kind: Type, shape: list[int], data: Callable[[Any], np.ndarray]) -> Node:
@@ -125,6 +135,20 @@ class _Pieces:
         return np.concatenate(self._vectors[name])
 
 
+def _stored(piece: Form) -> Quantised | Grouped | Real:
+    return piece.wide if isinstance(piece, SplitGroups) else piece
+
+
+def _with_sums(hidden: Node, split: SplitGroups) -> Node:
+    """Return inputs (…, in) with the sums of their groups behind them, once for each digit."""
+    leading = [0] * (len(hidden.get_output_partial_shape(0)) - 1)
+    grouped = opset.reshape(hidden, integers(*leading, split.groups, -1), True)
+    sums = opset.reduce_sum(grouped, integers(-1), False)
+    if split.columns > split.groups:
+        sums = opset.pad(sums, integers(*leading, 0), integers(*leading, split.columns - split.groups), "constant", real(0))
+    return opset.concat([hidden, *[sums] * split.digits], -1)
+
+
 def _stored_real(pieces: _Pieces) -> Node:
     """Return real weights: f32, f16, or the bits of bfloat16, as u16."""
     kinds = {np.dtype(np.float32): Type.f32, np.dtype(np.float16): Type.f16, np.dtype(np.uint16): Type.bf16}
@@ -141,18 +165,21 @@ def _dequantised_groups(pieces: _Pieces) -> Node:
     each weight. What it need not convert stays in the file.
     """
     rows, columns = pieces.shape
-    groups = pieces.first.scales.shape[1]
-    is_signed = pieces.first.values.dtype == np.int8
-    kind = Type.u4 if pieces.first.bits == 4 else Type.i8 if is_signed else Type.u8
-    constant = pieces.constant(kind, [rows, groups, columns // groups], Grouped.packed)
-    weights = opset.convert(constant, "f32")
-    if pieces.first.zero_points is not None:
-        zero_points = pieces.joined("zero_points")
-        first = zero_points[:1, :1]
-        is_shared = bool((zero_points == first).all())
-        weights = opset.subtract(weights, real((first if is_shared else zero_points)[..., None]))
+    first, groups = pieces.first, pieces.first.scales.shape[1]
+    kind = INTEGERS[first.bits, first.values.dtype.str]
+    weights = opset.convert(pieces.constant(kind, [rows, groups, first.size], Grouped.packed), "f32")
+    if first.zero_points is not None:
+        zero_points = pieces.joined("zero_points")[..., None]
+        weights = opset.subtract(weights, real(zero_points) if first.has_real_zero_points else _integers(kind, zero_points))
     weights = opset.multiply(weights, real(pieces.joined("scales")[..., None]))
     return opset.reshape(weights, integers(rows, columns), False)
+
+
+def _integers(kind: Type, values: np.ndarray) -> Node:
+    """Return integers of a type of OpenVINO's as f32."""
+    tensor = ov.Tensor(kind, ov.Shape(values.shape))
+    tensor.data.reshape(-1).view(np.uint8)[:] = pack(values, 4 if kind == Type.u4 else 8)
+    return opset.convert(ov.op.Constant(tensor), "f32")
 
 
 class Cache:

@@ -4,7 +4,8 @@ A profile is a set of CPU plugin properties. The plugin silently picks bf16, 8-b
 an 8-bit KV cache where the processor has the instructions, so Carafe names its choice: `fast` takes
 the plugin's activations, `latency` does without 8-bit ones, `exact` computes in f32 throughout. The
 KV cache is f32 in `exact`, and else bf16 where the processor computes in it, or f16. `auto` is
-`fast` where the processor has VNNI, else `latency`. `read_model` and `compile_model` are the only
+`fast` where the processor has VNNI, else `latency`. `fast-f32` and `latency-f32` leave activations
+in f32 where the processor computes in bf16. `read_model` and `compile_model` are the only
 places of the tools that do so, and `resolved_properties` says what the plugin made of a profile.
 """
 
@@ -28,8 +29,11 @@ def _cpuinfo() -> dict[str, str]:
 
 PROCESSOR_FLAGS = frozenset(_cpuinfo().get("flags", "").split())
 HALF = "bf16" if "avx512_bf16" in PROCESSOR_FLAGS else "f16"
-AUTO = "fast" if PROCESSOR_FLAGS & {"avx512_vnni", "avx_vnni"} else "latency"
+HAS_VNNI = bool(PROCESSOR_FLAGS & {"avx512_vnni", "avx_vnni"})
+AUTO = "fast" if HAS_VNNI else "latency"
 COMMON: dict[str, Any] = {"NUM_STREAMS": 1, "KV_CACHE_PRECISION": HALF}
+# what a model's manifest can ask for, in every profile but `exact`, which has it
+ACTIVATIONS: dict[str, dict[str, Any]] = {"f32": {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f16"}}
 PROFILES: dict[str, dict[str, Any]] = {
     "fast": {**COMMON, "PERFORMANCE_HINT": "LATENCY"},
     "latency": {**COMMON, "PERFORMANCE_HINT": "LATENCY", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0},
@@ -39,6 +43,11 @@ PROFILES: dict[str, dict[str, Any]] = {
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         "KV_CACHE_PRECISION": "f32",
     },
+}
+PROFILES |= {
+    f"{name}-{activations}": {**PROFILES[name], **properties}
+    for name in ("fast", "latency")
+    for activations, properties in ACTIVATIONS.items()
 }
 PROFILES["auto"] = PROFILES[AUTO]
 RESOLVED = (
@@ -52,6 +61,11 @@ RESOLVED = (
 )
 # the instructions that decide which kernels the plugin picks
 FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
+
+
+def with_activations(profile: str, activations: str | None) -> str:
+    """Return the name of a profile with the activations that a model asks for."""
+    return profile if activations is None or profile == "exact" else f"{profile}-{activations}"
 
 
 def openvino_version() -> str:

@@ -68,8 +68,8 @@ def _q8_0(data: np.ndarray, shape: tuple[int, int]) -> Grouped:
 
 
 def _q4_0(data: np.ndarray, shape: tuple[int, int]) -> Grouped:
-    scales = _f16(data[:, :2]).reshape(shape[0], -1)
-    return Grouped(_halves(data[:, 2:], 16).reshape(shape), 4, scales, np.full_like(scales, 8))
+    values = _halves(data[:, 2:], 16).view(np.int8) - np.int8(8)
+    return Grouped(values.reshape(shape), 4, _f16(data[:, :2]).reshape(shape[0], -1))
 
 
 def _q4_1(data: np.ndarray, shape: tuple[int, int]) -> Grouped:
@@ -113,13 +113,13 @@ def _scales_and_minima(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _with_minima(values: np.ndarray, bits: int, scales: np.ndarray, minima: np.ndarray, shape: tuple[int, int]) -> Grouped:
     """Return groups whose weights are scale * integer + minimum.
 
-    Where the scale is 0 all weights of a group are the minimum: integers of 0, a zero point of -1
+    Where the scale is 0 all weights of a group are the minimum: integers of 1, a zero point of 0
     and a scale of the minimum.
     """
     values, scales, minima = values.reshape(-1, GROUP), scales.reshape(-1), minima.reshape(-1)
     is_flat = scales == 0
-    zero_points = np.where(is_flat, -1, -minima / np.where(is_flat, 1, scales))
-    values = np.where(is_flat[:, None], 0, values).astype(np.uint8)
+    zero_points = np.where(is_flat, 0, -minima / np.where(is_flat, 1, scales))
+    values = np.where(is_flat[:, None], 1, values).astype(np.uint8)
     groups = (shape[0], shape[1] // GROUP)
     scales = np.where(is_flat, minima, scales)
     return Grouped(values.reshape(shape), bits, scales.reshape(groups), zero_points.astype(np.float32).reshape(groups))

@@ -13,12 +13,12 @@ from carafe_tools.errors import require
 from carafe_tools.gguf_file import GgufFile
 from carafe_tools.gpt2 import Dimensions, Gpt2
 from carafe_tools.huggingface import HEAD
-from carafe_tools.llama_int8 import rounded
+from carafe_tools.rounding import rounded_matrix
 from carafe_tools.stored_weights import Weights
 from carafe_tools.weights import assemble
 
 FAMILY = "gpt2"
-
+TABLES = ("wte.weight", "wpe.weight")
 
 # llama.cpp's names of the parts of GPT-2's own names
 NAMES = {
@@ -37,9 +37,9 @@ NAMES = {
 PART = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(NAMES, key=len, reverse=True)))
 
 
-def read_gpt2(file: GgufFile, in_int8: bool) -> tuple[Gpt2, list[Weights]]:
-    """Return the model in a file, every tensor of which must have a role; its matrices in 8 bits if
-    so asked.
+def read_gpt2(file: GgufFile, form: str | None) -> tuple[Gpt2, list[Weights]]:
+    """Return the model in a file, every tensor of which must have a role, its matrices in the form
+    of this name; and these.
     """
     matrices: list[Weights] = []
 
@@ -48,7 +48,7 @@ def read_gpt2(file: GgufFile, in_int8: bool) -> tuple[Gpt2, list[Weights]]:
 
     def matrix(name: str, shape: tuple[int, int]) -> Weights:
         found = file.matrix(_name(name), shape)
-        matrices.append(rounded(found) if in_int8 else found)
+        matrices.append(rounded_matrix(found, form, is_table=name in TABLES))
         return matrices[-1]
 
     epsilon = file.number(f"{FAMILY}.attention.layer_norm_epsilon")

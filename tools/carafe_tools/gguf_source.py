@@ -30,11 +30,11 @@ from carafe_tools.language_source import (
     served_context,
 )
 from carafe_tools.llama_graph import build_llama_graph
-from carafe_tools.llama_int8 import INT8, in_int8
 from carafe_tools.llama_reference import float64_references, llama_logits
 from carafe_tools.manifest import sha256
 from carafe_tools.opening import Carafe
 from carafe_tools.reference import reference_logits
+from carafe_tools.rounding import INTEGER_ZERO_POINTS, rounded
 from carafe_tools.stored_weights import Weights, count_weights
 from carafe_tools.text_graph import build_text_graph
 from carafe_tools.text_run import Logits, Samples
@@ -45,6 +45,8 @@ TEMPLATE = "tokenizer.chat_template"
 KNOWN = "data/smollm2.json"
 # types of blocks that openvino_genai does not round
 EXACT_IN_GENAI = frozenset({"F16", "Q4_0", "Q8_0"})
+# types of blocks whose zero points are real numbers
+WITH_MINIMA = frozenset({"Q4_1", "Q4_K", "Q5_K"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,11 @@ def read_gguf(path: Path, carafe: Carafe, context_length: int | None = None, wei
     )
 
 
+def has_real_zero_points(path: Path, carafe: Carafe) -> bool:
+    """Say whether groups of a file have zero points that are no integers."""
+    return not WITH_MINIMA.isdisjoint(GgufFile(path, carafe).matrix_types())
+
+
 def references(path: Path, carafe: Carafe, weights: str | None) -> References:
     """Return what a file's logits and tokens are compared with."""
     file = GgufFile(path, carafe)
@@ -110,11 +117,12 @@ def references(path: Path, carafe: Carafe, weights: str | None) -> References:
 
 
 def _references(file: GgufFile, carafe: Carafe, weights: str | None, count: int) -> References:
-    """The file's own runtime reads weights as the file has them, so it says nothing of rounded
-    ones.
+    """The file's own runtime reads weights as the file has them, so it says nothing of those that
+    are rounded to 8 bits a row.
     """
-    found = float64_references(Float64(file.path, carafe, weights), count)
-    if weights is not None:
+    stored = None if weights is None else Float64(file.path, carafe, None)
+    found = float64_references(Float64(file.path, carafe, weights), stored, count)
+    if weights not in (None, INTEGER_ZERO_POINTS):
         return found
     rounded = sorted(file.matrix_types() - EXACT_IN_GENAI)
     reason = f"scales or zero points of {', '.join(rounded)}" if rounded else None
@@ -134,8 +142,7 @@ def _decoder(file: GgufFile, weights: str | None) -> Decoder:
 
 
 def _llama(file: GgufFile, weights: str | None) -> Decoder:
-    model = gguf_llama.read_llama(file)
-    model = in_int8(model) if weights == INT8 else model
+    model = rounded(gguf_llama.read_llama(file), weights)
     return Decoder(
         model.sizes.vocabulary,
         model.sizes.context_length,
@@ -146,7 +153,7 @@ def _llama(file: GgufFile, weights: str | None) -> Decoder:
 
 
 def _gpt2(file: GgufFile, weights: str | None) -> Decoder:
-    model, matrices = gguf_gpt2.read_gpt2(file, weights == INT8)
+    model, matrices = gguf_gpt2.read_gpt2(file, weights)
     return Decoder(
         model.dimensions.vocabulary,
         model.dimensions.positions,

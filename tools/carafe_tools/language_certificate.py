@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 from carafe_tools import genai, text_run
 from carafe_tools.apart import apart
 from carafe_tools.certificate import describe
-from carafe_tools.comparison import compare, gated, reported
+from carafe_tools.comparison import Comparison, compare, gated, reported
+from carafe_tools.environment import with_activations
 from carafe_tools.errors import ConversionError, require
 from carafe_tools.language_source import References
 from carafe_tools.progress import Progress
@@ -48,6 +49,7 @@ class LanguageEvidence:
     tokenizer: Tokenizer
     source_bytes: int
     rounded_to: str | None  # the form that the source's weights were rounded to, if they were
+    activations: str | None  # the manifest's, which hold in every profile then
     references: References
 
 
@@ -92,23 +94,24 @@ def _against_references(
     of them at a time.
     """
 
-    def against(what: str, function: Callable[..., Logits], *arguments: Any) -> dict[str, Any]:
-        return gated(compare(exact.whole, apart(what, function, *arguments)))
+    def against(what: str, function: Callable[..., Logits], *arguments: Any) -> Comparison:
+        return compare(exact.whole, apart(what, function, *arguments))
 
     progress.step("certify: the stateful graph of the file")
-    stateful = against("run the stateful graph", text_run.run_stateful, evidence.folder, samples)
+    stateful = gated(against("run the stateful graph", text_run.run_stateful, evidence.folder, samples))
     progress.step("certify: the source as others compute it")
-    by_name = {
-        f"exact_against_{reference.name}": against(f"compute the source as `{reference.name}`", reference.compute, samples)
-        for reference in evidence.references.logits
-    }
+    by_name = {}
+    for reference in evidence.references.logits:
+        found = against(f"compute the source as `{reference.name}`", reference.compute, samples)
+        by_name[f"exact_against_{reference.name}"] = gated(found) if reference.is_gated else reported(found)
     return {"exact_against_stateful": stateful, **by_name}
 
 
 def _profile(evidence: LanguageEvidence, profile: str, samples: Samples) -> tuple[Run, Determinism]:
     """Run one profile in two processes, each of which compiles the graph."""
-    run = apart(f"run `{profile}`", text_run.run_profile, evidence.folder, profile, samples)
-    again = apart(f"run `{profile}` again", text_run.run_reloaded, evidence.folder, profile, samples)
+    served = with_activations(profile, evidence.activations)
+    run = apart(f"run `{profile}`", text_run.run_profile, evidence.folder, served, samples)
+    again = apart(f"run `{profile}` again", text_run.run_reloaded, evidence.folder, served, samples)
     return run, text_run.compare_reloaded(run, again)
 
 

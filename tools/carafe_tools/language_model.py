@@ -65,6 +65,7 @@ def write_language_model(source: LanguageModelSource, wanted: Wanted, progress: 
             tokenizer=source.tokenizer_file.tokenizer,
             source_bytes=sum(path.stat().st_size for path in source.files),
             rounded_to=source.rounded_to,
+            activations=source.activations,
             references=source.references,
         )
         certificate = certify_language_model(evidence, wanted.full, progress)

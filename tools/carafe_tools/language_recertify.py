@@ -54,6 +54,7 @@ def recertify(
         tokenizer=open_tokenizer(read_text(folder / TOKENIZER), f"`{folder / TOKENIZER}`").tokenizer,
         source_bytes=remembered.source_bytes,
         rounded_to=remembered.rounded_to,
+        activations=text.get("activations"),
         references=_references(source, manifest, remembered.rounded_to, carafe),
     )
     return certify_language_model(evidence, full, progress)

@@ -23,6 +23,7 @@ class Reference:
 
     name: str  # in the certificate: `exact_against_NAME`
     compute: Callable[[Samples], Logits]  # picklable, since a process of its own does it
+    is_gated: bool = True  # whether the graph must agree with it
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ are all that memory keeps of them.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -26,6 +27,7 @@ from carafe_tools.decoder_parts import (
     wanted_rows,
 )
 from carafe_tools.llama import Llama, LlamaLayer, Projection, Rope
+from carafe_tools.stored_weights import kind
 
 SPAN = 256  # positions of the fine table of angles
 
@@ -56,14 +58,13 @@ class _Builder:
     def _layer(self, hidden: Node, index: int, layer: LlamaLayer) -> Node:
         hidden = opset.add(hidden, self._attention(self._normalised(hidden, layer.attention_norm), index, layer))
         normalised = self._normalised(hidden, layer.mlp_norm)
-        gate, up = _projected(normalised, layer.gate), _projected(normalised, layer.up)  # (B, S, F)
-        return opset.add(hidden, _projected(opset.multiply(opset.swish(gate), up), layer.down))
+        gate, up = _projected(normalised, layer.gate, layer.up)  # (B, S, F)
+        return opset.add(hidden, *_projected(opset.multiply(opset.swish(gate), up), layer.down))
 
     def _attention(self, hidden: Node, index: int, layer: LlamaLayer) -> Node:
         H, K, D = self.size.heads, self.size.kv_heads, self.size.head_width
-        query = split_heads(_projected(hidden, layer.query), H, D)  # (B, H, S, D)
-        key = split_heads(_projected(hidden, layer.key), K, D)  # (B, K, S, D)
-        value = split_heads(_projected(hidden, layer.value), K, D)
+        projected = _projected(hidden, layer.query, layer.key, layer.value)
+        query, key, value = (split_heads(part, heads, D) for part, heads in zip(projected, (H, K, K), strict=True))
         if layer.query_norm is not None:
             query = self._normalised(query, layer.query_norm)
         if layer.key_norm is not None:
@@ -74,7 +75,7 @@ class _Builder:
         values = self._repeated(self.cache.extended(f"layer.{index}.value", value))
         mixed = opset.scaled_dot_product_attention(query, keys, values, self.cache.mask, real(1 / math.sqrt(D)), causal=False)
         joined = opset.reshape(opset.transpose(mixed, integers(0, 2, 1, 3)), integers(0, 0, H * D), True)
-        return _projected(joined, layer.attention_out)
+        return _projected(joined, layer.attention_out)[0]
 
     def _normalised(self, hidden: Node, gamma: np.ndarray) -> Node:
         """Divide by the root of the mean square of the last axis."""
@@ -102,9 +103,30 @@ class _Builder:
         return opset.reshape(repeated, integers(0, H, -1, D), True)
 
 
-def _projected(hidden: Node, projection: Projection) -> Node:
-    product = MatrixNode(projection.weights).product(hidden)
-    return product if projection.bias is None else opset.add(product, real(projection.bias.reshape(1, 1, -1)))
+def _projected(hidden: Node, *projections: Projection) -> list[Any]:
+    """Multiply by some matrices, those of one kind in one product.
+
+    In a step of one token each product waits for all threads, so fewer are faster (5 to 8 % of
+    SmolLM2's step).
+    """
+    found: dict[int, Any] = {}
+    by_kind: dict[tuple[object, ...], list[int]] = {}
+    for index, projection in enumerate(projections):
+        by_kind.setdefault((*kind(projection.weights), projection.bias is None), []).append(index)
+    for indices in by_kind.values():
+        found |= zip(indices, _in_one_product(hidden, [projections[index] for index in indices]), strict=True)
+    return [found[index] for index in range(len(projections))]
+
+
+def _in_one_product(hidden: Node, projections: list[Projection]) -> list[Any]:
+    """Multiply by matrices of one kind, all with a bias or all without."""
+    product = MatrixNode(*(projection.weights for projection in projections)).product(hidden)
+    if projections[0].bias is not None:
+        product = opset.add(product, real(np.concatenate([projection.bias for projection in projections]).reshape(1, 1, -1)))
+    if len(projections) == 1:
+        return [product]
+    rows = integers(*(projection.weights.shape[0] for projection in projections))
+    return opset.variadic_split(product, integer(-1), rows).outputs()
 
 
 def _part(heads: Node, start: int, stop: int) -> Node:

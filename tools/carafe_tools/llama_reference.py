@@ -18,12 +18,16 @@ from carafe_tools.text_run import Logits, Samples
 LARGEST_COMPUTED = 1_000_000_000  # weights of a model that is worth the minutes which this takes
 
 
-def float64_references(compute: Callable[[Samples], Logits], num_weights: int) -> References:
-    """Return a float64 computation as what logits are compared with, unless the model is too
-    large.
+def float64_references(
+    compute: Callable[[Samples], Logits], stored: Callable[[Samples], Logits] | None, num_weights: int
+) -> References:
+    """Return a float64 computation as what logits are compared with, unless the model is too large;
+    where weights are rounded, with one of the weights that are stored beside it, to report what the
+    rounding costs.
     """
     if num_weights <= LARGEST_COMPUTED:
-        return References([Reference("reference", compute)])
+        reported = [] if stored is None else [Reference("stored_weights", stored, is_gated=False)]
+        return References([Reference("reference", compute), *reported])
     reason = f"in float64 only models of up to {LARGEST_COMPUTED:.0e} weights are computed; this one has {num_weights:.1e}"
     return References(lacking={"reference": reason})
 

@@ -17,10 +17,10 @@ from carafe_tools.language_source import LanguageModelSource, References, requir
 from carafe_tools.llama import Llama
 from carafe_tools.llama_folder import PREFIX, read_llama_folder
 from carafe_tools.llama_graph import build_llama_graph
-from carafe_tools.llama_int8 import INT8, in_int8
 from carafe_tools.llama_reference import float64_references, llama_logits
 from carafe_tools.repository_files import RepositoryFiles
 from carafe_tools.repository_source import WeightFiles, repository_source
+from carafe_tools.rounding import rounded
 from carafe_tools.stored_weights import count_weights
 from carafe_tools.text_run import Logits, Samples
 
@@ -57,7 +57,7 @@ def read_llama_source(
         count=count,
         vocabulary_size=model.sizes.vocabulary,
         graph=partial(_graph, path, context, weights),
-        references=float64_references(Float64(path, context, weights), count),
+        references=_references(path, context, weights, count),
         rounded_to=weights,
     )
     return repository_source(files, found, context, tokenizer_path)
@@ -66,12 +66,16 @@ def read_llama_source(
 def references(path: Path, context_length: int, weights: str | None) -> References:
     """Return what the logits of a folder are compared with."""
     _, count = count_weights(_model(path, context_length, weights).matrices())
-    return float64_references(Float64(path, context_length, weights), count)
+    return _references(path, context_length, weights, count)
+
+
+def _references(path: Path, context_length: int, weights: str | None, count: int) -> References:
+    stored = None if weights is None else Float64(path, context_length, None)
+    return float64_references(Float64(path, context_length, weights), stored, count)
 
 
 def _model(path: Path, context_length: int, weights: str | None) -> Llama:
-    model = read_llama_folder(path, context_length)
-    return in_int8(model) if weights == INT8 else model
+    return rounded(read_llama_folder(path, context_length), weights)
 
 
 def _graph(path: Path, context_length: int, weights: str | None) -> ov.Model:

@@ -14,8 +14,9 @@ import numpy as np
 
 from carafe_tools.gpt2 import Quantised, Real
 from carafe_tools.grouped import Grouped
+from carafe_tools.zero_points import SplitGroups
 
-Form = Quantised | Grouped | Real
+Form = Quantised | Grouped | SplitGroups | Real
 PIECE_WEIGHTS = 8 << 20  # 64 MiB of them in float64
 
 
@@ -45,6 +46,14 @@ class Weights:
     def dequantised(self, dtype: type = np.float32) -> np.ndarray:
         """Return the whole real matrix that this one stands for."""
         return np.concatenate([piece.dequantised(dtype) for piece in self.pieces()])
+
+
+def kind(weights: Weights) -> tuple[object, ...]:
+    """Return what is equal of matrices that one constant can hold, one above the other."""
+    first = weights.read(slice(0, 1))
+    stored = first.wide if isinstance(first, SplitGroups) else first
+    zero_points = getattr(stored, "zero_points", None)
+    return type(first), weights.shape[1], stored.values.dtype, getattr(stored, "bits", None), getattr(zero_points, "dtype", None)
 
 
 def count_weights(matrices: list[Weights]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ by the tests of crates/carafe-gguf.
 """
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from carafe_tools.llama import Llama
 from carafe_tools.llama_graph import build_llama_graph
 from carafe_tools.llama_reference import llama_logits
 from carafe_tools.reference import reference_logits
+from carafe_tools.rounding import INTEGER_ZERO_POINTS, rounded
 from carafe_tools.text_context import compile_paged, logits_in_steps, stateful_logits
 from carafe_tools.text_graph import build_text_graph
 from carafe_tools.weights import random
@@ -56,13 +58,29 @@ def q8_0(values: np.ndarray) -> bytes:
     return np.concatenate([scales.view(np.uint8), integers.view(np.uint8)], axis=1).tobytes()
 
 
-def write(path: Path, metadata: dict[str, Any], tensors: dict[str, np.ndarray], quantised: bool = False) -> GgufFile:
-    """Write tensors' bytes into a file, matrices in blocks if asked, and open it."""
+def q4_1(values: np.ndarray) -> bytes:
+    """Quantise to blocks of 32 as llama.cpp does."""
+    blocks = values.reshape(-1, 32)
+    least = blocks.min(1, keepdims=True).astype("<f2")
+    scales = (np.ptp(blocks, axis=1, keepdims=True) / 15).astype("<f2")
+    integers = np.round((blocks - least.astype(np.float32)) / scales.astype(np.float32)).clip(0, 15).astype(np.uint8)
+    packed = integers[:, :16] | (integers[:, 16:] << 4)
+    return np.concatenate([scales.view(np.uint8), least.view(np.uint8), packed], axis=1).tobytes()
+
+
+BLOCKS = {"Q8_0": q8_0, "Q4_1": q4_1, "F32": lambda values: values.astype("<f4").tobytes()}
+
+
+def write(
+    path: Path, metadata: dict[str, Any], tensors: dict[str, np.ndarray], blocks: Callable[[str], str] = lambda _: "F32"
+) -> GgufFile:
+    """Write tensors' bytes into a file, matrices in the blocks that their names get, and open
+    it.
+    """
     entries, data = [], b""
     for name, values in tensors.items():
-        is_blocks = quantised and values.ndim == 2
-        raw = q8_0(values) if is_blocks else values.astype("<f4").tobytes()
-        kind = "Q8_0" if is_blocks else "F32"
+        kind = blocks(name) if values.ndim == 2 else "F32"
+        raw = BLOCKS[kind](values)
         entries.append({"name": name, "dims": list(values.shape[::-1]), "type": kind, "start": len(data), "size": len(raw)})
         data += raw
     path.write_bytes(data)
@@ -144,15 +162,28 @@ def test_rows_that_are_interleaved_are_put_back() -> None:
 
 
 @pytest.mark.openvino
-@pytest.mark.parametrize("quantised", [False, True])
-def test_llamas_interleaved_rows_and_qwens_plain_ones_give_one_model(quantised: bool, tmp_path: Path) -> None:
-    values = tensors()
-    files = [write(tmp_path / f"{name}.gguf", metadata(name), stored(values, name), quantised) for name in ("llama", "qwen2")]
+@pytest.mark.parametrize("kind", ["F32", "Q8_0", "Q4_1"])
+def test_llamas_interleaved_rows_and_qwens_plain_ones_give_one_model(kind: str, tmp_path: Path) -> None:
+    values, families = tensors(), ("llama", "qwen2")
+    files = [write(tmp_path / f"{name}.gguf", metadata(name), stored(values, name), lambda _: kind) for name in families]
     models = [read_llama(file) for file in files]
     expected = [llama_logits(model, TOKENS) for model in models]
     np.testing.assert_array_equal(expected[0], expected[1])
     assert np.abs(expected[0]).max() > 1
     np.testing.assert_allclose(logits(models[0], TOKENS), expected[0], atol=CLOSE)
+
+
+@pytest.mark.openvino
+def test_zero_points_become_integers_beside_matrices_of_other_blocks(tmp_path: Path) -> None:
+    def kind(name: str) -> str:
+        return "Q8_0" if "attn_v" in name or "token_embd" in name else "Q4_1"
+
+    model = read_llama(write(tmp_path / "mixed.gguf", metadata("qwen2"), tensors(), kind))
+    changed = rounded(model, INTEGER_ZERO_POINTS)
+    expected, as_stored = llama_logits(changed, TOKENS), llama_logits(model, TOKENS)
+    assert 0 < np.abs(expected - as_stored).max() < 0.02 * as_stored.std()
+    for one, own in ((model, as_stored), (changed, expected)):
+        np.testing.assert_allclose(logits(one, TOKENS), own, atol=CLOSE)
 
 
 @pytest.mark.openvino
@@ -211,7 +242,7 @@ def test_a_gpt2_has_the_logits_of_the_model_whose_tensors_were_written(tmp_path:
     said = (
         metadata("gpt2") | {f"gpt2.{name}": value for name, value in sizes.items()} | {"gpt2.attention.layer_norm_epsilon": 1e-5}
     )
-    found, matrices = read_gpt2(write(tmp_path / "gpt2.gguf", {**said, "gpt2.feed_forward_length": 256}, values), False)
+    found, matrices = read_gpt2(write(tmp_path / "gpt2.gguf", {**said, "gpt2.feed_forward_length": 256}, values), None)
     assert found.is_tied
     assert len(matrices) == 10
     expected = reference_logits(model, TOKENS)

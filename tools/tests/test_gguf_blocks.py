@@ -54,7 +54,7 @@ def test_every_quantised_type_has_a_golden_block() -> None:
 
 def test_four_bits_are_packed_with_the_first_of_two_in_the_lower_half() -> None:
     matrix = Grouped(np.array([[1, 2, 15, 0]], np.uint8), 4, np.ones((1, 1), np.float32))
-    assert matrix.packed().tolist() == [[0x21, 0x0F]]
+    assert matrix.packed().tolist() == [0x21, 0x0F]
 
 
 def test_bytes_of_another_length_and_rows_that_cut_a_block_are_refused() -> None:

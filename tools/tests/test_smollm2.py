@@ -19,6 +19,7 @@ from conftest import ROOT, lacking, program
 
 from carafe_tools.gguf_source import read_gguf
 from carafe_tools.language_source import LanguageModelSource
+from carafe_tools.rounding import INTEGER_ZERO_POINTS
 from carafe_tools.text_context import compile_paged, greedy
 
 pytestmark = pytest.mark.openvino
@@ -64,6 +65,13 @@ def test_it_knows_the_capital_of_france(read: tuple[LanguageModelSource, list[in
     source, answer = read
     text = source.tokenizer_file.tokenizer.decode(answer, skip_special_tokens=False)
     assert text == "The capital of France is Paris.<|im_end|>"
+
+
+def test_integer_zero_points_leave_the_answer_as_it_is(gguf: Path, read: tuple[LanguageModelSource, list[int]]) -> None:
+    source, answer = read
+    tokens = source.tokenizer_file.tokenizer.encode(SYSTEM + QUESTION).ids
+    changed = read_gguf(gguf, program(), weights=INTEGER_ZERO_POINTS)
+    assert greedy(compile_paged(changed.graph(), "exact"), tokens, 8) == answer
 
 
 def test_its_metadata_are_the_models_settings(read: tuple[LanguageModelSource, list[int]]) -> None:

@@ -122,7 +122,7 @@ fn mdbook() -> Result<PathBuf> {
         || output(program(&program_file).arg("--version")).is_ok_and(|said| said.ends_with(MDBOOK_VERSION));
     if !has_version() {
         let package = format!("mdbook@{MDBOOK_VERSION}");
-        long_step("install mdBook into target/tools", "some minutes on two cores", || {
+        long_step("install mdBook into target/tools", "two to five minutes on two cores", || {
             // Without its own server, which is most of what it compiles.
             let install = ["install", "--locked", "--force", "--no-default-features", "--features", "search", "--root"];
             run(crate::shell::cargo(&install).arg(&folder).arg(package))

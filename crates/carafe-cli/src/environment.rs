@@ -20,6 +20,8 @@ pub(crate) const MODELS: &str = "CARAFE_MODELS";
 pub(crate) const OPENVINO: &str = "CARAFE_OPENVINO";
 /// Stands for `--profile`.
 pub(crate) const PROFILE: &str = "CARAFE_PROFILE";
+/// Stands for `--activations`.
+pub(crate) const ACTIVATIONS: &str = "CARAFE_ACTIVATIONS";
 /// Stands for `--threads`.
 pub(crate) const THREADS: &str = "CARAFE_THREADS";
 /// Stands for `--cpu-pinning`.
@@ -75,10 +77,11 @@ pub(crate) const LOG_PROMPTS: &str = "CARAFE_LOG_PROMPTS";
 pub(crate) const PYTHON: &str = "CARAFE_PYTHON";
 
 /// All that begin with `CARAFE_`.
-const OWN: [&str; 29] = [
+const OWN: [&str; 30] = [
     MODELS,
     OPENVINO,
     PROFILE,
+    ACTIVATIONS,
     THREADS,
     CPU_PINNING,
     GUEST_MEMORY,

@@ -127,6 +127,7 @@ impl Running {
     pub(crate) fn options(&self) -> Options {
         Options {
             profile: self.profile,
+            activations: self.activations,
             kv_cache_precision: self.kv_cache_precision,
             threads: self.threads.or_else(|| Resources::of_this_process().quota_threads()),
             pins_threads: Pinning::decide(self.cpu_pinning).pins_threads,

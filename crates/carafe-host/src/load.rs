@@ -6,9 +6,11 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use carafe_models::manifest::{File, Image, Tensor, Text};
+use carafe_models::manifest::{self, File, Image, Tensor, Text};
 use carafe_models::{ModelFolder, Task};
-use carafe_openvino::{ClassifierSpec, DecoderSpec, Graph, GraphFiles, GraphKind, Options, Runtime, TensorSpec};
+use carafe_openvino::{
+    Activations, ClassifierSpec, DecoderSpec, Graph, GraphFiles, GraphKind, Options, Runtime, TensorSpec,
+};
 use carafe_tensor::Role;
 
 use crate::bindings::text::exports::carafe::guests::generation::ChatTemplate;
@@ -42,10 +44,10 @@ impl LoadedGraph {
     ) -> Result<Self, Error> {
         folder.check_sizes()?;
         let text = folder.manifest().text.as_ref();
-        let f32_activations = text.is_some_and(|text| text.activations.is_some());
-        let options = Options { f32_activations, ..*options };
+        let asks_for = text.and_then(|text| text.activations);
+        let options = options.for_model(asks_for.map(|manifest::Activations::F32| Activations::F32));
         let limits = match text {
-            Some(text) if options.multiplies_tiles() => limits.with_long_chunks(text),
+            Some(text) if options.favours_long_chunks() => limits.with_long_chunks(text),
             _ => *limits,
         };
         let graph = compile(runtime, &folder, &options, &limits)?;

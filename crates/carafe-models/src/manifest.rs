@@ -191,8 +191,8 @@ pub struct Text {
     /// What holds where a request says nothing.
     #[serde(default)]
     pub generation: GenerationDefaults,
-    /// What the default profile must leave activations in, where the model answers worse otherwise:
-    /// rounding them is what makes the fastest profiles fast.
+    /// What the default profile leaves activations in, since the model answers worse otherwise:
+    /// without it they are bf16 where the processor computes in it.
     pub activations: Option<Activations>,
 }
 

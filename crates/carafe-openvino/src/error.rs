@@ -72,6 +72,12 @@ pub enum Error {
         /// The name given.
         name: String,
     },
+    /// A name that is no type of activations.
+    #[error("unknown type `{name}` of activations, expected `auto` or `f32`")]
+    UnknownActivations {
+        /// The name given.
+        name: String,
+    },
     /// A KV cache of f32 or f16 beside activations of bf16, or of bf16 beside f32: the plugin has
     /// no kernels for it, or takes another precision without a word.
     #[error(

@@ -36,7 +36,7 @@ pub use error::{Error, ErrorKind};
 pub use finder::Search;
 pub use graph::Graph;
 pub use kind::{ClassifierSpec, DecoderSpec, GraphKind, TensorSpec};
-pub use profile::{KvCachePrecision, Options, Profile};
+pub use profile::{Activations, KvCachePrecision, Options, Profile};
 pub use runtime::Runtime;
 pub use searched::Searched;
 pub use shape::{Bound, Direction};

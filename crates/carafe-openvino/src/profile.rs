@@ -3,10 +3,11 @@
 //! Left alone, OpenVINO's CPU plugin picks bf16, 8-bit activations and an 8-bit KV cache on
 //! machines that have the instructions, and says nothing. `fast` is its choice of activations,
 //! named; `latency` does not round them to 8 bits, which is faster for one sequence and slower for
-//! several; `exact` is f32 throughout; `auto` is one of these, decided by what the processor has
-//! and what the model asks for, never by a timing. What the plugin resolved each to is read back
-//! after compiling ([`Graph::properties`](crate::Graph::properties)), and a property that was set
-//! but did not stick is an error.
+//! several; `exact` is f32 throughout; `auto` is one of these, decided by what the processor has,
+//! never by a timing. [`Activations`] leave them in f32 where the plugin would take bf16. What the
+//! plugin resolved each to is read back after compiling
+//! ([`Graph::properties`](crate::Graph::properties)), and a property that was set but did not stick
+//! is an error.
 //!
 //! A KV cache of 8 bits quantises keys by block, so that results depend on how a block was filled.
 //! So no profile has one; it is had by [`Options::kv_cache_precision`] alone. Without it the cache
@@ -23,8 +24,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Profile {
     /// `fast` on a processor with 8-bit dot products (VNNI), else `latency`: without VNNI both are
-    /// equally fast, and the latter is the more precise. With a model that asks for f32
-    /// activations the fastest that has them: `exact` on a processor with bf16, else `latency`.
+    /// equally fast, and the latter is the more precise.
     #[default]
     Auto,
     /// The plugin's activations for this processor.
@@ -122,13 +122,44 @@ impl fmt::Display for KvCachePrecision {
     }
 }
 
+/// The type of activations, wherever they are not rounded to 8 bits for one product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Activations {
+    /// The plugin's choice: bf16 where the processor computes in it, else f32.
+    Auto,
+    /// f32.
+    F32,
+}
+
+impl FromStr for Activations {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "f32" => Ok(Self::F32),
+            _ => Err(Error::UnknownActivations { name: name.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Activations {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+        })
+    }
+}
+
 /// How a graph is compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
     /// The precision.
     pub profile: Profile,
-    /// Whether `auto` must leave activations in f32, since the model answers worse otherwise.
-    pub f32_activations: bool,
+    /// The type of activations; what the model asks for where absent and the profile is `auto`,
+    /// else the profile's.
+    pub activations: Option<Activations>,
     /// Elements of a decoder's KV cache; the profile's choice where absent.
     pub kv_cache_precision: Option<KvCachePrecision>,
     /// Threads of one compute; the plugin's choice where absent.
@@ -146,7 +177,9 @@ const FAST: &[(&str, &str)] = &[("PERFORMANCE_HINT", "LATENCY")];
 
 const LATENCY: &[(&str, &str)] = &[("PERFORMANCE_HINT", "LATENCY"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")];
 
-const EXACT: &[(&str, &str)] = &[("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")];
+const F32_ACTIVATIONS: (&str, &str) = ("INFERENCE_PRECISION_HINT", "f32");
+
+const EXACT: &[(&str, &str)] = &[F32_ACTIVATIONS, ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")];
 
 /// Kernels that the plugin keeps for shapes it has seen, under every profile. Each new B*S costs
 /// about a megabyte of host memory, and those who choose the shapes are not trusted: with the
@@ -183,28 +216,41 @@ impl Options {
     #[must_use]
     pub fn resolved_profile(&self) -> Profile {
         match self.profile {
-            Profile::Auto if self.f32_activations && has_bf16() => Profile::Exact,
-            Profile::Auto if has_vnni() && !self.f32_activations => Profile::Fast,
+            Profile::Auto if has_vnni() => Profile::Fast,
             Profile::Auto => Profile::Latency,
             named => named,
         }
     }
 
-    /// Whether products of many rows are computed by whole tiles of bf16 (AMX) here, so that a long
-    /// chunk of a prompt takes little more time than a short one.
+    /// The same options with the activations that a model asks for, where nobody chose any.
     #[must_use]
-    pub fn multiplies_tiles(&self) -> bool {
-        has_amx() && self.resolved_profile() != Profile::Exact
+    pub fn for_model(&self, asks_for: Option<Activations>) -> Self {
+        let is_free = self.profile == Profile::Auto && self.activations.is_none();
+        Self { activations: if is_free { asks_for } else { self.activations }, ..*self }
+    }
+
+    /// Whether activations are in f32 where the profile alone would not say so.
+    #[must_use]
+    pub fn keeps_f32(&self) -> bool {
+        self.activations == Some(Activations::F32) && self.resolved_profile() != Profile::Exact
+    }
+
+    fn computes_in_bf16(&self) -> bool {
+        has_bf16() && !self.keeps_f32() && self.resolved_profile() != Profile::Exact
+    }
+
+    /// Whether many rows of a product cost little more than few here, so that a long chunk of a
+    /// prompt takes little more time than a short one: where they are multiplied in 8 bits (VNNI)
+    /// or as whole tiles of bf16 (AMX).
+    #[must_use]
+    pub fn favours_long_chunks(&self) -> bool {
+        (has_vnni() && self.resolved_profile() == Profile::Fast) || (has_amx() && self.computes_in_bf16())
     }
 
     /// Why `auto` stands for that profile here; nothing for the others.
     #[must_use]
     pub fn profile_reason(&self) -> Option<&'static str> {
-        let reason = match (self.f32_activations, has_vnni()) {
-            (true, _) => "the model asks for f32 activations",
-            (false, true) => "this processor has VNNI",
-            (false, false) => "this processor has no VNNI",
-        };
+        let reason = if has_vnni() { "this processor has VNNI" } else { "this processor has no VNNI" };
         (self.profile == Profile::Auto).then_some(reason)
     }
 
@@ -220,19 +266,20 @@ impl Options {
         let streams = ("NUM_STREAMS", self.side_by_side.map_or(1, NonZeroU32::get).to_string());
         let threads = self.side_by_side.or(self.threads);
         let threads = threads.map(|threads| (NUM_THREADS, threads.get().min(MAX_THREADS).to_string()));
+        let activations = self.keeps_f32().then(|| (F32_ACTIVATIONS.0, F32_ACTIVATIONS.1.to_owned()));
         let pinning = ("ENABLE_CPU_PINNING", if self.pins_threads { "YES" } else { "NO" }.to_owned());
         named
             .iter()
             .map(|&(key, value)| (key, value.to_owned()))
             .chain([streams, pinning, cache])
+            .chain(activations)
             .chain(threads)
             .collect()
     }
 
     /// Refuses what the plugin cannot compile, before it says so in its own words.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let (cache, profile) = (self.cache_precision(), self.resolved_profile());
-        let is_bf16 = has_bf16() && profile != Profile::Exact;
+        let (cache, profile, is_bf16) = (self.cache_precision(), self.resolved_profile(), self.computes_in_bf16());
         let (activations, possible) =
             if is_bf16 { ("bf16", "`bf16` or `u8`") } else { ("f32", "`f32`, `f16` or `u8`") };
         if cache == KvCachePrecision::U8 || is_bf16 == (cache == KvCachePrecision::Bf16) {
@@ -244,7 +291,7 @@ impl Options {
     fn cache_precision(&self) -> KvCachePrecision {
         let by_profile = match self.resolved_profile() {
             Profile::Exact => KvCachePrecision::F32,
-            _ if has_bf16() => KvCachePrecision::Bf16,
+            _ if self.computes_in_bf16() => KvCachePrecision::Bf16,
             _ => KvCachePrecision::F16,
         };
         self.kv_cache_precision.unwrap_or(by_profile)

@@ -29,6 +29,9 @@ pub(crate) struct ModelCard {
     pub(crate) profile: String,
     /// Why the profile `auto` became that one on this processor; null where another was asked for.
     profile_reason: Option<&'static str>,
+    /// Whether activations are in f32, whatever the profile alone would have.
+    #[serde(skip)]
+    keeps_f32: bool,
     /// What OpenVINO resolved the profile to on this processor.
     properties: BTreeMap<String, String>,
     /// The OpenVINO that runs the model.
@@ -123,6 +126,7 @@ impl ModelCard {
             description: manifest.description.clone(),
             profile: options.resolved_profile().to_string(),
             profile_reason: options.profile_reason(),
+            keeps_f32: options.keeps_f32(),
             properties: graph.graph().properties().clone(),
             openvino: openvino.to_owned(),
             context_length: text.map(|_| graph.context_length()),
@@ -142,12 +146,13 @@ impl ModelCard {
 }
 
 impl ModelCard {
-    /// Names this model as it runs here: its conversion (by its certificate), its profile and its
-    /// OpenVINO.
+    /// Names this model as it runs here: its conversion (by its certificate), its profile and
+    /// activations, and its OpenVINO.
     pub(crate) fn fingerprint(&self) -> String {
         let conversion: String = self.certificate.sha256.chars().take(12).collect();
         let version = self.openvino.split('-').next().unwrap_or_default();
-        format!("fp_{conversion}_{}_{version}", self.profile)
+        let activations = if self.keeps_f32 { "-f32" } else { "" };
+        format!("fp_{conversion}_{}{activations}_{version}", self.profile)
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use carafe_models::manifest::is_prefill_chunk;
-use carafe_openvino::{KvCachePrecision, Profile};
+use carafe_openvino::{Activations, KvCachePrecision, Profile};
 use clap::{Args, ValueEnum};
 
 use crate::bytes::Bytes;
@@ -26,10 +26,13 @@ pub(crate) struct Running {
     pub(crate) directories: ModelDirectories,
     /// Precision: `fast` (OpenVINO's own choice), `latency` (the same without 8-bit activations,
     /// faster for one text at a time), `exact` (32-bit floats throughout) or `auto` (`fast` on a
-    /// processor with VNNI, else `latency`; for a model that asks for f32 activations, the fastest
-    /// that keeps them).
+    /// processor with VNNI, else `latency`).
     #[arg(long, env = environment::PROFILE, default_value_t = Profile::Auto)]
     pub(crate) profile: Profile,
+    /// Type of activations: `f32`, or `auto` (bf16 where the processor computes in it) [default:
+    /// what the model asks for with the profile `auto`, else `auto`].
+    #[arg(long, env = environment::ACTIVATIONS, value_name = "TYPE")]
+    pub(crate) activations: Option<Activations>,
     /// Memory for a text model's KV cache, like `2GiB` [default: enough for 64 full contexts, but at
     /// most half of the memory that the process may still take].
     #[arg(long, env = environment::KV_CACHE, value_name = "SIZE")]
@@ -40,7 +43,7 @@ pub(crate) struct Running {
     pub(crate) kv_cache_precision: Option<KvCachePrecision>,
     /// Compute prompts in chunks that end at multiples of this, itself a multiple of 32. Larger
     /// chunks are faster, and running requests wait longer between tokens [default: the model's,
-    /// twice that where the processor has AMX and activations are bf16].
+    /// twice that where the processor has AMX and activations are bf16, or VNNI in `fast`].
     #[arg(long, env = environment::PREFILL_CHUNK, value_name = "TOKENS", value_parser = parse_prefill_chunk)]
     pub(crate) prefill_chunk: Option<u32>,
     /// Most tokens of one request, prompt and output together. If the KV cache cannot hold them, the

@@ -174,6 +174,7 @@ fn running_fields<S: Serializer>(running: &Running, serializer: S) -> Result<S::
     struct Fields {
         profile: String,
         kv_cache_bytes: Option<Bytes>,
+        activations: Option<String>,
         kv_cache_precision: Option<String>,
         prefill_chunk: Option<u32>,
         context_length: Option<NonZeroU32>,
@@ -183,6 +184,7 @@ fn running_fields<S: Serializer>(running: &Running, serializer: S) -> Result<S::
     let fields = Fields {
         profile: running.profile.to_string(),
         kv_cache_bytes: running.kv_cache,
+        activations: running.activations.map(|activations| activations.to_string()),
         kv_cache_precision: running.kv_cache_precision.map(|precision| precision.to_string()),
         prefill_chunk: running.prefill_chunk,
         context_length: running.context_length,

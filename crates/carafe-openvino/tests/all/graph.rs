@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{VOCABULARY, decoder, files_in, root, runtime, tiny, tiny_with};
 use carafe_openvino::{
-    ClassifierSpec, ElementType, Error, ErrorKind, Graph, GraphFiles, GraphKind, Options, Profile, Runtime, Search,
-    Tensor, TensorSpec,
+    Activations, ClassifierSpec, ElementType, Error, ErrorKind, Graph, GraphFiles, GraphKind, Options, Profile,
+    Runtime, Search, Tensor, TensorSpec,
 };
 use carafe_tensor::{Dim, Role};
 
@@ -120,15 +120,23 @@ fn each_profile_resolves_to_what_its_name_says() {
     }
     let group = latency.properties().get("DYNAMIC_QUANTIZATION_GROUP_SIZE");
     assert_eq!(group.map(String::as_str), Some("0"));
-    // What a model asks for decides what `auto` stands for, and nothing else.
-    let options = Options { f32_activations: true, ..Options::default() };
-    let (Some(unrounded), Some(reason)) = (tiny_with(&options), options.profile_reason()) else { panic!("none") };
-    for (key, value) in [("INFERENCE_PRECISION_HINT", "f32"), ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "0")] {
-        assert_eq!(unrounded.properties().get(key).map(String::as_str), Some(value), "{key}");
-    }
-    assert!(reason.contains("the model asks"), "{reason}");
-    let named = Options { profile: Profile::Fast, ..options };
-    assert_eq!((named.resolved_profile(), named.profile_reason()), (Profile::Fast, None));
+}
+
+#[test]
+fn activations_are_those_that_somebody_chose_or_else_that_the_model_asks_for() {
+    let asked = Some(Activations::F32);
+    let by_default = Options::default().for_model(asked);
+    let Some(graph) = tiny_with(&by_default) else { return };
+    let property = |key: &str| graph.properties().get(key).cloned().unwrap_or_default();
+    assert_eq!((property("INFERENCE_PRECISION_HINT"), property("KV_CACHE_PRECISION")), ("f32".into(), "f16".into()));
+    // Activations alone are kept; products are those of the profile.
+    let plain = tiny(by_default.resolved_profile()).expect("OpenVINO is here");
+    let group = "DYNAMIC_QUANTIZATION_GROUP_SIZE";
+    assert_eq!(graph.properties().get(group), plain.properties().get(group));
+    let named = Options { profile: Profile::Fast, ..Options::default() };
+    assert_eq!(named.for_model(asked), named);
+    let chosen = Options { activations: Some(Activations::Auto), ..Options::default() };
+    assert_eq!(chosen.for_model(asked), chosen);
 }
 
 #[test]
